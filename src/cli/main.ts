@@ -1,0 +1,50 @@
+/** The entry: environment, signals, the verbs (loaded when they are called), and one place where errors end. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { ExitCode, LodestoneError } from '../errors.js';
+import { packageRoot } from '../paths.js';
+import { askCommand } from './ask.js';
+import { installSignalHandlers } from './signals.js';
+
+const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
+
+function fail(error: unknown): void {
+  if (error instanceof LodestoneError) {
+    process.stderr.write(`lodestone: ${error.message}\n`);
+    process.exitCode = error.exitCode;
+    return;
+  }
+  if (error instanceof CommanderError) {
+    // Commander has printed its message (or the help) already.
+    process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    return;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`lodestone: internal error, please report it\n${text}\n`);
+  process.exitCode = ExitCode.internal;
+}
+
+const abort = installSignalHandlers();
+
+const program = new Command('lodestone')
+  .description('Ask questions of long documents on your own machine, answered with checked citations.')
+  .version(version, '-V, --version')
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /u, 'lodestone: ')) })
+  .showHelpAfterError('(lodestone --help shows how to use it)')
+  .enablePositionalOptions();
+program.addCommand(askCommand(abort.signal), { isDefault: false });
+program.addHelpText(
+  'after',
+  `
+Exit codes: 0 answered · 2 usage · 4 input exceeds the context · 5 not enough memory · 6 model missing or invalid
+            7 input unreadable · 8 not in the sources (--strict) · 9 citation not verified (--require-citations)
+            130 interrupted · 141 closed pipe · 143 terminated · 1 internal error`,
+);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  fail(error);
+}

@@ -1,0 +1,222 @@
+/**
+ * The device: memory, weights, and lists of kernel dispatches.
+ *
+ * The graph code (`gemma/`) records `Command`s, plain data, and never knows which device runs them. A kernel exists
+ * under one name on every device: `device/reference` is the specification, in TypeScript and float64 where that
+ * matters; `kernels/cpu` (C++) and later `kernels/wgsl` are tested against it.
+ *
+ * Laws that every device keeps:
+ * - Activations, residuals, norms, softmax and accumulation are float32 (Gemma 3's residual stream overflows float16).
+ * - A row's result does not depend, in any bit, on how many rows are computed beside it, on the chunk it came in or
+ *   on the number of threads. So warm and cold runs, and every chunk size, agree bit for bit on one device.
+ * - Commands of one `submit` run in order; a later submit sees the results of an earlier one.
+ */
+
+/** Device memory. Freed by `Device.destroyBuffer`. */
+export interface DeviceBuffer {
+  readonly id: number;
+  readonly bytes: number;
+  /** What it holds, for error messages and memory plans. */
+  readonly label: string;
+}
+
+/** A place in a buffer; `offset` in bytes, a multiple of 4. */
+export interface View {
+  readonly buffer: DeviceBuffer;
+  readonly offset: number;
+}
+
+/** How a weight matrix is stored on the device. q8_0 and q4_0: blocks of 32 along the input dimension (GGUF's). */
+export type WeightFormat = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0';
+
+/** A weight matrix W of shape [outputs, inputs], laid out as the device likes. */
+export interface Weight {
+  readonly id: number;
+  readonly label: string;
+  readonly format: WeightFormat;
+  readonly outputs: number;
+  readonly inputs: number;
+  /** Bytes the device holds for it (0 if it is computed on directly from the mapped file). */
+  readonly bytes: number;
+}
+
+/** Where a matrix comes from: a row-major [outputs, inputs] run of bytes in a file, or in memory. */
+export interface WeightSource {
+  readonly label: string;
+  /** q8_0 and q4_0 sources are GGUF blocks, row after row. */
+  readonly format: WeightFormat;
+  readonly outputs: number;
+  readonly inputs: number;
+  readonly data:
+    | { readonly path: string; readonly offset: number; readonly bytes: number }
+    | { readonly memory: Uint8Array };
+}
+
+/**
+ * Keys and values of one layer, float32.
+ * Position p lies in page floor(p / pageSlots) at slot p mod pageSlots; of a ring (local layers) there is one page, and
+ * p lies at slot p mod pageSlots. Inside a page: [kvHead][slot][headDim], for `k` and for `v`.
+ * Keys are stored after QK-norm and rotation.
+ */
+export interface KvCache {
+  readonly ring: boolean;
+  readonly pageSlots: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly pages: readonly { readonly k: DeviceBuffer; readonly v: DeviceBuffer }[];
+}
+
+/** out[r] = scale * W[ids[r]]; ids are u32 [rows], out f32 [rows, weight.inputs]. */
+export interface EmbedCommand {
+  readonly op: 'embed';
+  readonly ids: View;
+  readonly weight: Weight;
+  readonly scale: number;
+  readonly out: View;
+  readonly rows: number;
+}
+
+/**
+ * out[r] = x[r] * (mean(x[r]^2) + eps)^-1/2 * gain, over `width` elements. `gain` is the factor itself (1 + w of a
+ * Gemma checkpoint; the loader adds the 1). out may be x.
+ */
+export interface RmsNormCommand {
+  readonly op: 'rmsNorm';
+  readonly x: View;
+  readonly gain: View;
+  readonly out: View;
+  readonly rows: number;
+  readonly width: number;
+  readonly eps: number;
+}
+
+/**
+ * The sandwich's residual add, and the norm that follows it:
+ * x[r] += rmsNorm(branch[r]; gain); then, if `next` is given, next.out[r] = rmsNorm(x[r]; next.gain).
+ */
+export interface AddNormCommand {
+  readonly op: 'addNorm';
+  readonly x: View;
+  readonly branch: View;
+  readonly gain: View;
+  readonly next: { readonly gain: View; readonly out: View } | null;
+  readonly rows: number;
+  readonly width: number;
+  readonly eps: number;
+}
+
+/**
+ * For each part: part.out[r] = part.weight * x[r]. All parts share x (so it is quantised once) and its width.
+ * With weights in f32, f16 or bf16 the activations stay f32 (exact to f32 rounding). With q8_0 and q4_0 weights the
+ * activations are first quantised per row in blocks of 32 to int8: d = max|x| / 127, q = round(x / d) to nearest even
+ * (q = 0 where d = 0), in f32; the products of a block are summed exactly as integers, then scaled by the f32 product
+ * of both scales, and the blocks are added in f32.
+ * x f32 [rows, inputs], out f32 [rows, outputs].
+ */
+export interface MatMulCommand {
+  readonly op: 'matMul';
+  readonly x: View;
+  readonly rows: number;
+  readonly parts: readonly { readonly weight: Weight; readonly out: View }[];
+}
+
+/** Rotary tables for `rows` positions: f32 [rows, headDim]: headDim/2 cosines, then headDim/2 sines (made in float64). */
+export type RopeTable = View | null;
+
+/**
+ * In place: each head of q is RMS-normalised over headDim (gain as in rmsNorm), then rotated in the split-half pairing
+ * (element j with j + headDim/2): a' = a cos - b sin, b' = b cos + a sin. No rotation where rope is null.
+ * q f32 [rows, heads, headDim].
+ */
+export interface NormRopeCommand {
+  readonly op: 'normRope';
+  readonly q: View;
+  readonly rows: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly gain: View;
+  readonly eps: number;
+  readonly rope: RopeTable;
+}
+
+/**
+ * k is normalised and rotated like q in normRope, v is taken as it is; both are written to the cache at positions
+ * start .. start + rows - 1. k, v f32 [rows, kvHeads, headDim]; they may be used as scratch.
+ */
+export interface StoreKvCommand {
+  readonly op: 'storeKv';
+  readonly k: View;
+  readonly v: View;
+  readonly rows: number;
+  /** Absolute position of row 0. */
+  readonly start: number;
+  readonly gain: View;
+  readonly eps: number;
+  readonly rope: RopeTable;
+  readonly cache: KvCache;
+}
+
+/**
+ * Causal attention. Row r is the query at position p = start + r; it sees the cached positions j with
+ * j <= p and (window == 0 or j > p - window). Query head h reads KV head floor(h * kvHeads / heads).
+ * logit = scale * (q . k), times logScale[h] * ln(p + 1) where logScale (f32 [heads]) is given. Softmax in f32.
+ * q, out f32 [rows, heads, headDim]. The positions the query sees have been stored.
+ */
+export interface AttentionCommand {
+  readonly op: 'attention';
+  readonly q: View;
+  readonly out: View;
+  readonly rows: number;
+  readonly start: number;
+  readonly heads: number;
+  readonly window: number;
+  readonly scale: number;
+  readonly logScale: View | null;
+  readonly cache: KvCache;
+}
+
+/** out = gelu_tanh(gate) * up, element by element, `count` f32 elements. out may be gate or up. */
+export interface GeGluCommand {
+  readonly op: 'geGlu';
+  readonly gate: View;
+  readonly up: View;
+  readonly out: View;
+  readonly count: number;
+}
+
+export type Command =
+  | EmbedCommand
+  | RmsNormCommand
+  | AddNormCommand
+  | MatMulCommand
+  | NormRopeCommand
+  | StoreKvCommand
+  | AttentionCommand
+  | GeGluCommand;
+
+export interface Device {
+  readonly name: 'reference' | 'cpu' | 'webgpu';
+  /** For people: "cpu (2 threads, AVX-512 VNNI BF16)". */
+  readonly description: string;
+  /** Zero-filled. Throws LodestoneError(outOfMemory) naming the label and size when it can't be had. */
+  createBuffer(bytes: number, label: string): DeviceBuffer;
+  destroyBuffer(buffer: DeviceBuffer): void;
+  /** Bytes in live buffers. */
+  readonly allocatedBytes: number;
+  /** Takes effect before any later submit. */
+  write(to: View, data: ArrayBufferView): void;
+  /** A copy of `bytes` bytes, as they are after all earlier submits. */
+  read(from: View, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Brings a matrix onto the device, stored as `as` (default: as in the source). Only quantising f32/f16/bf16 to
+   * q8_0/q4_0 (GGUF's rounding, spec gemma3 6.6), or widening to f32, is a legal change of format; inputs must be a multiple of 32 for
+   * the quantised formats. Errors: LodestoneError(badModel).
+   */
+  loadWeight(source: WeightSource, as?: WeightFormat): Promise<Weight>;
+  /**
+   * Runs the commands in order, off the event loop. When `signal` aborts, stops soon and rejects with the signal's
+   * reason; buffers that the list writes are then undefined, everything else is as before.
+   */
+  submit(commands: readonly Command[], signal?: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,117 @@
+/**
+ * Sources and a question -> the token ids that the model reads.
+ *
+ * The documents come first and the question last, so that a later question about the same documents shares everything
+ * but the tail. Text from files and from the user never becomes a control token (`Tokenizer.encodeText`).
+ */
+import type { IngestedSource } from '../ingest/segment.js';
+import type { Tokenizer } from './tokenizer.js';
+
+export type PromptStyle = 'gemma-chat' | 'qa';
+
+export interface Prompt {
+  readonly ids: Uint32Array;
+  /** Tokens of each source, in the order given (the rest of the prompt is not counted). */
+  readonly sourceTokens: readonly number[];
+}
+
+/** What a model trained on the `qa` style says when the answer is not there. */
+export const ABSENT_TOKEN = '<absent>';
+/** What a chat model is asked to say instead. */
+export const ABSENT_SENTENCE = 'Not in the documents.';
+
+const CHAT_TASK =
+  'Read the documents below. Answer the question that follows them from the documents alone.';
+const CHAT_FORM =
+  'Answer in as few words as possible, on one line. On the next line write Quote: and copy, word for word and in double ' +
+  `quotes, the sentence that holds the answer. If the documents do not answer the question, write only: ${ABSENT_SENTENCE}`;
+
+/** Collects token ids without copying them over and over. */
+class IdList {
+  private readonly parts: ArrayLike<number>[] = [];
+  length = 0;
+
+  push(ids: ArrayLike<number>): void {
+    this.parts.push(ids);
+    this.length += ids.length;
+  }
+
+  toArray(): Uint32Array {
+    const all = new Uint32Array(this.length);
+    let at = 0;
+    for (const part of this.parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}
+
+async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean): Promise<number> {
+  const before = list.length;
+  for (const segment of entry.segments) {
+    const mark = pageMarks && segment.page !== undefined ? `[page ${segment.page}]\n` : '';
+    list.push(await tokenizer.encodeText(`${mark}${segment.text}\n`));
+  }
+  return list.length - before;
+}
+
+/** `<bos>` documents `<question>` question `<answer>`: the form that lodestone-tiny is trained on. */
+async function qaPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer): Promise<Prompt> {
+  const list = new IdList();
+  list.push([tokenizer.controlId('<bos>')]);
+  const sourceTokens: number[] = [];
+  for (const entry of sources) sourceTokens.push(await pushSource(list, entry, tokenizer, false));
+  list.push([tokenizer.controlId('<question>')]);
+  list.push(await tokenizer.encodeText(question.trim()));
+  list.push([tokenizer.controlId('<answer>')]);
+  return { ids: list.toArray(), sourceTokens };
+}
+
+/** One user turn in Gemma's chat format. */
+async function chatPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer): Promise<Prompt> {
+  const list = new IdList();
+  const startOfTurn = tokenizer.controlId('<start_of_turn>');
+  const endOfTurn = tokenizer.controlId('<end_of_turn>');
+  list.push([tokenizer.controlId('<bos>'), startOfTurn]);
+  list.push(await tokenizer.encodeText(`user\n${CHAT_TASK}\n\n`));
+  const sourceTokens: number[] = [];
+  for (const entry of sources) {
+    list.push(await tokenizer.encodeText(`<document name=${JSON.stringify(entry.source.path)}>\n`));
+    sourceTokens.push(await pushSource(list, entry, tokenizer, true));
+    list.push(await tokenizer.encodeText('</document>\n\n'));
+  }
+  list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${CHAT_FORM}`));
+  list.push([endOfTurn]);
+  list.push(await tokenizer.encodeText('\n'));
+  list.push([startOfTurn]);
+  list.push(await tokenizer.encodeText('model\n'));
+  return { ids: list.toArray(), sourceTokens };
+}
+
+export function buildPrompt(
+  style: PromptStyle,
+  question: string,
+  sources: readonly IngestedSource[],
+  tokenizer: Tokenizer,
+): Promise<Prompt> {
+  return style === 'qa' ? qaPrompt(question, sources, tokenizer) : chatPrompt(question, sources, tokenizer);
+}
+
+export interface ParsedAnswer {
+  readonly found: boolean;
+  readonly answer: string;
+  /** What must stand in the sources to the letter: the quote a chat model gave, else the answer itself. */
+  readonly needle: string;
+}
+
+/** The model's text -> answer and needle. `absent`: the model gave its token for "not there". */
+export function parseAnswer(style: PromptStyle, text: string, absent: boolean): ParsedAnswer {
+  const trimmed = text.trim();
+  const missing = absent || trimmed === '' || trimmed.toLowerCase().startsWith(ABSENT_SENTENCE.toLowerCase().slice(0, -1));
+  if (missing) return { found: false, answer: '', needle: '' };
+  if (style === 'qa') return { found: true, answer: trimmed, needle: trimmed };
+  const quote = /\n\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*$/isu.exec(trimmed);
+  if (quote === null) return { found: true, answer: trimmed, needle: trimmed };
+  return { found: true, answer: trimmed.slice(0, quote.index).trim(), needle: quote[1]!.trim() };
+}

@@ -1,0 +1,39 @@
+/**
+ * The unit of provenance. Everything after ingest carries segments along, so that a citation is a look-up.
+ */
+export interface Segment {
+  /** Index into the list of sources. */
+  readonly source: number;
+  readonly text: string;
+  /** 1-based PDF page, where the source has pages. */
+  readonly page?: number;
+  /** 1-based line number of the segment's first line, where the source has lines. */
+  readonly line?: number;
+}
+
+export type SourceKind = 'text' | 'markdown' | 'pdf';
+
+export interface Source {
+  /** As the user named it; "-" for standard input. */
+  readonly path: string;
+  readonly kind: SourceKind;
+  readonly bytes: number;
+  /** Hex, of the bytes read. */
+  readonly sha256: string;
+  readonly pages?: number;
+}
+
+export interface IngestedSource {
+  readonly source: Source;
+  readonly segments: readonly Segment[];
+  /** For people: "2 of 18 pages have no text layer". */
+  readonly warnings: readonly string[];
+}
+
+export interface IngestProgress {
+  readonly path: string;
+  /** Pages or bytes. */
+  readonly unit: 'pages' | 'bytes';
+  readonly done: number;
+  readonly total: number;
+}

@@ -1,0 +1,8 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The package's own folder, the same from src/ (tests) and from dist/ (the program). */
+export const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+/** The model that ships with the package. */
+export const embeddedModelDir = path.join(packageRoot, 'models', 'lodestone-tiny');
