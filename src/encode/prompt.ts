@@ -51,7 +51,7 @@ async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokeni
   const before = list.length;
   for (const segment of entry.segments) {
     const mark = pageMarks && segment.page !== undefined ? `[page ${segment.page}]\n` : '';
-    list.push(await tokenizer.encodeText(`${mark}${segment.text}\n`));
+    list.push(await tokenizer.encodeText(mark + segment.text));
   }
   return list.length - before;
 }
@@ -110,7 +110,11 @@ export function parseAnswer(style: PromptStyle, text: string, absent: boolean): 
   const trimmed = text.trim();
   const missing = absent || trimmed === '' || trimmed.toLowerCase().startsWith(ABSENT_SENTENCE.toLowerCase().slice(0, -1));
   if (missing) return { found: false, answer: '', needle: '' };
-  if (style === 'qa') return { found: true, answer: trimmed, needle: trimmed };
+  if (style === 'qa') {
+    // Copied to the letter, line ends of the page included.
+    const span = trimmed.replace(/\s+/gu, ' ');
+    return { found: true, answer: span, needle: span };
+  }
   const quote = /\n\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*$/isu.exec(trimmed);
   if (quote === null) return { found: true, answer: trimmed, needle: trimmed };
   return { found: true, answer: trimmed.slice(0, quote.index).trim(), needle: quote[1]!.trim() };

@@ -1,0 +1,63 @@
+/** What `ask` gives: the shapes of `--json` (schema lodestone.answer/1) and of the events of `--jsonl`. */
+import type { IngestProgress, SourceKind } from '../ingest/segment.js';
+import type { Citation } from './citations.js';
+
+export interface Answer {
+  readonly schema: 'lodestone.answer/1';
+  readonly question: string;
+  /** Empty if not found. */
+  readonly answer: string;
+  readonly found: boolean;
+  /** Product of the answer's token probabilities, 0..1: how sure the model was of these very words. */
+  readonly confidence: number;
+  readonly citations: readonly Citation[];
+  readonly model: { readonly id: string; readonly sha256: string; readonly quantization: string; readonly context: number };
+  readonly device: { readonly name: string; readonly adapter: string };
+  readonly tokens: { readonly input: number; readonly cached: number; readonly generated: number; readonly context: number };
+  /** Always false: what does not fit is an error, never cut. */
+  readonly truncated: false;
+  readonly timings: {
+    readonly ingest_ms: number;
+    readonly load_ms: number;
+    readonly prefill_ms: number;
+    readonly decode_ms: number;
+    readonly prefill_tps: number;
+    readonly decode_tps: number;
+  };
+  readonly sources: readonly SourceSummary[];
+}
+
+export interface SourceSummary {
+  readonly path: string;
+  readonly kind: SourceKind;
+  readonly sha256: string;
+  readonly pages?: number;
+  readonly segments: number;
+  readonly tokens: number;
+}
+
+/** What a run would cost, before anything is computed (`--dry-run`, schema lodestone.plan/1). */
+export interface Plan {
+  readonly schema: 'lodestone.plan/1';
+  readonly model: { readonly id: string; readonly quantization: string; readonly context: number; readonly weight_bytes: number };
+  readonly device: { readonly name: string; readonly adapter: string };
+  readonly sources: readonly SourceSummary[];
+  readonly tokens: { readonly sources: number; readonly prompt: number; readonly answer: number; readonly context: number };
+  /** Bytes of keys and values; local layers hold a ring, global layers every position. */
+  readonly kv: {
+    readonly bytes: number;
+    readonly local: { readonly layers: number; readonly bytes: number; readonly positions: number };
+    readonly global: { readonly layers: number; readonly bytes: number; readonly positions: number };
+    /** What the same context would take if every layer held every position. */
+    readonly bytes_if_all_global: number;
+  };
+  readonly fits: boolean;
+}
+
+export type AskEvent =
+  | { readonly type: 'warning'; readonly message: string }
+  | ({ readonly type: 'ingest' } & IngestProgress)
+  | { readonly type: 'plan'; readonly plan: Plan }
+  | { readonly type: 'prefill'; readonly done: number; readonly total: number; readonly tokens_per_second: number; readonly eta_seconds: number }
+  | { readonly type: 'token'; readonly text: string }
+  | { readonly type: 'answer'; readonly answer: Answer };

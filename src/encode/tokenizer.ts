@@ -1,0 +1,235 @@
+/**
+ * Text <-> token ids, from a model's `tokenizer.json`. Two backends read it: `tokenizers` (native) and, where that addon
+ * does not load, `@huggingface/tokenizers` (JavaScript).
+ *
+ * Control tokens (`<bos>`, `<start_of_turn>`, ...: the added tokens that tokenizer.json calls special) only ever come from
+ * `controlId`. Text that spells one stays text, so a document can't end its own turn or forge a question.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ExitCode, LodestoneError } from '../errors.js';
+
+export interface Tokenizer {
+  /** Which library does the work. */
+  readonly backend: 'native' | 'js';
+  /** Ids of a text, none of them a control token; nothing is added in front or behind. */
+  encodeText(text: string): Promise<number[]>;
+  /** Text of ids; control tokens are left out, incomplete UTF-8 is U+FFFD. */
+  decode(ids: ArrayLike<number>): Promise<string>;
+  decodeStream(): DecodeStream;
+  /** Id of a control token. Throws LodestoneError(badModel) if the model has no such token. */
+  controlId(name: string): number;
+  findControlId(name: string): number | undefined;
+  /** All control tokens, name -> id. */
+  readonly controls: ReadonlyMap<string, number>;
+}
+
+/** Text of ids that come one at a time. */
+export interface DecodeStream {
+  /** The text that is certain after this id; empty while a character is incomplete. */
+  push(id: number): Promise<string>;
+  /** The rest, incomplete characters as U+FFFD. */
+  flush(): Promise<string>;
+}
+
+/** What a backend does: plain encoding (control tokens in the text are recognised) and decoding (they are skipped). */
+interface Backend {
+  readonly name: 'native' | 'js';
+  encode(text: string): Promise<number[]>;
+  decode(ids: number[]): Promise<string>;
+}
+
+interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+}
+
+/**
+ * @param dir model directory
+ * @param prefer a backend to insist on; default: native if it loads
+ * Errors: LodestoneError(badModel), one line.
+ */
+export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Promise<Tokenizer> {
+  const path = join(dir, 'tokenizer.json');
+  const bad = (what: string, cause?: unknown): LodestoneError =>
+    new LodestoneError(ExitCode.badModel, what, cause === undefined ? undefined : { cause });
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw bad(`${dir}: no tokenizer.json`, cause);
+    throw bad(`${path}: can't be read (${(cause as Error).message})`, cause);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw bad(`${path}: is not JSON`, cause);
+  }
+  const { controls, unknown } = controlTokens(json, (what) => {
+    throw bad(`${path}: ${what}`);
+  });
+  let backend: Backend;
+  try {
+    backend = await openBackend(text, json as object, prefer);
+  } catch (cause) {
+    throw bad(`${path}: is not a tokenizer (${(cause as Error).message.split('\n', 1)[0]})`, cause);
+  }
+  return new TextTokenizer(path, backend, controls, unknown);
+}
+
+/** Special added tokens, and the name of the unknown token, which plain text may yield where bytes have no tokens. */
+function controlTokens(json: unknown, fail: (what: string) => never): { controls: Map<string, number>; unknown: string | null } {
+  const file = json as { added_tokens?: unknown; model?: { unk_token?: unknown } } | null;
+  if (typeof file !== 'object' || file === null || typeof file.model !== 'object' || file.model === null) {
+    return fail('has no "model"');
+  }
+  const added = file.added_tokens ?? [];
+  if (!Array.isArray(added)) return fail('"added_tokens" is not a list');
+  const controls = new Map<string, number>();
+  for (const token of added as (Partial<AddedToken> & { special?: unknown })[]) {
+    if (typeof token?.content !== 'string' || token.content === '' || !Number.isSafeInteger(token.id)) {
+      return fail('an entry of "added_tokens" has no content or id');
+    }
+    if (token.special === true) controls.set(token.content, token.id!);
+  }
+  const unknown = file.model.unk_token;
+  return { controls, unknown: typeof unknown === 'string' ? unknown : null };
+}
+
+async function openBackend(text: string, json: object, prefer: 'native' | 'js' | undefined): Promise<Backend> {
+  if (prefer !== 'js') {
+    const native = await import('tokenizers').then(
+      (module) => module.default,
+      (error: unknown) => {
+        if (prefer === 'native') throw error;
+        return null;
+      },
+    );
+    if (native) {
+      const tokenizer = native.Tokenizer.fromString(text);
+      return {
+        name: 'native',
+        encode: async (part) => (await tokenizer.encode(part, null, { addSpecialTokens: false })).getIds(),
+        decode: (ids) => tokenizer.decode(ids, true),
+      };
+    }
+  }
+  const { Tokenizer } = await import('@huggingface/tokenizers');
+  const tokenizer = new Tokenizer(json, {});
+  return {
+    name: 'js',
+    encode: async (part) => tokenizer.encode(part, { add_special_tokens: false }).ids,
+    decode: async (ids) =>
+      ids.length === 0 ? '' : tokenizer.decode(ids, { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+  };
+}
+
+class TextTokenizer implements Tokenizer {
+  readonly backend: 'native' | 'js';
+  readonly #backend: Backend;
+  readonly #path: string;
+  /** Where a control token is spelled; null if there are none. */
+  readonly #spelled: RegExp | null;
+  /** Ids that text must not yield. */
+  readonly #forbidden: ReadonlySet<number>;
+
+  constructor(
+    path: string,
+    backend: Backend,
+    readonly controls: ReadonlyMap<string, number>,
+    unknown: string | null,
+  ) {
+    this.#path = path;
+    this.#backend = backend;
+    this.backend = backend.name;
+    const names = [...controls.keys()].map((name) => name.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`));
+    this.#spelled = names.length === 0 ? null : new RegExp(names.join('|'), 'gu');
+    this.#forbidden = new Set([...controls].filter(([name]) => name !== unknown).map(([, id]) => id));
+  }
+
+  async encodeText(text: string): Promise<number[]> {
+    // Cut each spelling after its first character; the pieces are encoded apart and can't join up again.
+    const pieces: string[] = [];
+    let from = 0;
+    if (this.#spelled) {
+      this.#spelled.lastIndex = 0;
+      for (let match = this.#spelled.exec(text); match; match = this.#spelled.exec(text)) {
+        const cut = match.index + String.fromCodePoint(match[0].codePointAt(0)!).length;
+        pieces.push(text.slice(from, cut));
+        from = cut;
+        this.#spelled.lastIndex = cut;
+      }
+    }
+    pieces.push(text.slice(from));
+    const ids: number[] = [];
+    for (const piece of pieces) for (const id of await this.#encodePiece(piece)) ids.push(id);
+    return ids;
+  }
+
+  /** A normaliser may turn other characters into a control token's; then the text is cut until it can't. */
+  async #encodePiece(piece: string): Promise<number[]> {
+    if (piece === '') return [];
+    const ids = await this.#backend.encode(piece);
+    if (!ids.some((id) => this.#forbidden.has(id))) return ids;
+    const characters = [...piece];
+    if (characters.length < 2) {
+      throw new LodestoneError(ExitCode.badModel, `${this.#path}: turns ${JSON.stringify(piece)} into a control token`);
+    }
+    const half = characters.length >> 1;
+    const first = await this.#encodePiece(characters.slice(0, half).join(''));
+    return [...first, ...(await this.#encodePiece(characters.slice(half).join('')))];
+  }
+
+  decode(ids: ArrayLike<number>): Promise<string> {
+    return this.#backend.decode(Array.from(ids));
+  }
+
+  decodeStream(): DecodeStream {
+    return new WindowedDecodeStream((ids) => this.#backend.decode(ids));
+  }
+
+  findControlId(name: string): number | undefined {
+    return this.controls.get(name);
+  }
+
+  controlId(name: string): number {
+    const id = this.controls.get(name);
+    if (id === undefined) throw new LodestoneError(ExitCode.badModel, `${this.#path}: has no control token ${name}`);
+    return id;
+  }
+}
+
+/** A character has at most 4 bytes; where more tokens than that wait, the bytes are no UTF-8 and are shown as they are. */
+const longestWait = 4;
+
+/**
+ * Decodes a short window of ids, not all of them: the ids whose text is out already and matter as left context, and those
+ * that wait. What the waiting ids add to the window's text is new.
+ */
+class WindowedDecodeStream implements DecodeStream {
+  #context: number[] = [];
+  #waiting: number[] = [];
+
+  constructor(private readonly decode: (ids: number[]) => Promise<string>) {}
+
+  async push(id: number): Promise<string> {
+    this.#waiting.push(id);
+    return this.#emit(false);
+  }
+
+  flush(): Promise<string> {
+    return this.#emit(true);
+  }
+
+  async #emit(all: boolean): Promise<string> {
+    if (this.#waiting.length === 0) return '';
+    const before = await this.decode(this.#context);
+    const text = await this.decode([...this.#context, ...this.#waiting]);
+    const incomplete = text.endsWith('\uFFFD') && this.#waiting.length <= longestWait;
+    if (!all && incomplete) return '';
+    this.#context = this.#waiting;
+    this.#waiting = [];
+    return text.slice(before.length);
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Measures what the embedded model can do, through the product's own code: `npm run recall`.
+ * Three tables: the magic-number needle and held-out phrasings by length, the facts of the fixture report, and the
+ * checked questions about real government documents. Options: --json, --quick, --model DIR, --device NAME.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command } from 'commander';
+import { ask } from '../answer/ask.js';
+import { selectDevice } from '../device/select.js';
+import type { Device } from '../device/device.js';
+import { ABSENT_TOKEN, buildPrompt } from '../encode/prompt.js';
+import { LodestoneError } from '../errors.js';
+import { embeddedModelDir, packageRoot } from '../paths.js';
+import { Context } from '../runtime/context.js';
+import { generate } from '../runtime/generate.js';
+import { openModel, type Model } from '../runtime/model.js';
+import { heldOutTrial, loadHeldOutFamilies } from './heldout.js';
+import { cutToTokens, isHit, linearDepths, magicNumberTrial, type NeedleTrial } from './niah.js';
+import { seededRandom, wilson } from './statistics.js';
+
+const fixtures = path.join(packageRoot, 'fixtures');
+
+interface Options {
+  readonly model: string;
+  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly lengths: string;
+  readonly trials: number;
+  readonly misses?: boolean;
+  readonly json?: boolean;
+}
+
+interface RecallRow {
+  readonly suite: string;
+  readonly tokens: number;
+  readonly hits: number;
+  readonly trials: number;
+  readonly interval: readonly [number, number];
+}
+
+/** The model's answer to a question about plain text; '' for "not there". */
+async function respond(model: Model, document: string, question: string): Promise<string> {
+  const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
+  const sources = [{ source, segments: [{ source: 0, text: document, line: 1 }], warnings: [] }];
+  const prompt = await buildPrompt(model.config.prompt, question, sources, model.tokenizer);
+  const context = new Context(model, { chunk: 512 });
+  try {
+    const logits = await context.prefill(prompt.ids, {});
+    const ids: number[] = [];
+    for await (const { id } of generate(context, logits!, { sampling: { temperature: 0 }, stop: model.config.eosIds, maxTokens: 32 })) ids.push(id);
+    return ids[0] === model.tokenizer.findControlId(ABSENT_TOKEN) ? '' : await model.tokenizer.decode(ids);
+  } finally {
+    context.close();
+  }
+}
+
+async function recall(
+  model: Model,
+  suite: string,
+  lengths: readonly number[],
+  repeats: number,
+  makeTrial: (document: string, depth: number, random: () => number) => NeedleTrial,
+  report: (row: RecallRow) => void,
+  misses: boolean,
+): Promise<RecallRow[]> {
+  const haystack = readFileSync(path.join(fixtures, 'haystack', 'essays_emerson.txt'), 'utf8');
+  const rows: RecallRow[] = [];
+  for (const tokens of lengths) {
+    const random = seededRandom(tokens);
+    let hits = 0;
+    let trials = 0;
+    for (let repeat = 0; repeat < repeats; repeat++) {
+      // Every repeat reads another part of the haystack.
+      const start = haystack.indexOf('. ', Math.floor(random() * haystack.length * 0.5)) + 2;
+      const document = await cutToTokens(haystack.slice(start), tokens - 48, model.tokenizer);
+      for (const depth of linearDepths(11)) {
+        const trial = makeTrial(document, depth, random);
+        const response = await respond(model, trial.document, trial.question);
+        trials++;
+        if (isHit(response, trial.expected)) hits++;
+        else if (misses) process.stderr.write(`miss ${suite} ${tokens} ${depth}%: ${trial.question} -> "${response}" (${trial.expected})\n`);
+      }
+    }
+    const { low, high } = wilson(hits, trials);
+    const row: RecallRow = { suite, tokens, hits, trials, interval: [low, high] };
+    rows.push(row);
+    report(row);
+  }
+  return rows;
+}
+
+interface Question {
+  readonly question: string;
+  readonly answer: string;
+  readonly page: number | null;
+}
+
+interface DocumentRow {
+  readonly file: string;
+  readonly question: string;
+  readonly expected: string;
+  readonly answer: string;
+  readonly right: boolean;
+  readonly page: number | null;
+  readonly citedPage: number | null;
+  readonly rightPage: boolean;
+}
+
+/** Right: the answer holds the expected words, or is a number or name of at least four characters out of them. */
+function isRight(answer: string, expected: string): boolean {
+  if (isHit(answer, expected)) return true;
+  return answer.trim().length >= 4 && isHit(expected, answer.trim().replace(/[.,;]$/u, ''));
+}
+
+async function questions(file: string, list: readonly Question[], modelDir: string, device: Device): Promise<DocumentRow[]> {
+  const rows: DocumentRow[] = [];
+  for (const { question, answer: expected, page } of list) {
+    const request = { question, paths: [file], modelDir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 64, chunk: 512 } as const;
+    let answer = '';
+    let citedPage: number | null = null;
+    try {
+      const result = await ask(request, device, new AbortController().signal, () => undefined);
+      answer = result.answer;
+      citedPage = result.citations[0]?.page ?? null;
+    } catch (error) {
+      if (!(error instanceof LodestoneError)) throw error;
+      answer = `refused: ${error.message}`;
+    }
+    const right = isRight(answer, expected);
+    rows.push({ file: path.basename(file), question, expected, answer, right, page, citedPage, rightPage: page !== null && citedPage === page });
+  }
+  return rows;
+}
+
+function fixtureReport(): readonly Question[] {
+  const file = path.join(fixtures, 'long-report.json');
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Question[]) : [];
+}
+
+function mediaQuestions(): { file: string; qa: Question[] }[] {
+  const file = path.join(fixtures, 'media', 'manifest.jsonl');
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => JSON.parse(line) as { file: string; kind: string; qa: Question[] })
+    .filter((entry) => entry.kind === 'pdf')
+    .map((entry) => ({ file: path.join(fixtures, 'media', path.basename(entry.file)), qa: entry.qa }));
+}
+
+function printDocumentRows(title: string, rows: readonly DocumentRow[]): void {
+  const right = rows.filter((row) => row.right).length;
+  const both = rows.filter((row) => row.right && row.rightPage).length;
+  process.stdout.write(`\n${title}: ${right} of ${rows.length} answers right, ${both} with the right page\n`);
+  for (const row of rows) {
+    process.stdout.write(`  ${row.right ? 'right' : 'WRONG'} ${row.rightPage ? 'page ' : 'PAGE?'} ${row.file}: ${row.question} -> ${row.answer} [p. ${row.citedPage ?? '-'}] (${row.expected}, p. ${row.page ?? '-'})\n`);
+  }
+}
+
+const options = new Command('recall')
+  .option('--model <dir>', 'model folder', embeddedModelDir)
+  .option('--device <name>', 'auto, cpu or reference', 'auto')
+  .option('--lengths <list>', 'needle lengths in tokens', '1024,2048,4096,8192,16384,32768')
+  .option('--trials <n>', 'repeats of the 11 depths per length', (text) => Number(text), 4)
+  .option('--misses', 'print every miss on stderr')
+  .option('--json', 'print one JSON object')
+  .parse()
+  .opts<Options>();
+
+const { device, why } = await selectDevice(options.device);
+const model = await openModel(options.model, device, { quantize: 'none' });
+const lengths = options.lengths.split(',').map(Number);
+const say = (line: string): void => void (options.json === true || process.stdout.write(`${line}\n`));
+const report = (row: RecallRow): void =>
+  say(
+    `${row.suite.padEnd(18)} ${String(row.tokens).padStart(7)} tokens  ${row.hits}/${row.trials}  ${((100 * row.hits) / row.trials).toFixed(1)} %` +
+      `  (95 %: ${(100 * row.interval[0]).toFixed(1)}-${(100 * row.interval[1]).toFixed(1)})`,
+  );
+
+say(`${model.id} on ${device.name}: ${why}`);
+const { cities } = JSON.parse(readFileSync(path.join(fixtures, 'haystack', 'cities.json'), 'utf8')) as { cities: string[] };
+const needle = await recall(
+  model,
+  'magic-number',
+  lengths,
+  options.trials,
+  (document, depth, random) => magicNumberTrial(document, cities[Math.floor(random() * cities.length)]!, depth, random),
+  report,
+  options.misses === true,
+);
+const templates = path.join(options.model, 'recipe', 'eval_templates.json');
+const families = existsSync(templates) ? loadHeldOutFamilies(templates) : [];
+const heldOut =
+  families.length === 0
+    ? []
+    : await recall(
+        model,
+        'held-out phrasings',
+        lengths,
+        options.trials,
+        (document, depth, random) => heldOutTrial(document, families[Math.floor(random() * families.length)]!, depth, random),
+        report,
+        options.misses === true,
+      );
+await model.close();
+
+const reportFile = path.join(fixtures, 'long-report.pdf');
+const reportRows = existsSync(reportFile) ? await questions(reportFile, fixtureReport(), options.model, device) : [];
+const mediaRows: DocumentRow[] = [];
+for (const { file, qa } of mediaQuestions()) mediaRows.push(...(await questions(file, qa, options.model, device)));
+if (options.json === true) {
+  process.stdout.write(`${JSON.stringify({ model: model.id, device: device.description, needle, heldOut, report: reportRows, media: mediaRows })}\n`);
+} else {
+  printDocumentRows('facts in the 20+ page report', reportRows);
+  printDocumentRows('real documents', mediaRows);
+}
+await device.close();

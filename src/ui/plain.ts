@@ -1,0 +1,47 @@
+/** Answers and plans as plain text: what scripts, pipes and screen readers get. */
+import type { Answer, Plan } from '../answer/answer.js';
+import type { Citation } from '../answer/citations.js';
+import { bytes, clean, count } from './format.js';
+
+/** Where it stands: "report.pdf, page 9", "notes.md, lines 3-4". */
+export function place(citation: Citation): string {
+  if (citation.page !== undefined) return `${citation.source}, page ${citation.page}`;
+  if (citation.lines === undefined) return citation.source;
+  const [from, to] = citation.lines;
+  return `${citation.source}, ${from === to ? `line ${from}` : `lines ${from}-${to}`}`;
+}
+
+export function answerText(answer: Answer): string {
+  return answer.found ? clean(answer.answer) : 'Not found in the sources.';
+}
+
+export function formatAnswer(answer: Answer): string {
+  const lines = [answerText(answer)];
+  if (!answer.found) return `${lines[0]}\n`;
+  answer.citations.forEach((citation, i) => {
+    const mark = citation.verified ? '' : '  (not verified: the answer does not stand there to the letter)';
+    lines.push(`  [${i + 1}] ${clean(place(citation))}: "${clean(citation.quote)}"${mark}`);
+  });
+  if (answer.citations.length === 0) lines.push('  (no citation: nothing in the sources supports this answer)');
+  return `${lines.join('\n')}\n`;
+}
+
+export function formatPlan(plan: Plan): string {
+  const { tokens, kv } = plan;
+  const layer = (name: string, part: Plan['kv']['local']): string =>
+    `  ${name.padEnd(7)} ${count(part.layers)} layers x ${count(part.positions)} positions  ${bytes(part.bytes)}`;
+  return `${[
+    `model    ${plan.model.id}  ${plan.model.quantization}  ${bytes(plan.model.weight_bytes)}, context ${count(plan.model.context)} tokens`,
+    `device   ${plan.device.name}: ${plan.device.adapter}`,
+    'sources',
+    ...plan.sources.map(
+      (source) =>
+        `  ${clean(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}  ${count(source.tokens)} tokens`,
+    ),
+    `tokens   ${count(tokens.prompt)} to read, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
+    `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,
+    layer('local', kv.local),
+    layer('global', kv.global),
+    plan.fits ? 'fits' : 'does not fit: choose pages with --pages, or a model with a longer context',
+  ].join('\n')}\n`;
+}

@@ -1,0 +1,50 @@
+/** One live line on stderr, when it is a terminal; warnings always, as lines of their own. */
+import type { AskEvent } from '../answer/answer.js';
+import { clean, count } from './format.js';
+
+export interface ProgressLine {
+  show(event: AskEvent): void;
+  /** Removes the live line; what follows starts on a clean one. */
+  clear(): void;
+}
+
+/** Terminals redraw faster than people read; more updates only cost time. */
+const REDRAW_MS = 80;
+
+function describe(event: AskEvent): string | null {
+  if (event.type === 'ingest') return `reading ${clean(event.path)}  ${event.unit} ${count(event.done)} / ${count(event.total)}`;
+  if (event.type === 'prefill') {
+    const percent = Math.floor((100 * event.done) / Math.max(1, event.total));
+    const eta = event.done < event.total ? `  ${Math.ceil(event.eta_seconds)} s left` : '';
+    return `reading ${percent} %  ${count(event.done)} / ${count(event.total)} tokens  ${count(Math.round(event.tokens_per_second))} tokens/s${eta}`;
+  }
+  if (event.type === 'token') return 'answering';
+  return null;
+}
+
+export function progressLine(stream: NodeJS.WriteStream, enabled: boolean): ProgressLine {
+  const live = enabled && stream.isTTY && process.env['TERM'] !== 'dumb' && !process.env['CI'];
+  let drawn = false;
+  let last = 0;
+  const clear = (): void => {
+    if (drawn) stream.write('\r\u001b[K');
+    drawn = false;
+  };
+  return {
+    clear,
+    show(event) {
+      if (!enabled) return;
+      if (event.type === 'warning') {
+        clear();
+        stream.write(`lodestone: ${clean(event.message)}\n`);
+        return;
+      }
+      const text = live ? describe(event) : null;
+      const now = performance.now();
+      if (text === null || now - last < REDRAW_MS) return;
+      last = now;
+      drawn = true;
+      stream.write(`\r\u001b[K${text.slice(0, Math.max(10, (stream.columns ?? 80) - 1))}`);
+    },
+  };
+}

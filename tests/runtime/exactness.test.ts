@@ -1,0 +1,190 @@
+/** The runtime against values that transformers computed, and against itself: same numbers, however they are asked for. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Device } from '../../src/device/device.js';
+import { openModel } from '../../src/runtime/model.js';
+import { Context } from '../../src/runtime/context.js';
+import { kvBytes } from '../../src/runtime/kv.js';
+import { fixtureDir, largestDifference, openFixture, readGolden, someIds, tinyDir, workingDevices, type TestModel } from './fixture.js';
+
+const devices = await workingDevices();
+const golden = readGolden();
+const vocab = 512;
+const width = 64;
+const window = 8;
+const logitsAt = (position: number): number[] => golden.logits_f32.slice(position * vocab, (position + 1) * vocab);
+
+async function logitsOf(model: TestModel, ids: readonly number[], chunk: number): Promise<Float32Array> {
+  const context = new Context(model, { chunk });
+  try {
+    return await context.prefill(ids);
+  } finally {
+    context.close();
+  }
+}
+
+describe.each(devices)('$name device', ({ tolerance, create }) => {
+  let device: Device;
+  let model: TestModel;
+  beforeAll(async () => {
+    device = await create();
+    model = await openFixture(device);
+  });
+  afterAll(() => device.close());
+
+  it.each([1, 3, 7, 8, 9, 40])('reproduces every hidden state and the logits, in chunks of %i', async (chunk) => {
+    const context = new Context(model, { chunk });
+    const states = new Map<number | 'final', Float32Array>();
+    const logits = await context.prefill(golden.ids, {
+      tap: (name, start, rows) => {
+        const all = states.get(name) ?? new Float32Array(golden.ids.length * width);
+        all.set(rows, start * width);
+        states.set(name, all);
+      },
+    });
+    // The last golden state is the one after the final norm; layer 7's own output is not among them.
+    for (let j = 0; j < 8; j++) {
+      expect(largestDifference(states.get(j)!, golden.hidden_states_f32[j]!), `state ${j}`).toBeLessThan(tolerance);
+    }
+    expect(largestDifference(states.get('final')!, golden.hidden_states_f32[8]!)).toBeLessThan(tolerance);
+    expect(largestDifference(logits, logitsAt(39))).toBeLessThan(tolerance);
+    // Computing only what is read must not change a bit.
+    expect(await logitsOf(model, golden.ids, chunk)).toEqual(logits);
+    context.close();
+  });
+
+  it('reproduces all logits token by token', async () => {
+    const context = new Context(model);
+    for (const [position, id] of golden.ids.entries()) {
+      expect(largestDifference(await context.decode(id), logitsAt(position)), `position ${position}`).toBeLessThan(tolerance);
+    }
+    context.close();
+  });
+
+  it.each([window - 1, window, window + 1, 3 * window + 1])('is right at the window edge: %i tokens, then on', async (length) => {
+    const context = new Context(model, { chunk: 5 });
+    const logits = await context.prefill(golden.ids.slice(0, length));
+    expect(largestDifference(logits, logitsAt(length - 1))).toBeLessThan(tolerance);
+    expect(largestDifference(await context.decode(golden.ids[length]!), logitsAt(length))).toBeLessThan(tolerance);
+    const rest = await context.prefill(golden.ids.slice(length + 1));
+    expect(largestDifference(rest, logitsAt(39))).toBeLessThan(tolerance);
+    context.close();
+  });
+
+  const patterns: Record<string, ('local' | 'global')[]> = {
+    'as published: two locals above the global': ['local', 'local', 'local', 'local', 'local', 'global', 'local', 'local'],
+    'two globals, last layer local': ['local', 'global', 'local', 'global', 'local', 'local'],
+    'last layer global': ['local', 'local', 'local', 'global'],
+    'two globals, last layer global': ['global', 'local', 'local', 'global'],
+    'no global layer': ['local', 'local', 'local'],
+    'no local layer': ['global', 'global'],
+  };
+
+  describe.each(Object.entries(patterns))('%s', (_, kinds) => {
+    let variant: TestModel;
+    beforeAll(async () => {
+      variant = await openFixture(device, kinds);
+    });
+
+    it('gives the same logits, bit for bit, for every chunk size and cut of the input', async () => {
+      const ids = someIds(75);
+      const expected = await logitsOf(variant, ids, 75);
+      for (const chunk of [1, 3, 7, 8, 9, 40]) {
+        expect(await logitsOf(variant, ids, chunk), `chunk ${chunk}`).toEqual(expected);
+      }
+      for (const cuts of [[74], [20, 21, 22], [60, 68], [1, 33]]) {
+        const context = new Context(variant, { chunk: 16 });
+        let from = 0;
+        for (const cut of cuts) {
+          await context.prefill(ids.slice(from, cut), { logits: false });
+          from = cut;
+        }
+        expect(await context.prefill(ids.slice(from)), `cut at ${cuts.join(', ')}`).toEqual(expected);
+        context.close();
+      }
+      const all = new Context(variant, { chunk: 16 });
+      expect(await all.prefill(ids, { tap: () => undefined })).toEqual(expected);
+      all.close();
+    });
+
+    it('holds as many bytes of keys and values as the formula says', async () => {
+      for (const [length, chunk] of [
+        [1, 1],
+        [40, 9],
+        [41, 40],
+      ] as const) {
+        const before = device.allocatedBytes;
+        const context = new Context(variant, { chunk });
+        await context.prefill(someIds(length), { logits: false });
+        expect(context.kvBytes).toBe(kvBytes(variant.config, length, chunk).total);
+        context.close();
+        expect(device.allocatedBytes).toBe(before);
+      }
+    });
+
+    it.each([1, 2, 3, 4, 7])('goes on after an abort in chunk %i, with the same input or another', async (aborted) => {
+      const ids = someIds(60);
+      const other = [...ids.slice(0, 8 * (aborted - 1)), ...someIds(23, 5)];
+      for (const continuation of [ids, other, other.slice(0, 8 * (aborted - 1) + 1)]) {
+        const context = new Context(variant, { chunk: 8 });
+        const controller = new AbortController();
+        const reason = new Error('enough');
+        const reading = context.prefill(ids, {
+          signal: controller.signal,
+          onProgress: (done) => {
+            if (done === 8 * (aborted - 1)) queueMicrotask(() => controller.abort(reason));
+          },
+        });
+        if (aborted === 1) controller.abort(reason);
+        await expect(reading).rejects.toBe(reason);
+        expect(context.length).toBe(8 * (aborted - 1));
+        const logits = await context.prefill(continuation.slice(context.length));
+        expect(logits).toEqual(await logitsOf(variant, continuation, 64));
+        expect([...context.tokens]).toEqual(continuation);
+        context.close();
+      }
+    });
+  });
+
+  it('crosses a page of a global layer', async () => {
+    const small = await openFixture(device, ['local', 'global', 'local']);
+    const longer = { ...small, config: { ...small.config, maxPositions: 4096 } };
+    const ids = someIds(1030);
+    const whole = await logitsOf(longer, ids, 1030);
+    const context = new Context(longer, { chunk: 100 });
+    await context.prefill(ids.slice(0, 1023), { logits: false });
+    expect(context.kvBytes).toBe(kvBytes(longer.config, 1023, 100).total);
+    let logits = new Float32Array();
+    for (const id of ids.slice(1023)) logits = new Float32Array(await context.decode(id));
+    expect(logits).toEqual(whole);
+    expect(context.kvBytes).toBe(kvBytes(longer.config, 1030, 100).total);
+    context.close();
+  });
+
+  const quantized = [
+    ['q8_0', 0.5],
+    ['q4_0', 3],
+  ] as const;
+  it.each(quantized)('stays near the golden logits with %s weights (random weights quantise badly)', async (quantize, bound) => {
+    const model = await openModel(fixtureDir, device, { quantize });
+    const logits = await logitsOf(model, golden.ids, 16);
+    expect(model.quantization).toBe(quantize);
+    expect(largestDifference(logits, logitsAt(39))).toBeLessThan(bound);
+    expect(await logitsOf(model, golden.ids, 3)).toEqual(logits);
+    await model.close();
+  });
+
+  const tinyGolden = join(tinyDir, 'golden.json');
+  it.skipIf(!existsSync(tinyGolden))('reproduces the logits of lodestone-tiny', async () => {
+    const { ids, logits_last } = JSON.parse(readFileSync(tinyGolden, 'utf8')) as { ids: number[]; logits_last: number[] };
+    const tiny = await openModel(tinyDir, device);
+    expect(largestDifference(await logitsOf(tiny, ids, 64), logits_last)).toBeLessThan(2e-3);
+    await tiny.close();
+  });
+});
+
+it('has a golden file for this model', () => {
+  expect(golden.ids).toHaveLength(40);
+  expect(existsSync(join(fixtureDir, 'model.safetensors'))).toBe(true);
+});

@@ -1,0 +1,91 @@
+/** Models and devices that the runtime's tests share. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import type { Device } from '../../src/device/device.js';
+import { createReferenceDevice } from '../../src/device/reference/device.js';
+import { selectDevice } from '../../src/device/select.js';
+import type { GemmaConfig } from '../../src/gemma/config.js';
+import { loadGemmaWeights, type GemmaWeights } from '../../src/gemma/weights.js';
+import { openConfig } from '../../src/runtime/model.js';
+import { openCheckpoint } from '../../src/weights/safetensors.js';
+
+export const fixtureDir = fileURLToPath(new URL('../../fixtures/gemma3-tiny', import.meta.url));
+export const tinyDir = fileURLToPath(new URL('../../models/lodestone-tiny', import.meta.url));
+
+export interface Golden {
+  readonly ids: number[];
+  readonly hidden_states_f32: number[][];
+  readonly logits_f32: number[];
+}
+
+export function readGolden(): Golden {
+  return JSON.parse(readFileSync(join(fixtureDir, 'golden.json'), 'utf8')) as Golden;
+}
+
+export interface TestDevice {
+  readonly name: 'reference' | 'cpu';
+  /** Largest error against the golden values. */
+  readonly tolerance: number;
+  readonly create: () => Promise<Device>;
+}
+
+const reference: TestDevice = { name: 'reference', tolerance: 2e-4, create: async () => createReferenceDevice() };
+const cpu: TestDevice = { name: 'cpu', tolerance: 1e-3, create: async () => (await selectDevice('cpu')).device };
+
+/** The devices that work here. */
+export async function workingDevices(): Promise<TestDevice[]> {
+  try {
+    await (await cpu.create()).close();
+    return [reference, cpu];
+  } catch (error) {
+    const why = (error as Error).message.split('\n', 1)[0];
+    console.warn(`SKIPPED: the cpu device does not load, so only the reference is tested (${why})`);
+    return [reference];
+  }
+}
+
+export interface TestModel {
+  readonly device: Device;
+  readonly config: GemmaConfig;
+  readonly weights: GemmaWeights;
+}
+
+/**
+ * The fixture's model, or one with the same tensors in another layer pattern: its first layers with the kinds given
+ * (any tensor shape fits any kind). The weights are loaded once per device and pattern.
+ */
+export async function openFixture(device: Device, kinds?: readonly ('local' | 'global')[]): Promise<TestModel> {
+  const published = await openConfig(fixtureDir);
+  const { tensors, files } = await openCheckpoint(fixtureDir);
+  if (!kinds) return { device, config: published, weights: await loadGemmaWeights(device, { tensors, files }, published) };
+  const config = { ...published, layers: kinds.map((kind) => ({ kind })) };
+  const kept = new Map([...tensors].filter(([name]) => Number(/layers\.(\d+)/.exec(name)?.[1] ?? 0) < kinds.length));
+  return { device, config, weights: await loadGemmaWeights(device, { tensors: kept, files }, config) };
+}
+
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) throw new Error(`${a.length} values against ${b.length}`);
+  let worst = 0;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i]! - b[i]!);
+    if (!(difference <= worst)) worst = difference;
+  }
+  return worst;
+}
+
+/** Pseudo-random ids below 512 that no test depends on in particular. */
+export function someIds(count: number, seed = 1): number[] {
+  return Array.from({ length: count }, (_, i) => (Math.imul(i + 7 * seed, 2654435761) >>> 8) % 512);
+}
+
+/** A directory that is gone after `use`. */
+export async function withTempDir<T>(use: (dir: string) => T | Promise<T>): Promise<T> {
+  const dir = mkdtempSync(join(tmpdir(), 'lodestone-test-'));
+  try {
+    return await use(dir);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
