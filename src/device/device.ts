@@ -48,6 +48,7 @@ export interface WeightSource {
   readonly outputs: number;
   readonly inputs: number;
   readonly data:
+    /** `offset` need not be aligned: a safetensors header may have any length. */
     | { readonly path: string; readonly offset: number; readonly bytes: number }
     | { readonly memory: Uint8Array };
 }
@@ -209,13 +210,15 @@ export interface Device {
   read(from: View, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Brings a matrix onto the device, stored as `as` (default: as in the source). Only quantising f32/f16/bf16 to
-   * q8_0/q4_0 (GGUF's rounding, spec gemma3 6.6), or widening to f32, is a legal change of format; inputs must be a multiple of 32 for
-   * the quantised formats. Errors: LodestoneError(badModel).
+   * q8_0/q4_0 (ggml's rounding, see weights/blocks.ts: all in f32, x times the reciprocal of the unrounded scale),
+   * or widening to f32, is a legal change of format; inputs must be a multiple of 32 for the quantised formats.
+   * Errors: LodestoneError(badModel).
    */
   loadWeight(source: WeightSource, as?: WeightFormat): Promise<Weight>;
   /**
    * Runs the commands in order, off the event loop. When `signal` aborts, stops soon and rejects with the signal's
-   * reason; buffers that the list writes are then undefined, everything else is as before.
+   * reason; the rows and cache slots that the list writes are then undefined, everything else is as before (the
+   * other slots of the same caches too: an interrupted prefill goes on from its last completed chunk).
    */
   submit(commands: readonly Command[], signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;

@@ -1,5 +1,9 @@
 /**
  * The unit of provenance. Everything after ingest carries segments along, so that a citation is a look-up.
+ *
+ * One segment for each page of a PDF that has text; consecutive lines, about 1500 characters of them, of a text. A
+ * source's segments in order, concatenated with nothing between, are its text: lines end with "\n", each page ends with
+ * one, and in a text the line of any character is `line` plus the line ends before it in the segment.
  */
 export interface Segment {
   /** Index into the list of sources. */
@@ -26,7 +30,7 @@ export interface Source {
 export interface IngestedSource {
   readonly source: Source;
   readonly segments: readonly Segment[];
-  /** For people: "2 of 18 pages have no text layer". */
+  /** For people, to stand after the source's name and a colon: "pages 3, 7 have no text". */
   readonly warnings: readonly string[];
 }
 

@@ -106,10 +106,22 @@ interface DocumentRow {
   readonly rightPage: boolean;
 }
 
-/** Right: the answer holds the expected words, or is a number or name of at least four characters out of them. */
+const words = (text: string): string[] => text.match(/[\p{L}\p{N}][\p{L}\p{N}.,:%'-]*(?<![.,:'-])/gu) ?? [];
+
+/**
+ * Right: the answer holds the expected words; or it is a part of them that says as much: every number, and more than half
+ * of the names, or, where the expected answer has neither, at least half of its words.
+ */
 function isRight(answer: string, expected: string): boolean {
   if (isHit(answer, expected)) return true;
-  return answer.trim().length >= 4 && isHit(expected, answer.trim().replace(/[.,;]$/u, ''));
+  if (answer.trim() === '' || !isHit(expected, answer.trim().replace(/[.,;]$/u, ''))) return false;
+  const given = new Set(words(answer));
+  const wanted = words(expected);
+  const numbers = wanted.filter((word) => /\d/u.test(word));
+  const names = wanted.filter((word) => /^\p{Lu}/u.test(word));
+  const share = (list: readonly string[]): number => (list.length === 0 ? 1 : list.filter((word) => given.has(word)).length / list.length);
+  if (numbers.length + names.length === 0) return share(wanted) >= 0.5;
+  return share(numbers) === 1 && share(names) > 0.5;
 }
 
 async function questions(file: string, list: readonly Question[], modelDir: string, device: Device): Promise<DocumentRow[]> {

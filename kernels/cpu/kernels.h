@@ -1,0 +1,178 @@
+// What each instruction-set variant offers: one table of functions, and the plain structs they take.
+//
+// A function works on a range of rows (or of tiles, or of panels) and knows nothing of threads; commands.cc cuts the
+// work. No result depends on how it is cut: each (row, output) is summed in one order, by one function.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace lodestone {
+
+enum class Format : int { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, q4_0 = 4 };
+
+constexpr int64_t quant_block = 32;     // elements that share a scale, along the inputs (GGUF's q8_0 and q4_0)
+constexpr int64_t panel_outputs = 16;   // outputs stored together in packed quantised weights
+constexpr int64_t activation_tile = 16; // rows stored together in quantised activations
+
+// Packed quantised weights. A panel holds 16 outputs: first the quants of all its blocks, then all its scales.
+// q8_0, per block 512 bytes: 8 groups of 4 inputs, each [16 outputs][4 inputs] bytes.
+// q4_0, per block 256 bytes: 4 groups of [16 outputs][4 inputs] bytes, whose low nibbles are group g and whose high
+// nibbles are group g + 4, as unsigned values (the weight is nibble - 8).
+// Scales: f16 [block][16 outputs]. Panels start at multiples of 64 bytes.
+inline int64_t quant_bytes_per_block(Format f) { return f == Format::q8_0 ? 512 : 256; }
+inline int64_t panel_bytes(Format f, int64_t inputs) {
+  const int64_t blocks = inputs / quant_block;
+  return (blocks * (quant_bytes_per_block(f) + 2 * panel_outputs) + 63) / 64 * 64;
+}
+inline int64_t bytes_per_row(Format f, int64_t inputs) {
+  switch (f) {
+    case Format::f32: return inputs * 4;
+    case Format::f16: case Format::bf16: return inputs * 2;
+    case Format::q8_0: return inputs / quant_block * 34;
+    case Format::q4_0: return inputs / quant_block * 18;
+  }
+  return 0;
+}
+
+// A matrix [outputs, inputs] as it lies in a file (any address), row-major; quantised formats in GGUF's blocks.
+struct Matrix {
+  Format format;
+  int64_t outputs, inputs;
+  const uint8_t* data;
+};
+
+// A matrix as the device holds it: f32, f16, bf16 row-major (maybe in a mapped file), q8_0 and q4_0 in panels.
+struct Weights {
+  Format format;
+  int64_t outputs, inputs;
+  const uint8_t* data;
+};
+
+struct Embed {
+  const uint32_t* ids;
+  Weights weights;
+  float scale;
+  float* out;
+};
+
+struct RmsNorm {
+  const float* x;
+  const float* gain;
+  float* out;
+  int64_t width;
+  float eps;
+};
+
+struct AddNorm {
+  float* x;
+  const float* branch;
+  const float* gain;
+  const float* next_gain;  // null: no norm follows
+  float* next_out;
+  int64_t width;
+  float eps;
+};
+
+// Rows of activations as int8, in tiles of tile_rows = min(rows, 16) rows:
+// values [tile][block][row in tile][32], scales and corrections [tile][block][row in tile].
+struct Activations {
+  int64_t rows, blocks, tile_rows;
+  int8_t* values;
+  float* scales;
+  int32_t* minus_8_sums;    // -8 * (sum of the block): the correction for weights stored with a zero point of 8
+  int32_t* minus_128_sums;  // the same for 128
+};
+
+struct DenseProduct {
+  const float* x;
+  int64_t x_stride;
+  Weights weights;
+  float* out;
+  int64_t out_stride;
+};
+
+struct QuantProduct {
+  const Activations* x;
+  Weights weights;
+  float* out;
+  int64_t out_stride;
+};
+
+// One layer's keys or values: page pointers, [kv_head][slot][head_dim] inside a page.
+struct Cache {
+  float* const* k_pages;
+  float* const* v_pages;
+  int64_t page_slots, kv_heads, head_dim;
+  bool ring;
+};
+
+struct NormRope {
+  float* q;
+  const float* gain;
+  const float* rope;  // null: no rotation; else per row head_dim/2 cosines, head_dim/2 sines
+  int64_t heads, head_dim;
+  float eps;
+};
+
+struct StoreKv {
+  NormRope key;
+  const float* v;
+  int64_t start;
+  Cache cache;
+};
+
+// Attention sees the keys in blocks of 64 and partitions of 256, both cut at absolute positions. Inside a partition
+// softmax runs block after block; partitions are merged in their order. So a query's result depends on its position,
+// window and the cache alone, whoever computes it and beside whom.
+constexpr int64_t key_block = 64;
+constexpr int64_t key_partition = 256;
+
+struct Attention {
+  const float* q;
+  float* out;
+  int64_t rows, start, heads, window;
+  float scale;
+  const float* log_scale;  // null, or [heads]
+  Cache cache;
+  const bool* cancelled;  // read atomically between partitions; null: never
+};
+
+// What a partition (or a row of merged partitions) gives for one (row, head): the running maximum of the logits, the
+// sum of exponentials and the unnormalised output of head_dim floats.
+struct Partial {
+  float max, sum;
+};
+
+struct GeGlu {
+  const float* gate;
+  const float* up;
+  float* out;
+};
+
+struct Kernels {
+  const char* name;
+  void (*embed)(const Embed&, int64_t row_begin, int64_t row_end);
+  void (*rms_norm)(const RmsNorm&, int64_t row_begin, int64_t row_end);
+  void (*add_norm)(const AddNorm&, int64_t row_begin, int64_t row_end);
+  void (*quantise_rows)(const float* x, int64_t x_stride, const Activations& out, int64_t row_begin, int64_t row_end);
+  void (*dense_product)(const DenseProduct&, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end, float* scratch);
+  size_t (*dense_scratch)(int64_t inputs);  // floats
+  void (*quant_product)(const QuantProduct&, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end);
+  void (*norm_rope)(const NormRope&, int64_t row_begin, int64_t row_end);
+  void (*store_kv)(const StoreKv&, int64_t row_begin, int64_t row_end);
+  // A tile is the rows row_begin .. row_end for all query heads of one KV head. Scratch floats as attention_scratch says.
+  void (*attention_tile)(const Attention&, int64_t kv_head, int64_t row_begin, int64_t row_end, float* scratch);
+  // Partitions part_begin .. part_end for all rows of the list, all query heads of one KV head.
+  // partials [partition - part_begin][row][head], outputs the same with head_dim floats each.
+  void (*attention_partitions)(const Attention&, int64_t kv_head, int64_t row_begin, int64_t row_end, int64_t part_begin,
+                               int64_t part_end, Partial* partials, float* outputs, float* scratch);
+  // Merges them in order into `state` [row][head] and out; `last` divides by the sum.
+  void (*attention_merge)(const Attention&, int64_t row_begin, int64_t row_end, int64_t parts, const Partial* partials,
+                          const float* outputs, Partial* state, bool last);
+  size_t (*attention_scratch)(const Attention&, int64_t tile_rows);
+  void (*ge_glu)(const GeGlu&, int64_t begin, int64_t end);
+  // Packs (and quantises, and widens) outputs of a matrix as `to`; for panels the range is in panels, else in rows.
+  void (*convert)(const Matrix& from, Format to, uint8_t* data, int64_t begin, int64_t end);
+};
+
+}  // namespace lodestone

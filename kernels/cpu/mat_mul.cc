@@ -1,0 +1,210 @@
+// out[r] = W x[r]
+//
+// Dense weights (f32, f16, bf16): each (row, output) is one vector of partial sums along the inputs, added up at the
+// end. Quantised weights: rows are quantised to int8 per block of 32, a block's products are summed as integers, and
+// the blocks are added in f32 in their order. Either way the order is the same in every tile shape.
+#include "kernels.h"
+#include "simd.h"
+
+namespace lodestone {
+namespace LODESTONE_ISA {
+
+// ------------------------------------------------------------------------------------------------- dense weights
+
+template <int R, int C, class T>
+static void dense_tile(const float* x, int64_t x_stride, const T* w, int64_t w_stride, int64_t inputs, float* out, int64_t out_stride) {
+  F acc[R][C];
+  for (int r = 0; r < R; r++) {
+    for (int c = 0; c < C; c++) acc[r][c] = zero();
+  }
+  int64_t i = 0;
+  for (; i + lanes <= inputs; i += lanes) {
+    F weight[C];
+    for (int c = 0; c < C; c++) weight[c] = load_as_float(w + c * w_stride + i);
+    for (int r = 0; r < R; r++) {
+      const F value = load(x + r * x_stride + i);
+      for (int c = 0; c < C; c++) acc[r][c] = fma(value, weight[c], acc[r][c]);
+    }
+  }
+  if (i < inputs) {
+    const int n = int(inputs - i);
+    for (int c = 0; c < C; c++) {
+      const F weight = load_part_as_float(w + c * w_stride + i, n);
+      for (int r = 0; r < R; r++) acc[r][c] = fma(load_part(x + r * x_stride + i, n), weight, acc[r][c]);
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    for (int c = 0; c < C; c++) out[r * out_stride + c] = sum(acc[r][c]);
+  }
+}
+
+template <int C, class T>
+static void dense_rows_of(const DenseProduct& p, int64_t row_begin, int64_t row_end, const T* w, int64_t w_stride, int64_t output) {
+  int64_t r = row_begin;
+  const int64_t inputs = p.weights.inputs;
+  for (; r + dense_rows <= row_end; r += dense_rows)
+    dense_tile<dense_rows, C, T>(p.x + r * p.x_stride, p.x_stride, w, w_stride, inputs, p.out + r * p.out_stride + output, p.out_stride);
+  for (; r < row_end; r++)
+    dense_tile<1, C, T>(p.x + r * p.x_stride, p.x_stride, w, w_stride, inputs, p.out + r * p.out_stride + output, p.out_stride);
+}
+
+static size_t dense_scratch(int64_t inputs) { return size_t(dense_outputs) * size_t(inputs); }
+
+template <class T>
+static void dense(const DenseProduct& p, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end, float* scratch) {
+  const int64_t inputs = p.weights.inputs;
+  const T* w = (const T*)p.weights.data;
+  // With many rows the weights are widened once, to scratch that stays in the first-level cache.
+  const bool widen = sizeof(T) != 4 && row_end - row_begin > 2 * dense_rows;
+  int64_t o = out_begin;
+  for (; o + dense_outputs <= out_end; o += dense_outputs) {
+    if (widen) {
+      for (int c = 0; c < dense_outputs; c++) {
+        const T* from = w + (o + c) * inputs;
+        float* to = scratch + c * inputs;
+        int64_t i = 0;
+        for (; i + lanes <= inputs; i += lanes) store(to + i, load_as_float(from + i));
+        if (i < inputs) store_part(to + i, load_part_as_float(from + i, int(inputs - i)), int(inputs - i));
+      }
+      dense_rows_of<dense_outputs, float>(p, row_begin, row_end, scratch, inputs, o);
+    } else {
+      dense_rows_of<dense_outputs, T>(p, row_begin, row_end, w + o * inputs, inputs, o);
+    }
+  }
+  for (; o < out_end; o++) dense_rows_of<1, T>(p, row_begin, row_end, w + o * inputs, inputs, o);
+}
+
+static void dense_product(const DenseProduct& p, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end, float* scratch) {
+  switch (p.weights.format) {
+    case Format::f32: return dense<float>(p, row_begin, row_end, out_begin, out_end, scratch);
+    case Format::f16: return dense<F16>(p, row_begin, row_end, out_begin, out_end, scratch);
+    case Format::bf16: return dense<Bf16>(p, row_begin, row_end, out_begin, out_end, scratch);
+    default: return;
+  }
+}
+
+// --------------------------------------------------------------------------------------------- quantised weights
+
+static void quantise_rows(const float* x, int64_t x_stride, const Activations& a, int64_t row_begin, int64_t row_end) {
+  constexpr int parts = int(quant_block) / lanes;
+  for (int64_t r = row_begin; r < row_end; r++) {
+    const float* row = x + r * x_stride;
+    const int64_t tile = r / activation_tile, in_tile = r % activation_tile;
+    for (int64_t b = 0; b < a.blocks; b++) {
+      const int64_t at = (tile * a.blocks + b) * a.tile_rows + in_tile;
+      F v[parts];
+      F largest = zero();
+      for (int i = 0; i < parts; i++) {
+        v[i] = load(row + b * quant_block + i * lanes);
+        largest = max(largest, abs(v[i]));
+      }
+      const float d = max_of(largest) / 127.0f;
+      // |x / d| may round to just above 127 only if d is subnormal; such a block counts as zero.
+      const bool empty = !(d >= 1.17549435e-38f);
+      const F divisor = set(empty ? 1.0f : d);
+      F total = zero();
+      for (int i = 0; i < parts; i++) {
+        const F q = empty ? zero() : round_even(v[i] / divisor);
+        total = total + q;  // exact: small integers
+        store_int8(a.values + at * quant_block + i * lanes, q);
+      }
+      a.scales[at] = empty ? 0.0f : d;
+      a.minus_8_sums[at] = -8 * int32_t(sum(total));
+      a.minus_128_sums[at] = 16 * a.minus_8_sums[at];
+    }
+  }
+}
+
+struct Q8 {
+  static constexpr int zero_point = q8_zero;
+  static constexpr int64_t block_bytes = 512;
+  LODESTONE_INLINE void unpack(const uint8_t* block, B (&w)[8]) {
+    for (int g = 0; g < 8; g++) w[g] = load_bytes(block + g * 64);
+  }
+  LODESTONE_INLINE I multiply(I acc, B w, B a) { return dot(acc, w, a); }
+};
+
+struct Q4 {
+  static constexpr int zero_point = 8;
+  static constexpr int64_t block_bytes = 256;
+  LODESTONE_INLINE void unpack(const uint8_t* block, B (&w)[8]) {
+    for (int g = 0; g < 4; g++) {
+      const B both = load_bytes(block + g * 64);
+      w[g] = low_nibbles(both);
+      w[g + 4] = high_nibbles(both);
+    }
+  }
+  LODESTONE_INLINE I multiply(I acc, B w, B a) { return dot_nibbles(acc, w, a); }
+};
+
+LODESTONE_INLINE F load_scales(const uint8_t* p) { return load_f16((const uint16_t*)p); }
+
+// R rows of one tile times `lanes` outputs of one panel (all 16 of them with AVX-512).
+template <int R, class Q>
+static void quant_tile(const int8_t* a, const float* a_scales, const int32_t* corrections, int64_t tile_rows, const uint8_t* panel,
+                       const uint8_t* w_scales, int64_t blocks, float* out, int64_t out_stride, int valid) {
+  F acc[R];
+  for (int r = 0; r < R; r++) acc[r] = zero();
+  for (int64_t b = 0; b < blocks; b++) {
+    B w[8];
+    Q::unpack(panel + b * Q::block_bytes, w);
+    if (R == 1) {  // one row reads each weight once, from memory
+      for (int64_t line = 0; line < Q::block_bytes; line += 64) prefetch(panel + b * Q::block_bytes + line + 4096);
+    }
+    const F w_scale = load_scales(w_scales + b * panel_outputs * 2);
+    const int64_t at = b * tile_rows;
+    for (int r = 0; r < R; r++) {
+      const int8_t* row = a + (at + r) * quant_block;
+      I i = set_int(Q::zero_point == 0 ? 0 : corrections[at + r]);
+      for (int g = 0; g < 8; g++) i = Q::multiply(i, w[g], broadcast4(row + 4 * g));
+      acc[r] = fma(to_float(i), w_scale * set(a_scales[at + r]), acc[r]);
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    if (valid >= lanes) {
+      store(out + r * out_stride, acc[r]);
+    } else if (valid > 0) {
+      store_part(out + r * out_stride, acc[r], valid);
+    }
+  }
+}
+
+template <class Q>
+static void quant(const QuantProduct& p, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end) {
+  const Activations& x = *p.x;
+  const int64_t blocks = x.blocks;
+  const int64_t stride = panel_bytes(p.weights.format, p.weights.inputs);
+  for (int64_t panel = panel_begin; panel < panel_end; panel++) {
+    for (int part = 0; part < int(panel_outputs); part += lanes) {
+      const uint8_t* w = p.weights.data + panel * stride;
+      const uint8_t* w_scales = w + blocks * Q::block_bytes + part * 2;
+      const int64_t output = panel * panel_outputs + part;
+      const int valid = p.weights.outputs - output >= lanes ? lanes : int(p.weights.outputs - output);
+      for (int64_t r = row_begin; r < row_end;) {
+        const int64_t tile = r / activation_tile, in_tile = r % activation_tile;
+        const int64_t in_this_tile = activation_tile - in_tile;
+        const int64_t left = row_end - r < in_this_tile ? row_end - r : in_this_tile;
+        const int64_t at = tile * blocks * x.tile_rows + in_tile;
+        const int8_t* a = x.values + at * quant_block;
+        float* out = p.out + r * p.out_stride + output;
+        const int32_t* corrections = (Q::zero_point == 8 ? x.minus_8_sums : x.minus_128_sums) + at;
+        auto run = [&](auto tile_of) {
+          tile_of(a, x.scales + at, corrections, x.tile_rows, w + part * 4, w_scales, blocks, out, p.out_stride, valid);
+        };
+        if (int8_row_tile >= 16 && left >= 16) run(quant_tile<16, Q>), r += 16;
+        else if (int8_row_tile >= 8 && left >= 8) run(quant_tile<8, Q>), r += 8;
+        else if (left >= 4) run(quant_tile<4, Q>), r += 4;
+        else if (left >= 2) run(quant_tile<2, Q>), r += 2;
+        else run(quant_tile<1, Q>), r += 1;
+      }
+    }
+  }
+}
+
+static void quant_product(const QuantProduct& p, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end) {
+  if (p.weights.format == Format::q8_0) quant<Q8>(p, row_begin, row_end, panel_begin, panel_end);
+  else quant<Q4>(p, row_begin, row_end, panel_begin, panel_end);
+}
+
+}  // namespace LODESTONE_ISA
+}  // namespace lodestone

@@ -1,0 +1,54 @@
+// Memory that the device owns, and files that it maps.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include <memory>
+#include <string>
+
+namespace lodestone {
+
+// Zero-filled, 64-byte aligned. `data` is null where it can't be had.
+class Memory {
+ public:
+  Memory() = default;
+  explicit Memory(size_t bytes);
+  ~Memory();
+  Memory(Memory&& other) noexcept { *this = static_cast<Memory&&>(other); }
+  Memory& operator=(Memory&& other) noexcept;
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  uint8_t* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  uint8_t* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+// Scratch that only grows. Throws std::bad_alloc.
+class GrowingMemory {
+ public:
+  uint8_t* reserve(size_t bytes);
+
+ private:
+  Memory memory_;
+};
+
+// A whole file, read-only.
+class MappedFile {
+ public:
+  // Null, and why, where it can't be mapped.
+  static std::shared_ptr<MappedFile> open(const std::string& path, std::string* error);
+  ~MappedFile();
+  const uint8_t* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  MappedFile() = default;
+  const uint8_t* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace lodestone

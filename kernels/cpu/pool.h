@@ -1,0 +1,63 @@
+// The device's threads: parallel loops whose indices are claimed one by one.
+#pragma once
+#include <stdint.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "memory.h"
+
+namespace lodestone {
+
+// The caller of `run` works too and waits only for indices that another thread has claimed, so a thread that the
+// operating system has put aside delays nothing. Workers spin for a moment after each loop (the next follows within
+// microseconds while a command list runs) and then sleep.
+class Pool {
+ public:
+  // `threads` in all, the caller's included.
+  explicit Pool(int threads);
+  ~Pool();
+
+  int threads() const { return int(workers_.size()) + 1; }
+
+  // body(index, thread) for every index in [0, count), thread in [0, threads()). Once *cancelled is true, the rest is
+  // skipped. count < 2^20.
+  template <class Body>
+  void run(int64_t count, Body&& body) {
+    run_erased(count, [](void* context, int64_t index, int thread) { (*(std::remove_reference_t<Body>*)context)(index, thread); }, &body);
+  }
+
+  // Checked before each index; null: never cancelled.
+  void set_cancel_flag(const bool* cancelled) { cancelled_ = cancelled; }
+  bool cancelled() const { return cancelled_ && __atomic_load_n(cancelled_, __ATOMIC_RELAXED); }
+
+  // Scratch of one thread, at least this many floats, 64-byte aligned; content is undefined.
+  float* scratch(int thread, size_t floats) { return (float*)scratch_[size_t(thread)].reserve(floats * 4); }
+
+ private:
+  using Body = void (*)(void* context, int64_t index, int thread);
+  void run_erased(int64_t count, Body body, void* context);
+  void work(int thread);
+  bool claim_and_run(int thread);
+  bool has_work() const;
+
+  std::vector<std::thread> workers_;
+  std::vector<GrowingMemory> scratch_;
+  // The loop in progress: its generation (24 bits), its count (20) and the next index (20) in one word, so that a claim
+  // by a thread that comes late can never belong to another loop. body_ and context_ change only between loops.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<int64_t> done_{0};
+  alignas(64) Body body_ = nullptr;
+  void* context_ = nullptr;
+  uint64_t generation_ = 0;
+  const bool* cancelled_ = nullptr;
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+}  // namespace lodestone

@@ -1,0 +1,133 @@
+"""Recall of a checkpoint, in Python: exact match of the whole answer, greedy.
+
+Greedy decoding is right exactly when every token of the right answer, and the end token, is the
+best one after the right prefix; so one teacher-forced pass decides it, without decoding.
+The documents come from held-out books, the needle's keys are the cities of cities.json, and the
+phrasings those of eval_templates.json: none of them occurs in training.
+"""
+import argparse
+import pickle
+import random
+from collections import defaultdict
+
+import torch
+from tokenizers import Tokenizer
+
+from data import ANSWER, ANSWER_LEN, EOS, QUESTION, QUESTION_LEN, Family, Generator, Options, load_eval_families, load_families, locate
+from export import load, rounded
+from model import batch_geometry
+
+
+@torch.no_grad()
+def check(model, doc, pairs):
+    """For one document and its pairs: [(right, predicted tokens)]. Documents are left whole; the
+    blocked pass needs a multiple of 64 tokens, which `fit` has seen to."""
+    N, S, T = len(pairs), QUESTION_LEN + ANSWER_LEN, len(doc)
+    qa = torch.zeros(1, N, S, dtype=torch.long)
+    pos = torch.full((1, N, S), T)
+    target = torch.full((1, N, ANSWER_LEN), -100)
+    for n, (q, a, _) in enumerate(pairs):
+        row = [QUESTION] + q + [ANSWER] + a
+        s = QUESTION_LEN - 1 - len(q)
+        qa[0, n, s:s + len(row)] = torch.tensor(row)
+        pos[0, n, s:] = T + torch.arange(S - s)
+        target[0, n, :len(a) + 1] = torch.tensor(a + [EOS])
+    geometry = batch_geometry(model.c, T, qa, pos, ANSWER_LEN, model.c.sliding_window)
+    with torch.autocast("cpu", torch.bfloat16):
+        best = model(torch.tensor([doc]), qa, *geometry, ANSWER_LEN).argmax(-1)
+    hit = ((best == target) | (target == -100)).all(-1)[0].tolist()
+    return [(h, b[:len(a) + 1]) for h, b, (_, a, _) in zip(hit, best[0].tolist(), pairs)]
+
+
+class Suite:
+    def __init__(self, model, tok, prepared, seed, show):
+        self.model, self.tok, self.seed, self.show = model, tok, seed, show
+        self.cities = prepared["cities"]
+        self.gen = Generator(prepared, tok, "held")
+        self.held = Generator(prepared, tok, "held", load_eval_families())
+
+    def run(self, title, examples, by_tag=False):
+        hits, n, tags, shown = 0, 0, defaultdict(lambda: [0, 0]), 0
+        for ex in examples:
+            for (ok, got), (q, a, tag) in zip(check(self.model, ex[0], ex[1]), ex[1]):
+                hits += ok; n += 1
+                tags[tag][0] += ok; tags[tag][1] += 1
+                if not ok and shown < self.show:
+                    shown += 1
+                    print("      miss", repr(self.tok.decode(q)), "want", repr(self.tok.decode(a, skip_special_tokens=False)), "got", repr(self.tok.decode(got, skip_special_tokens=False)))
+        print(f"{title}: {hits}/{n} = {hits / max(1, n):.3f}", flush=True)
+        if by_tag:
+            print("    " + " ".join(f"{t}={h}/{k}" for t, (h, k) in sorted(tags.items(), key=lambda x: x[1][0] / x[1][1])))
+        return hits / max(1, n)
+
+    def generated(self, gen, T, docs, **opt):
+        r = random.Random(f"{self.seed}{T}{opt}")
+        out = []
+        while len(out) < docs:
+            ex = gen.example(r, T, 16, Options(**opt))
+            if ex:
+                out.append(ex)
+        return out
+
+    def needle(self, T, docs, per_doc, wrap=0.0, value_first=False):
+        """The special-magic needle with the evaluation's cities; `per_doc` needles in one document."""
+        f = [x for x in load_families() if x.name == "special_magic"][0]
+        r = random.Random(f"{self.seed}needle{T}{per_doc}")
+        out = []
+        while len(out) < docs:
+            inserts, asks = [], []
+            for city in r.sample(self.cities, per_doc):
+                number = self.gen.lex.digits(r, 7)
+                text = f"The special magic {city} number is: {number}"
+                inserts.append((text + r.choice(["", "."]), [(len(text) - 7, len(text))]))
+                asks.append(f"What is the special magic {city} number?")
+            text, spans = self.gen.compose(r, int(T * 3.4), inserts, Options(wrap=wrap))
+            enc = self.tok.encode(text, add_special_tokens=False)
+            starts = [a for a, _ in enc.offsets]
+            where = [locate(starts, enc.offsets, text, s[0]) for s in spans]
+            n = (len(enc.ids) + 1) // 64 * 64      # cut prose so that the length is a multiple of 64
+            cut = len(enc.ids) + 1 - n
+            lo, hi = min(w[0] for w in where) - 24, max(w[1] for w in where)
+            if lo >= cut:
+                s = cut
+            elif hi <= len(enc.ids) - cut:
+                s = 0
+            else:
+                continue
+            ids = enc.ids[s:s + n - 1]
+            pairs = [(self.tok.encode(q).ids, enc.ids[w[0]:w[1]], "needle") for q, w in zip(asks, where)]
+            out.append(([2] + ids, pairs))
+        return out
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("--checkpoint", default="work/run/last.pt")
+    ap.add_argument("--prepared", default="work/prepared.pkl")
+    ap.add_argument("--tokenizer", default="work/tokenizer.json")
+    ap.add_argument("--weights", choices=["ema", "model"], default="ema")
+    ap.add_argument("--seed", type=int, default=11)
+    ap.add_argument("--docs", type=int, default=20, help="documents per setting")
+    ap.add_argument("--lengths", default="1024,4096,16384,32768")
+    ap.add_argument("--show", type=int, default=4, help="misses to print per setting")
+    ap.add_argument("--threads", type=int, default=1)
+    a = ap.parse_args()
+    torch.set_num_threads(a.threads)
+    model, state = load(a.checkpoint, a.weights)
+    s = Suite(rounded(model), Tokenizer.from_file(a.tokenizer), pickle.load(open(a.prepared, "rb")), a.seed, a.show)
+    print("step", state["step"], "doc tokens", state["doc_tokens"], "pairs", state["pairs"])
+    d = a.docs
+    s.run("seen phrasings, held-out books, 512", s.generated(s.gen, 512, d, absent=0, real_qa=0, wrap=0), True)
+    s.run("  the same, lines wrapped", s.generated(s.gen, 512, d, absent=0, real_qa=0, wrap=1))
+    s.run("  2,048 tokens", s.generated(s.gen, 2048, d // 2, absent=0, real_qa=0))
+    s.run("  8,192 tokens", s.generated(s.gen, 8192, max(2, d // 5), absent=0, real_qa=0))
+    s.run("absent only, 512", s.generated(s.gen, 512, d // 2, absent=1, real_qa=0))
+    s.run("held-out phrasings, 512", s.generated(s.held, 512, d, absent=0, real_qa=0), True)
+    s.run("  2,048 tokens", s.generated(s.held, 2048, d // 2, absent=0, real_qa=0))
+    for T in map(int, a.lengths.split(",")):
+        s.run(f"needle, unseen cities, one per document, {T}", s.needle(T, min(d, 20) if T < 8192 else min(d, 10), 1))
+        s.run(f"  eight per document, {T}", s.needle(T, max(2, d // 4), 8, wrap=0.35))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+/** `npm run bench`: how fast the cpu device is on this machine, beside llama.cpp where that is installed. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js';
+import { startPeer } from '../bench/peer.js';
+import { writeRandomGguf } from '../bench/random-gguf.js';
+import { gemma1b, gemma270m, randomModel, type BlockFormat, type Shape } from '../bench/random-model.js';
+import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
+import type { WeightFormat } from '../device/device.js';
+import { ExitCode } from '../errors.js';
+import { openModel } from '../runtime/model.js';
+
+const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt N] [--generate N] [--threads N] [--peer DIR] [--json]
+
+  --peer DIR   also measure llama.cpp, in turn with ours; DIR is a folder where this has been run:
+               npm init -y && npm install node-llama-cpp
+               (a file of random weights, 0.3 GB for 270m, is written there)`;
+
+const models: Readonly<Record<string, { readonly shape: Shape; readonly format: BlockFormat }>> = {
+  '270m': { shape: gemma270m, format: 'q8_0' },
+  '1b': { shape: gemma1b, format: 'q4_0' },
+};
+const matMulFormats: readonly WeightFormat[] = ['q8_0', 'q4_0', 'bf16', 'f32'];
+const tinyTokens = 32_768;
+const tinyPath = fileURLToPath(new URL('../../models/lodestone-tiny', import.meta.url));
+
+interface ModelResult {
+  readonly model: string;
+  readonly format: BlockFormat;
+  /** Medians, tokens per second. */
+  readonly ours: Speed;
+  readonly peer: Speed | null;
+}
+
+interface Report {
+  readonly schema: 'lodestone.bench/1';
+  readonly device: string;
+  /** Giga-operations per second. */
+  readonly matMul: readonly { readonly format: WeightFormat; readonly rows: number; readonly rate: number }[];
+  readonly embedded: { readonly format: WeightFormat; readonly tokens: number; readonly prefill: number } | null;
+  readonly models: readonly ModelResult[];
+  readonly prompt: number;
+  readonly generated: number;
+  readonly runs: number;
+}
+
+interface Options {
+  readonly names: readonly string[];
+  readonly runs: number;
+  readonly prompt: number;
+  readonly generate: number;
+  readonly peer: string | undefined;
+}
+
+async function measureModel(device: CpuDevice, name: string, options: Options): Promise<ModelResult> {
+  const { shape, format } = models[name]!;
+  const { runs, prompt, generate } = options;
+  const model = await randomModel(device, shape, format);
+  const peer = options.peer === undefined ? null : await openPeer(options.peer, name, device.threads);
+  const ours: Speed[] = [];
+  const theirs: Speed[] = [];
+  try {
+    // In turn, so that both see the same neighbours on the machine; the first run of each warms up.
+    for (let run = 0; run <= runs; run++) {
+      const our = await modelSpeed(model, prompt, generate);
+      if (run > 0) ours.push(our);
+      const their = await peer?.run(prompt, generate);
+      if (their && run > 0) theirs.push(their);
+    }
+  } finally {
+    peer?.close();
+  }
+  const medians = (speeds: readonly Speed[]): Speed => ({
+    prefill: median(speeds.map(({ prefill }) => prefill)),
+    decode: median(speeds.map(({ decode }) => decode)),
+  });
+  return { model: shape.name, format, ours: medians(ours), peer: peer && medians(theirs) };
+}
+
+async function openPeer(folder: string, name: string, threads: number): Promise<Awaited<ReturnType<typeof startPeer>>> {
+  const { shape, format } = models[name]!;
+  const gguf = join(folder, `lodestone-bench-${name}-${format}.gguf`);
+  if (!existsSync(gguf)) await writeRandomGguf(gguf, shape, format);
+  return startPeer(folder, gguf, threads, shape.vocabSize);
+}
+
+/** Reading a long text with the embedded model, stored as in its file. */
+async function measureEmbedded(device: CpuDevice, runs: number): Promise<Report['embedded']> {
+  if (!existsSync(join(tinyPath, 'model.safetensors'))) return null;
+  const model = await openModel(tinyPath, device);
+  const speeds: number[] = [];
+  for (let run = 0; run <= runs; run++) {
+    const { prefill } = await modelSpeed(model, tinyTokens, 0);
+    if (run > 0) speeds.push(prefill);
+  }
+  await model.close();
+  return { format: model.quantization, tokens: tinyTokens, prefill: median(speeds) };
+}
+
+async function measure(device: CpuDevice, options: Options): Promise<Report> {
+  const matMul: Report['matMul'][number][] = [];
+  for (const format of matMulFormats) {
+    for (const rows of [512, 1]) matMul.push({ format, rows, rate: await matMulRate(device, format, rows) });
+  }
+  const embedded = await measureEmbedded(device, options.runs);
+  const results: ModelResult[] = [];
+  for (const name of options.names) results.push(await measureModel(device, name, options));
+  return {
+    schema: 'lodestone.bench/1',
+    device: device.description,
+    matMul,
+    embedded,
+    models: results,
+    prompt: options.prompt,
+    generated: options.generate,
+    runs: options.runs,
+  };
+}
+
+function print(report: Report, withPeer: boolean): void {
+  const lines = [report.device, '', 'Matrix product, 2048 x 1152      512 rows          1 row'];
+  for (const format of matMulFormats) {
+    const rate = (rows: number): string => `${report.matMul.find((one) => one.format === format && one.rows === rows)!.rate.toFixed(0).padStart(6)} GOP/s`;
+    lines.push(`  ${format.padEnd(26)} ${rate(512)}   ${rate(1)}`);
+  }
+  if (report.embedded) {
+    const { format, tokens, prefill } = report.embedded;
+    lines.push('', `Embedded model (${format}), reading ${tokens} tokens: ${prefill.toFixed(0)} tok/s`);
+  }
+  for (const { model, format, ours, peer } of report.models) {
+    lines.push('', `${model}, ${format}, random weights${peer ? '              ours    llama.cpp   ratio' : ''}`);
+    const row = (what: string, our: number, their: number | undefined): string =>
+      `  ${what.padEnd(38)} ${our.toFixed(1).padStart(7)}${their === undefined ? '' : `   ${their.toFixed(1).padStart(7)}   ${(our / their).toFixed(2).padStart(6)}x`}  tok/s`;
+    lines.push(row(`reading ${report.prompt} tokens`, ours.prefill, peer?.prefill), row(`generating ${report.generated} tokens`, ours.decode, peer?.decode));
+  }
+  lines.push('', `Medians of ${report.runs} runs.`);
+  if (!withPeer) lines.push('For llama.cpp beside it: npm run bench -- --peer DIR (npm run bench -- --help).');
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function count(text: string, name: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new TypeError(`${name} must be a positive whole number, not "${text}"`);
+  return value;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      model: { type: 'string', multiple: true, default: ['270m'] },
+      runs: { type: 'string', default: '5' },
+      prompt: { type: 'string', default: '512' },
+      generate: { type: 'string', default: '64' },
+      threads: { type: 'string' },
+      peer: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(`${usage}\n`);
+    return ExitCode.ok;
+  }
+  const unknown = values.model.find((name) => !(name in models));
+  if (unknown !== undefined) throw new TypeError(`--model is 270m or 1b, not "${unknown}"`);
+  const options: Options = {
+    names: values.model,
+    runs: count(values.runs, '--runs'),
+    prompt: count(values.prompt, '--prompt'),
+    generate: count(values.generate, '--generate'),
+    peer: values.peer,
+  };
+  const device = createCpuDevice(values.threads === undefined ? {} : { threads: count(values.threads, '--threads') });
+  if ('unavailable' in device) {
+    process.stderr.write(`lodestone: the cpu device can't be measured: ${device.unavailable}\n`);
+    return ExitCode.internal;
+  }
+  try {
+    const report = await measure(device, options);
+    if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    else print(report, options.peer !== undefined);
+  } finally {
+    await device.close();
+  }
+  return ExitCode.ok;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`lodestone: ${error instanceof Error ? error.message : String(error)}\n${error instanceof TypeError ? `${usage}\n` : ''}`);
+  process.exitCode = error instanceof TypeError ? ExitCode.usage : ExitCode.internal;
+}

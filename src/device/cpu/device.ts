@@ -1,0 +1,210 @@
+/** The CPU device: kernels/cpu behind the Device interface. All arithmetic runs on threads of its own. */
+import { LodestoneError, ExitCode, abortError } from '../../errors.js';
+import type { Command, Device, DeviceBuffer, View, Weight, WeightFormat, WeightSource } from '../device.js';
+import { encodeCommands, type Ownership } from './commands.js';
+import { loadNative, type Native, type NativeDevice, type NativeVariant } from './native.js';
+
+export interface CpuOptions {
+  /** Instruction-set variant; default: the environment's LODESTONE_ISA, else the best that the processor has. */
+  readonly isa?: NativeVariant['name'];
+  /** Default: the environment's LODESTONE_THREADS, else the physical cores that this process may run on. */
+  readonly threads?: number;
+}
+
+/** In the order of `Format` in kernels/cpu/kernels.h. */
+const formats: readonly WeightFormat[] = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'];
+
+/** Instruction-set variants that this machine can run, best first. Empty where the addon is missing. */
+export function cpuVariants(): NativeVariant['name'][] {
+  const native = loadNative();
+  return 'unavailable' in native ? [] : native.variants().filter((variant) => variant.supported).map((variant) => variant.name);
+}
+
+/** Throws LodestoneError(usage) where an option or LODESTONE_ISA, LODESTONE_THREADS asks for what there isn't. */
+export function createCpuDevice(options: CpuOptions = {}): CpuDevice | { readonly unavailable: string } {
+  const native = loadNative();
+  if ('unavailable' in native) return native;
+  const supported = native.variants().filter((variant) => variant.supported);
+  const isa = options.isa ?? (process.env['LODESTONE_ISA'] || undefined);
+  const variant = isa === undefined ? supported[0] : supported.find(({ name }) => name === isa);
+  if (!variant) {
+    const names = supported.map(({ name }) => name).join(', ');
+    throw new LodestoneError(ExitCode.usage, `LODESTONE_ISA is "${isa}", but this processor has: ${names}`);
+  }
+  const threads = options.threads ?? Number(process.env['LODESTONE_THREADS'] || native.defaultThreads());
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+    throw new LodestoneError(ExitCode.usage, `LODESTONE_THREADS must be a number from 1 to 1024`);
+  }
+  return new CpuDevice(native, variant, threads);
+}
+
+/** Bytes that a matrix takes where it comes from. */
+function sourceBytes(format: WeightFormat, outputs: number, inputs: number): number {
+  const perBlock = { f32: 4, f16: 2, bf16: 2, q8_0: 34, q4_0: 18 }[format];
+  return outputs * (isQuantised(format) ? inputs / 32 : inputs) * perBlock;
+}
+
+function isQuantised(format: WeightFormat): boolean {
+  return format === 'q8_0' || format === 'q4_0';
+}
+
+export class CpuDevice implements Device, Ownership {
+  readonly name = 'cpu';
+  readonly description: string;
+  readonly isa: NativeVariant['name'];
+  readonly threads: number;
+  private readonly handle: NativeDevice;
+  private readonly buffers = new Map<number, DeviceBuffer>();
+  private readonly weights = new Map<number, Weight>();
+  private readonly inFlight = new Set<Promise<unknown>>();
+  private nextId = 1;
+  private bytes = 0;
+  private closing: Promise<void> | null = null;
+
+  constructor(
+    private readonly native: Native,
+    variant: NativeVariant,
+    threads: number,
+  ) {
+    this.handle = native.open(variant.name, threads);
+    this.isa = variant.name;
+    this.threads = threads;
+    this.description = `cpu (${threads} thread${threads === 1 ? '' : 's'}, ${variant.title})`;
+  }
+
+  get allocatedBytes(): number {
+    return this.bytes;
+  }
+
+  createBuffer(bytes: number, label: string): DeviceBuffer {
+    this.checkOpen();
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`a buffer "${label}" of ${bytes} bytes`);
+    const buffer: DeviceBuffer = { id: this.nextId++, bytes, label };
+    if (!this.native.createBuffer(this.handle, buffer.id, bytes)) {
+      throw new LodestoneError(
+        ExitCode.outOfMemory,
+        `not enough memory for ${label}: ${(bytes / 2 ** 20).toFixed(0)} MiB could not be allocated (${(this.bytes / 2 ** 20).toFixed(0)} MiB are in use)`,
+      );
+    }
+    this.buffers.set(buffer.id, buffer);
+    this.bytes += bytes;
+    return buffer;
+  }
+
+  destroyBuffer(buffer: DeviceBuffer): void {
+    this.checkOpen();
+    if (!this.ownsBuffer(buffer)) throw new RangeError(`"${buffer.label}" is destroyed already, or of another device`);
+    this.native.destroyBuffer(this.handle, buffer.id);
+    this.buffers.delete(buffer.id);
+    this.bytes -= buffer.bytes;
+  }
+
+  write(to: View, data: ArrayBufferView): void {
+    this.checkRange('write', to, data.byteLength);
+    this.native.write(this.handle, to.buffer.id, to.offset, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+
+  async read(from: View, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.checkRange('read', from, bytes);
+    const out = new Uint8Array(bytes);
+    if (bytes > 0) await this.track(this.native.read(this.handle, from.buffer.id, from.offset, out));
+    return out;
+  }
+
+  async loadWeight(source: WeightSource, as: WeightFormat = source.format): Promise<Weight> {
+    this.checkOpen();
+    const { label, format, outputs, inputs, data } = source;
+    const bad = (why: string): LodestoneError => new LodestoneError(ExitCode.badModel, `${label}: ${why}`);
+    if (!Number.isSafeInteger(outputs) || !Number.isSafeInteger(inputs) || outputs <= 0 || inputs <= 0) {
+      throw bad(`a matrix of ${outputs} x ${inputs}`);
+    }
+    if ((isQuantised(format) || isQuantised(as)) && inputs % 32 !== 0) {
+      throw bad(`${inputs} inputs are not a multiple of 32, as ${isQuantised(as) ? as : format} needs`);
+    }
+    if (as !== format && (isQuantised(format) || !(isQuantised(as) || as === 'f32'))) throw bad(`${format} can't be loaded as ${as}`);
+    const bytes = 'path' in data ? data.bytes : data.memory.byteLength;
+    const wanted = sourceBytes(format, outputs, inputs);
+    if (bytes !== wanted) throw bad(`${outputs} x ${inputs} in ${format} takes ${wanted} bytes, not ${bytes}`);
+    if ('path' in data && (!Number.isSafeInteger(data.offset) || data.offset < 0)) throw bad(`an offset of ${data.offset} bytes`);
+
+    const id = this.nextId++;
+    const job = this.native.loadWeight(
+      this.handle,
+      id,
+      formats.indexOf(format),
+      formats.indexOf(as),
+      outputs,
+      inputs,
+      'path' in data ? data.path : '',
+      'path' in data ? data.offset : 0,
+      bytes,
+      'path' in data ? null : data.memory,
+    );
+    let held: number;
+    try {
+      held = await this.track(job);
+    } catch (error) {
+      const { code, message } = error as Error & { code?: string };
+      if (code === 'OUT_OF_MEMORY') throw new LodestoneError(ExitCode.outOfMemory, `not enough memory for the weight ${label}`, { cause: error });
+      throw new LodestoneError(ExitCode.badModel, `${'path' in data ? `${data.path}: ` : ''}${label}: ${message}`, { cause: error });
+    }
+    const weight: Weight = { id, label, format: as, outputs, inputs, bytes: held };
+    this.weights.set(id, weight);
+    return weight;
+  }
+
+  async submit(commands: readonly Command[], signal?: AbortSignal): Promise<void> {
+    this.checkOpen();
+    if (signal?.aborted) throw abortError(signal);
+    const serial = this.nextId++;
+    const job = this.track(this.native.submit(this.handle, serial, encodeCommands(commands, this)));
+    const cancel = (): void => this.native.cancel(this.handle, serial);
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      await job;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+    if (signal?.aborted) throw abortError(signal);
+  }
+
+  close(): Promise<void> {
+    this.closing ??= (async () => {
+      await Promise.allSettled(this.inFlight);
+      this.native.close(this.handle);
+      this.buffers.clear();
+      this.weights.clear();
+      this.bytes = 0;
+    })();
+    return this.closing;
+  }
+
+  ownsBuffer(buffer: DeviceBuffer): boolean {
+    return this.buffers.get(buffer.id) === buffer;
+  }
+
+  ownsWeight(weight: Weight): boolean {
+    return this.weights.get(weight.id) === weight;
+  }
+
+  private checkOpen(): void {
+    if (this.closing) throw new Error('the cpu device is closed');
+  }
+
+  private checkRange(what: string, view: View, bytes: number): void {
+    this.checkOpen();
+    if (!this.ownsBuffer(view.buffer)) throw new RangeError(`${what}: "${view.buffer.label}" is destroyed or of another device`);
+    if (!Number.isSafeInteger(view.offset) || view.offset < 0 || view.offset + bytes > view.buffer.bytes) {
+      throw new RangeError(`${what}: bytes ${view.offset} to ${view.offset + bytes} of "${view.buffer.label}", which has ${view.buffer.bytes}`);
+    }
+  }
+
+  private track<T>(job: Promise<T>): Promise<T> {
+    this.inFlight.add(job);
+    job.then(
+      () => this.inFlight.delete(job),
+      () => this.inFlight.delete(job),
+    );
+    return job;
+  }
+}

@@ -1,0 +1,62 @@
+/** The addon build/lodestone-cpu.node: its functions, and loading it. Built by scripts/build-addon.mjs. */
+import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** An open device on the native side. */
+export type NativeDevice = object & { readonly brand: unique symbol };
+
+export interface NativeVariant {
+  readonly name: 'avx512' | 'avx2' | 'neon' | 'scalar';
+  /** For people: "AVX-512 VNNI". */
+  readonly title: string;
+  /** By this processor. */
+  readonly supported: boolean;
+}
+
+/** Functions throw only where a buffer or weight is unknown: sizes are checked on this side of the boundary. */
+export interface Native {
+  /** Best first. */
+  variants(): NativeVariant[];
+  /** Physical cores that this process may run on. */
+  defaultThreads(): number;
+  open(variant: string, threads: number): NativeDevice;
+  /** False where there is no memory for it. */
+  createBuffer(device: NativeDevice, id: number, bytes: number): boolean;
+  destroyBuffer(device: NativeDevice, id: number): void;
+  write(device: NativeDevice, id: number, offset: number, data: Uint8Array): void;
+  read(device: NativeDevice, id: number, offset: number, into: Uint8Array): Promise<number>;
+  /** Resolves to the bytes held; rejects with a reason for people, and code OUT_OF_MEMORY where it is that. */
+  loadWeight(
+    device: NativeDevice,
+    id: number,
+    from: number,
+    to: number,
+    outputs: number,
+    inputs: number,
+    path: string,
+    offset: number,
+    bytes: number,
+    memory: Uint8Array | null,
+  ): Promise<number>;
+  /** Resolves to 0, or to 1 where it was cancelled. */
+  submit(device: NativeDevice, serial: number, commands: Float64Array): Promise<number>;
+  cancel(device: NativeDevice, serial: number): void;
+  /** Joins the threads and frees all memory. No job may be in flight. */
+  close(device: NativeDevice): void;
+}
+
+/** Relative to src/device/cpu and to dist/device/cpu alike. */
+const addonPath = fileURLToPath(new URL('../../../build/lodestone-cpu.node', import.meta.url));
+
+/** The addon, or why it can't be had. */
+export function loadNative(): Native | { readonly unavailable: string } {
+  if (!existsSync(addonPath)) {
+    return { unavailable: 'its addon is not built; install a C++20 compiler and run npm rebuild lodestone' };
+  }
+  try {
+    return createRequire(import.meta.url)(addonPath) as Native;
+  } catch (error) {
+    return { unavailable: `its addon does not load: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}

@@ -1,0 +1,41 @@
+import type { MatMulCommand } from '../device.js';
+import { dot } from './arithmetic.js';
+import { quantizeActivations, type Blocks } from '../../weights/blocks.js';
+import { floats } from './memory.js';
+import { asReferenceWeight } from './weight.js';
+
+/** part.out[r] = part.weight * x[r] for every part. Quantised weights meet activations quantised per row. */
+export function* matMul({ x, rows, parts }: MatMulCommand): Generator<void> {
+  let quantized: Blocks[] | undefined;
+  for (const part of parts) {
+    const { matrix, inputs, outputs } = asReferenceWeight(part.weight);
+    const input = floats(x, rows * inputs);
+    const y = floats(part.out, rows * outputs);
+    if ('blocks' in matrix) {
+      quantized ??= Array.from({ length: rows }, (_, r) =>
+        quantizeActivations(input.subarray(r * inputs, (r + 1) * inputs)),
+      );
+    }
+    for (let o = 0; o < outputs; o++) {
+      for (let r = 0; r < rows; r++) {
+        y[r * outputs + o] =
+          'values' in matrix
+            ? dot(matrix.values, o * inputs, input, r * inputs, inputs)
+            : blockDot(matrix.blocks, o * inputs, quantized![r]!, inputs);
+      }
+      yield;
+    }
+  }
+}
+
+/** A weight row times an activation row: integers summed exactly per block, scaled by the float32 product of scales. */
+function blockDot(weight: Blocks, from: number, row: Blocks, n: number): number {
+  let sum = 0;
+  for (let block = 0; block < n / 32; block++) {
+    const at = block * 32;
+    let integers = 0;
+    for (let j = at; j < at + 32; j++) integers += weight.q[from + j]! * row.q[j]!;
+    sum += integers * Math.fround(weight.d[from / 32 + block]! * row.d[block]!);
+  }
+  return sum;
+}

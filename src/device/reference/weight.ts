@@ -1,0 +1,88 @@
+/** Weight matrices of the reference device: read whole, and unpacked into plain arrays. */
+import { open } from 'node:fs/promises';
+import { ExitCode, LodestoneError } from '../../errors.js';
+import type { Weight, WeightFormat, WeightSource } from '../device.js';
+import { blockBytes, blockSize, quantizeBlocks, unpackBlocks, type Blocks } from '../../weights/blocks.js';
+import { bf16ToF32, f16ToF32 } from '../../weights/half.js';
+
+export interface ReferenceWeight extends Weight {
+  /** f32, f16 and bf16 as float32 [outputs, inputs]; q8_0 and q4_0 as integers and scales. */
+  readonly matrix: { readonly values: Float32Array } | { readonly blocks: Blocks };
+}
+
+/** Bytes of a matrix as stored in `format`. */
+export function storedBytes(format: WeightFormat, elements: number): number {
+  switch (format) {
+    case 'f32':
+      return elements * 4;
+    case 'f16':
+    case 'bf16':
+      return elements * 2;
+    case 'q8_0':
+    case 'q4_0':
+      return (elements / blockSize) * blockBytes[format];
+  }
+}
+
+export async function loadReferenceWeight(id: number, source: WeightSource, as: WeightFormat): Promise<ReferenceWeight> {
+  const { label, format, outputs, inputs } = source;
+  const quantizedFrom = format === 'q8_0' || format === 'q4_0';
+  const quantizedTo = as === 'q8_0' || as === 'q4_0';
+  if (as !== format && (quantizedFrom || !(quantizedTo || as === 'f32'))) {
+    throw new LodestoneError(ExitCode.badModel, `${label}: can't turn ${format} into ${as}`);
+  }
+  if ((quantizedFrom || quantizedTo) && inputs % blockSize !== 0) {
+    throw new LodestoneError(
+      ExitCode.badModel,
+      `${label}: ${as} needs rows of a multiple of 32 elements, but they have ${inputs}`,
+    );
+  }
+  const bytes = await sourceBytes(source);
+  const expected = storedBytes(format, outputs * inputs);
+  if (bytes.length !== expected) {
+    throw new LodestoneError(ExitCode.badModel, `${label}: ${bytes.length} bytes instead of ${expected}`);
+  }
+  let matrix: ReferenceWeight['matrix'];
+  if (format === 'q8_0' || format === 'q4_0') matrix = { blocks: unpackBlocks(format, bytes) };
+  else {
+    const values = widen(format, bytes);
+    matrix =
+      as === 'q8_0' || as === 'q4_0' ? { blocks: unpackBlocks(as, quantizeBlocks(as, values)) } : { values };
+  }
+  const held =
+    'values' in matrix ? matrix.values.byteLength : matrix.blocks.q.byteLength + matrix.blocks.d.byteLength;
+  return { id, label, format: as, outputs, inputs, bytes: held, matrix };
+}
+
+function widen(format: 'f32' | 'f16' | 'bf16', bytes: Uint8Array): Float32Array {
+  const { buffer, byteOffset, length } = bytes;
+  if (format === 'f32') return new Float32Array(buffer.slice(byteOffset, byteOffset + length));
+  const halves = new Uint16Array(buffer.slice(byteOffset, byteOffset + length));
+  const toF32 = format === 'f16' ? f16ToF32 : bf16ToF32;
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = toF32(halves[i]!);
+  return values;
+}
+
+async function sourceBytes({ data, label }: WeightSource): Promise<Uint8Array> {
+  if ('memory' in data) return data.memory;
+  const file = await open(data.path).catch((cause: unknown) => {
+    throw new LodestoneError(ExitCode.badModel, `${data.path}: can't be opened to read ${label}`, { cause });
+  });
+  try {
+    const bytes = new Uint8Array(data.bytes);
+    for (let got = 0; got < bytes.length; ) {
+      const { bytesRead } = await file.read(bytes, got, Math.min(bytes.length - got, 1 << 30), data.offset + got);
+      if (bytesRead === 0) throw new LodestoneError(ExitCode.badModel, `${data.path}: ends inside ${label}`);
+      got += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+export function asReferenceWeight(weight: Weight): ReferenceWeight {
+  if (!('matrix' in weight)) throw new TypeError(`${weight.label} is not a weight of this device`);
+  return weight as ReferenceWeight;
+}

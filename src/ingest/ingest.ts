@@ -1,0 +1,87 @@
+/**
+ * Files and standard input to segments: the first room of the house. Whatever can't be read wholly is an error that
+ * names the source; nothing is left out silently.
+ */
+import { abortError, ExitCode, LodestoneError } from '../errors.js';
+import { detect } from './detect.js';
+import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
+import { sourceName, unreadable } from './name.js';
+import type { PageRange } from './pages.js';
+import { readPdf } from './pdf.js';
+import { type InputBytes, readFileOnce, type ReadOptions } from './read.js';
+import type { IngestedSource, IngestProgress, Source } from './segment.js';
+import { readStdin } from './stdin.js';
+import { decodeText, segmentText } from './text.js';
+
+export interface IngestOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: IngestProgress) => void) | undefined;
+  /** Pages to read of each PDF (`parsePageRanges`); all by default. Other sources have no pages and are read whole. */
+  readonly pages?: readonly PageRange[] | undefined;
+  /** For encrypted PDFs. */
+  readonly password?: string | undefined;
+  readonly limits?: Partial<IngestLimits> | undefined;
+}
+
+/**
+ * Reads the sources, one after another; "-" is standard input. `segment.source` is the index into `paths`, and a
+ * source that is named twice is read once.
+ * @throws LodestoneError: unreadableInput, with one line that names the source and says what to do; usage where the
+ *   chosen pages aren't there. What `abortError` says, once the signal fires.
+ */
+export async function ingest(paths: readonly string[], options: IngestOptions = {}): Promise<IngestedSource[]> {
+  const results: IngestedSource[] = [];
+  const first = new Map<string, number>();
+  for (const [index, path] of paths.entries()) {
+    const known = results[first.get(path) ?? -1];
+    if (known) {
+      results.push({ ...known, segments: known.segments.map((segment) => ({ ...segment, source: index })) });
+      continue;
+    }
+    if (options.signal?.aborted) {
+      throw abortError(options.signal);
+    }
+    first.set(path, index);
+    results.push(await ingestOne(path, index, options));
+  }
+  if (options.pages !== undefined && results.length > 0 && results.every(({ source }) => source.kind !== 'pdf')) {
+    throw new LodestoneError(ExitCode.usage, `--pages chooses pages of a PDF, and ${paths.map(sourceName).join(', ')} has none`);
+  }
+  return results;
+}
+
+async function ingestOne(path: string, index: number, options: IngestOptions): Promise<IngestedSource> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const { signal, onProgress } = options;
+  const reading: ReadOptions = {
+    limit: limits.fileBytes,
+    signal,
+    onBytes: (done, total) => onProgress?.({ path, unit: 'bytes', done, total }),
+  };
+  const input = path === '-' ? await readStdin(reading) : await readFileOnce(path, reading);
+  return ingestBytes(input, index, limits, options);
+}
+
+/** The part after reading: what the bytes are, and their segments. `input.bytes` can't be used afterwards. */
+export async function ingestBytes(input: InputBytes, index: number, limits: IngestLimits, options: IngestOptions = {}): Promise<IngestedSource> {
+  const { path, bytes, sha256 } = input;
+  const { signal, onProgress } = options;
+  const detected = await detect(path, bytes);
+  const source: Source = { path, kind: detected.kind, bytes: bytes.length, sha256 };
+  if (detected.kind === 'pdf') {
+    const pdf = await readPdf(path, index, bytes, {
+      limits,
+      ranges: options.pages,
+      password: options.password,
+      signal,
+      onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
+    });
+    return { source: { ...source, pages: pdf.pages }, segments: pdf.segments, warnings: pdf.warnings };
+  }
+  if (bytes.length > limits.textBytes) {
+    throw unreadable(path, `is text of more than ${formatBytes(limits.textBytes)}, the most that is read from one source; split it`);
+  }
+  const { text, warnings } = decodeText(bytes, detected.encoding ?? 'utf-8');
+  const whole = options.pages === undefined ? [] : ['it has no pages, so it is read whole whatever --pages says'];
+  return { source, segments: segmentText(path, index, text), warnings: [...warnings, ...whole] };
+}

@@ -1,0 +1,192 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { abortError, ExitCode, LodestoneError } from '../errors.js';
+import { formatBytes, type IngestLimits } from './limits.js';
+import { sourceName, unreadable } from './name.js';
+import { describePages, type PageRange } from './pages.js';
+import type { PdfFailure, PdfJob, PdfMessage } from './pdf-protocol.js';
+import { processGrowth } from './process-memory.js';
+import type { Segment } from './segment.js';
+
+export interface PdfOptions {
+  readonly limits: IngestLimits;
+  readonly ranges?: readonly PageRange[] | undefined;
+  readonly password?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onPage?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface PdfText {
+  /** Pages of the whole document. */
+  readonly pages: number;
+  /** One for each page that has text, in order. */
+  readonly segments: readonly Segment[];
+  readonly warnings: readonly string[];
+}
+
+/** How often the parser's memory is looked at, in milliseconds. */
+const watchMs = 200;
+
+/**
+ * Reads a PDF's text in a thread of its own. `bytes` are handed to that thread and can't be used afterwards.
+ * @throws LodestoneError: unreadableInput where the file is damaged, encrypted, without text or beyond a limit; usage
+ *   where pages were chosen that it hasn't. What `abortError` says, once the signal fires.
+ */
+export async function readPdf(path: string, source: number, bytes: Uint8Array<ArrayBuffer>, options: PdfOptions): Promise<PdfText> {
+  const { limits, signal } = options;
+  if (signal?.aborted) {
+    throw abortError(signal);
+  }
+  const job: PdfJob = {
+    bytes,
+    limits: { pages: limits.pages, pageChars: limits.pageChars, documentChars: limits.documentChars },
+    ...(options.password === undefined ? {} : { password: options.password }),
+    ...(options.ranges === undefined ? {} : { ranges: options.ranges }),
+  };
+  const growth = processGrowth();
+  const worker = new Worker(workerFile(), {
+    workerData: job,
+    transferList: [bytes.buffer],
+    resourceLimits: { maxOldGenerationSizeMb: limits.heapMiB },
+    // Neither the flags of this process (a test runner's loaders) nor the parser's chatter belong to each other.
+    execArgv: [],
+    stdout: true,
+    stderr: true,
+  });
+  worker.stdout.resume();
+  worker.stderr.resume();
+
+  const segments: Segment[] = [];
+  const empty: number[] = [];
+  const damaged: number[] = [];
+  let total = 0;
+  let chosen = 0;
+  let timers: NodeJS.Timeout[] = [];
+  let stop: (() => void) | undefined;
+  const started = performance.now();
+  let pageStarted = started;
+
+  try {
+    const repaired = await new Promise<boolean>((resolve, reject) => {
+      stop = () => reject(abortError(signal!));
+      signal?.addEventListener('abort', stop, { once: true });
+      timers = [
+        setInterval(() => {
+          const now = performance.now();
+          const page = segments.length + empty.length + 1;
+          if (now - pageStarted > limits.pageMs) {
+            const where = chosen > 0 ? `${ordinalPage(page, options.ranges)} took` : 'opening it took';
+            reject(unreadable(path, `was given up: ${where} longer than ${seconds(limits.pageMs)}; the PDF is damaged or made to exhaust its reader`));
+          } else if (now - started > limits.documentMs + (chosen * limits.pageMs) / 100) {
+            reject(unreadable(path, `was given up after ${seconds(now - started)} at page ${page} of ${chosen}; choose fewer pages with --pages`));
+          } else if (growth() > limits.growthBytes) {
+            reject(unreadable(path, `was given up: parsing it took more than ${formatBytes(limits.growthBytes)} of memory; the PDF is damaged or made to exhaust its reader`));
+          }
+        }, Math.min(watchMs, limits.pageMs, limits.documentMs)),
+      ];
+      worker.on('message', (message: PdfMessage) => {
+        pageStarted = performance.now();
+        if (message.type === 'opened') {
+          ({ total, chosen } = message);
+        } else if (message.type === 'page') {
+          if (message.text === '') {
+            empty.push(message.page);
+          } else {
+            segments.push({ source, text: `${message.text}\n`, page: message.page });
+          }
+          if (message.damage) {
+            damaged.push(message.page);
+          }
+          options.onPage?.(segments.length + empty.length, chosen);
+        } else if (message.type === 'done') {
+          resolve(message.repaired);
+        } else {
+          reject(explain(path, message.failure));
+        }
+      });
+      worker.on('error', (error) => {
+        const outOfMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+        reject(outOfMemory ? unreadable(path, `was given up: parsing it took more than ${limits.heapMiB} MiB of heap; the PDF is damaged or made to exhaust its reader`, { cause: error }) : error);
+      });
+      worker.on('exit', (code) => reject(new Error(`the PDF worker ended with code ${code} before it was done`)));
+    });
+    if (segments.length === 0) {
+      const what = options.ranges === undefined ? 'holds page images only (no text layer)' : 'has page images only (no text layer) on the pages chosen';
+      throw unreadable(path, `${what}: it needs OCR, which this version lacks`);
+    }
+    return { pages: total, segments, warnings: describeLosses(empty, damaged, repaired) };
+  } finally {
+    timers.forEach((timer) => clearInterval(timer));
+    if (stop) {
+      signal?.removeEventListener('abort', stop);
+    }
+    await worker.terminate();
+  }
+}
+
+/** Beside this module once compiled; run from the sources (tests), the compiled one is the only one Node can load. */
+function workerFile(): URL {
+  const here = import.meta.url;
+  const url = new URL(here.endsWith('.ts') ? '../../dist/ingest/pdf-worker.js' : './pdf-worker.js', here);
+  if (!existsSync(url)) {
+    throw new Error(`${fileURLToPath(url)} is missing; run npm run build`);
+  }
+  return url;
+}
+
+function ordinalPage(nth: number, ranges: readonly PageRange[] | undefined): string {
+  return ranges === undefined ? `page ${nth}` : `the ${nth}. of the pages chosen`;
+}
+
+function seconds(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1000)} s`;
+}
+
+function pagesThat(pages: readonly number[], one: string, many: string): string {
+  return pages.length === 1 ? `page ${pages[0]} ${one}` : `pages ${describePages(pages)} ${many}`;
+}
+
+function describeLosses(empty: readonly number[], damaged: readonly number[], repaired: boolean): string[] {
+  const warnings: string[] = [];
+  if (repaired) {
+    warnings.push('the PDF is damaged and was repaired; some of it may be missing');
+  }
+  if (damaged.length > 0) {
+    warnings.push(`${pagesThat(damaged, 'is', 'are')} damaged; some of the text there may be missing`);
+  }
+  if (empty.length > 0) {
+    warnings.push(`${pagesThat(empty, 'has', 'have')} no text (blank, or an image that would need OCR)`);
+  }
+  return warnings;
+}
+
+function explain(path: string, failure: PdfFailure): LodestoneError {
+  switch (failure.reason) {
+    case 'password-needed':
+      return unreadable(path, 'is encrypted and needs a password; decrypt it first: qpdf --decrypt --password=PASSWORD IN.pdf OUT.pdf');
+    case 'password-wrong':
+      return unreadable(path, 'is encrypted and the password is not the right one');
+    case 'no-pages':
+      return unreadable(path, 'is a PDF without pages');
+    case 'too-many-pages':
+      return unreadable(path, `claims to have ${failure.total} pages, more than are read from one PDF`);
+    case 'page-too-long':
+      return unreadable(path, `holds more text on page ${failure.page} than a page can; leave that page out with --pages`);
+    case 'document-too-long':
+      return unreadable(path, `holds more text than is read from one PDF (reached on page ${failure.page}); choose fewer pages with --pages`);
+    case 'beyond-last-page':
+      return new LodestoneError(
+        ExitCode.usage,
+        `${sourceName(path)} has ${failure.total} ${failure.total === 1 ? 'page' : 'pages'}; --pages asks for page ${failure.asked}`,
+      );
+    case 'damaged': {
+      const detail = failure.detail.replace(/\.$/, '');
+      return failure.page === undefined
+        ? unreadable(path, `is no PDF that can be read: truncated or damaged (${detail})`)
+        : unreadable(path, `is damaged on page ${failure.page} (${detail}); leave that page out with --pages`);
+    }
+    default:
+      return failure satisfies never;
+  }
+}

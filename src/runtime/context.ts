@@ -1,0 +1,256 @@
+/**
+ * A context: the positions a model has read, as keys and values on the device.
+ *
+ * Two numbers describe it. `length` positions belong to it; the first `computed` of them have been through the graph.
+ * They differ only after an abort in a model whose last layers are local (see `#computeFrom`).
+ */
+import type { DeviceBuffer, View } from '../device/device.js';
+import { abortError, ExitCode, LodestoneError } from '../errors.js';
+import type { GemmaConfig } from '../gemma/config.js';
+import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
+import { KvCaches } from './kv.js';
+import type { Model } from './model.js';
+import { createRope, fillRope, type Rope } from './rope.js';
+
+export interface ContextOptions {
+  /** The most positions per submit. Results do not depend on it; memory and how soon an abort is seen do. */
+  readonly chunk?: number;
+}
+
+/** Values of the residual stream that `PrefillOptions.tap` shows: `rows` [n, hiddenSize] of positions from `start` on. */
+export type StateTap = (name: number | 'final', start: number, rows: Float32Array) => void;
+
+export interface PrefillOptions {
+  readonly signal?: AbortSignal;
+  /** After every chunk: positions done and to do in this call. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Default true. false: what only the logits need isn't computed. */
+  readonly logits?: boolean;
+  /** For tests: shows every layer's output at every position (0 is the embedding), which must all be computed then. */
+  readonly tap?: StateTap;
+}
+
+export const defaultChunk = 256;
+
+export class Context {
+  readonly config: GemmaConfig;
+  /** The most positions per submit. */
+  readonly chunk: number;
+  readonly #model: Pick<Model, 'device' | 'weights' | 'config'>;
+  readonly #caches: KvCaches;
+  readonly #activations: Activations;
+  readonly #buffers: DeviceBuffer[] = [];
+  readonly #ropeLocal: Rope;
+  readonly #ropeGlobal: Rope | null;
+  #ids = new Uint32Array(1024);
+  #length = 0;
+  #computed = 0;
+  /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). */
+  #storedFrom: number[];
+  #busy = false;
+
+  /** Allocates rings and activations. Throws LodestoneError(outOfMemory). */
+  constructor(model: Pick<Model, 'device' | 'weights' | 'config'>, options: ContextOptions = {}) {
+    const { device, config } = model;
+    const chunk = options.chunk ?? defaultChunk;
+    if (!Number.isSafeInteger(chunk) || chunk < 1) throw new RangeError(`chunk is ${chunk}, not a positive whole number`);
+    this.#model = model;
+    this.config = config;
+    this.chunk = Math.min(chunk, config.maxPositions);
+    this.#storedFrom = config.layers.map(() => 0);
+    this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
+    this.#ropeGlobal = config.ropeGlobal && createRope(config.headDim, config.ropeGlobal.base, config.ropeGlobal.factor);
+    this.#caches = new KvCaches(device, config, this.chunk);
+    const rows = (width: number, label: string): View => {
+      const buffer = device.createBuffer(this.chunk * width * Float32Array.BYTES_PER_ELEMENT, label);
+      this.#buffers.push(buffer);
+      return { buffer, offset: 0 };
+    };
+    const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
+    try {
+      this.#activations = {
+        ids: rows(1, 'token ids'),
+        x: rows(hiddenSize, 'residual stream'),
+        normed: rows(hiddenSize, 'normed residual stream'),
+        q: rows(heads * headDim, 'queries'),
+        attended: rows(heads * headDim, 'attention results'),
+        k: rows(kvHeads * headDim, 'keys'),
+        v: rows(kvHeads * headDim, 'values'),
+        branch: rows(hiddenSize, 'branch output'),
+        gate: rows(intermediateSize, 'gates'),
+        up: rows(intermediateSize, 'up projections'),
+        logits: this.#logitsBuffer(),
+        ropeLocal: rows(headDim, 'rotary table, local'),
+        ropeGlobal: rows(headDim, 'rotary table, global'),
+      };
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Positions in the context. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The ids read so far [length]. */
+  get tokens(): Uint32Array {
+    return this.#ids.slice(0, this.#length);
+  }
+
+  /** Bytes of keys and values held now; `kvBytes` in kv.ts tells them beforehand. */
+  get kvBytes(): number {
+    return this.#caches.bytes;
+  }
+
+  /**
+   * Reads tokens. Returns the logits [vocabSize] of the last one, or null where they were not asked for.
+   *
+   * Aborted, it rejects with the signal's reason, and the context stays at the last completed chunk: reading the rest
+   * (or anything else) gives what it would have given without the abort, bit for bit.
+   *
+   * Errors: LodestoneError(contextExceeded) before anything is computed, LodestoneError(outOfMemory).
+   */
+  async prefill(tokens: ArrayLike<number>, options: PrefillOptions & { readonly logits: false }): Promise<null>;
+  async prefill(tokens: ArrayLike<number>, options?: PrefillOptions & { readonly logits?: true }): Promise<Float32Array>;
+  async prefill(tokens: ArrayLike<number>, options: PrefillOptions = {}): Promise<Float32Array | null> {
+    if (this.#busy) throw new Error('this context is already reading');
+    this.#busy = true;
+    try {
+      return await this.#prefill(tokens, options);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Reads one token and returns the logits [vocabSize] that follow it. */
+  decode(token: number, options: { readonly signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return this.prefill([token], options);
+  }
+
+  /** Gives the memory back. The context can't be used afterwards. */
+  close(): void {
+    this.#caches.close();
+    for (const buffer of this.#buffers.splice(0)) this.#model.device.destroyBuffer(buffer);
+  }
+
+  async #prefill(tokens: ArrayLike<number>, options: PrefillOptions): Promise<Float32Array | null> {
+    const { config } = this;
+    const { signal, onProgress, logits = true, tap } = options;
+    const end = this.#length + tokens.length;
+    if (tokens.length === 0) throw new RangeError('no tokens to read');
+    if (end > config.maxPositions) {
+      throw new LodestoneError(
+        ExitCode.contextExceeded,
+        `${end} tokens are more than the ${config.maxPositions} that the model's context holds`,
+      );
+    }
+    if (signal?.aborted) throw abortError(signal);
+    this.#appendIds(tokens);
+    this.#caches.grow(end);
+
+    const ranges = tap ? everything(config) : outputRanges(config, end, logits);
+    this.#computed = this.#computeFrom(ranges);
+    if (this.#computed === 0) this.#storedFrom.fill(0);
+    const from = this.#computed;
+    while (this.#computed < end) {
+      if (signal?.aborted) throw abortError(signal);
+      const start = this.#computed;
+      const rows = Math.min(this.chunk, end - start);
+      await this.#computeChunk(start, rows, ranges, logits && start + rows === end, signal, tap);
+      this.#noteStored(start, rows, ranges);
+      this.#computed = start + rows;
+      this.#length = Math.max(this.#length, this.#computed);
+      onProgress?.(this.#computed - from, end - from);
+    }
+    return logits ? this.#readLogits() : null;
+  }
+
+  async #computeChunk(
+    start: number,
+    rows: number,
+    ranges: OutputRanges,
+    logits: boolean,
+    signal: AbortSignal | undefined,
+    tap: StateTap | undefined,
+  ): Promise<void> {
+    const { device, weights } = this.#model;
+    const activations = this.#activations;
+    device.write(activations.ids, this.#ids.subarray(start, start + rows));
+    this.#writeRope(this.#ropeLocal, activations.ropeLocal, start, rows);
+    if (this.#ropeGlobal) this.#writeRope(this.#ropeGlobal, activations.ropeGlobal, start, rows);
+
+    const taps: { name: number | 'final'; view: View; at: number }[] = [];
+    const note: Tap = (name, view, at) => taps.push({ name, view, at });
+    const chunk = { start, rows, ranges, logits };
+    const commands = recordChunk(this.config, weights, this.#caches.layers, activations, chunk, tap && note);
+    if (!tap) return device.submit(commands, signal);
+
+    let done = 0;
+    for (const { name, view, at } of taps) {
+      await device.submit(commands.slice(done, at), signal);
+      done = at;
+      const bytes = await device.read(view, rows * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT);
+      tap(name, start, new Float32Array(bytes.buffer));
+    }
+    await device.submit(commands.slice(done), signal);
+  }
+
+  /**
+   * Where to go on. Normally at `computed`. But an aborted prefill may have skipped, in the local layers above the last
+   * global one, positions that its own end would not have needed and the new end does. What they are made of is gone
+   * from the rings, so everything is then read again.
+   */
+  #computeFrom({ outFrom }: OutputRanges): number {
+    const { layers, window } = this.config;
+    const complete = layers.every(({ kind }, l) => {
+      const firstQuery = Math.max(outFrom[l]!, this.#computed);
+      const firstKey = kind === 'global' ? 0 : Math.max(0, firstQuery - (window - 1));
+      return firstKey >= this.#computed || this.#storedFrom[l]! <= firstKey;
+    });
+    return complete ? this.#computed : 0;
+  }
+
+  #noteStored(start: number, rows: number, { kvFrom }: OutputRanges): void {
+    for (const [l, from] of kvFrom.entries()) if (from > start) this.#storedFrom[l] = Math.min(from, start + rows);
+  }
+
+  #appendIds(tokens: ArrayLike<number>): void {
+    const end = this.#length + tokens.length;
+    if (end > this.#ids.length) {
+      const longer = new Uint32Array(Math.max(end, 2 * this.#ids.length));
+      longer.set(this.#ids.subarray(0, this.#length));
+      this.#ids = longer;
+    }
+    for (let i = 0; i < tokens.length; i++) {
+      const id = tokens[i]!;
+      if (!Number.isSafeInteger(id) || id < 0 || id >= this.config.vocabSize) {
+        throw new RangeError(`token id ${id} is outside the vocabulary (${this.config.vocabSize})`);
+      }
+      this.#ids[this.#length + i] = id;
+    }
+  }
+
+  #writeRope(rope: Rope, to: View, start: number, rows: number): void {
+    const table = new Float32Array(rows * rope.headDim);
+    fillRope(rope, start, rows, table);
+    this.#model.device.write(to, table);
+  }
+
+  #logitsBuffer(): View {
+    const buffer = this.#model.device.createBuffer(this.config.vocabSize * Float32Array.BYTES_PER_ELEMENT, 'logits');
+    this.#buffers.push(buffer);
+    return { buffer, offset: 0 };
+  }
+
+  async #readLogits(): Promise<Float32Array> {
+    const bytes = await this.#model.device.read(this.#activations.logits, this.config.vocabSize * Float32Array.BYTES_PER_ELEMENT);
+    return new Float32Array(bytes.buffer);
+  }
+}
+
+/** Every output of every layer. */
+function everything({ layers }: GemmaConfig): OutputRanges {
+  return { kvFrom: layers.map(() => 0), outFrom: layers.map(() => 0) };
+}

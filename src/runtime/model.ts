@@ -1,0 +1,91 @@
+/** A model directory, opened: `config.json`, safetensors, `tokenizer.json`. */
+import { readFile, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import type { Device, WeightFormat } from '../device/device.js';
+import { openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
+import { abortError, ExitCode, LodestoneError } from '../errors.js';
+import { parseConfig, type GemmaConfig } from '../gemma/config.js';
+import { loadGemmaWeights, type GemmaWeights, type Quantize } from '../gemma/weights.js';
+import { openCheckpoint } from '../weights/safetensors.js';
+
+export interface OpenModelOptions {
+  /** How matrices are stored on the device; 'none': as in the files. */
+  readonly quantize?: Quantize;
+  readonly signal?: AbortSignal;
+}
+
+export interface Model {
+  /** The directory's base name. */
+  readonly id: string;
+  readonly dir: string;
+  readonly device: Device;
+  readonly config: GemmaConfig;
+  readonly weights: GemmaWeights;
+  readonly tokenizer: Tokenizer;
+  /** How the matrices are stored on the device. */
+  readonly quantization: WeightFormat;
+  /** Of all matrices and gains, as stored. */
+  readonly weightBytes: number;
+  /** The safetensors files. */
+  readonly weightFiles: readonly string[];
+  /** Gives the model's buffers back; matrices live until the device is closed. */
+  close(): Promise<void>;
+}
+
+/** Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where; the signal's reason. */
+export async function openModel(dir: string, device: Device, options: OpenModelOptions = {}): Promise<Model> {
+  const { quantize = 'none', signal } = options;
+  if (signal?.aborted) throw abortError(signal);
+  const info = await stat(dir).catch((cause: unknown) => {
+    throw bad(`${dir}: no such model directory`, cause);
+  });
+  if (!info.isDirectory()) throw bad(`${dir}: is not a model directory`);
+  const config = await openConfig(dir);
+  const checkpoint = await openCheckpoint(dir);
+  const tokenizer = await openTokenizer(dir);
+  const weights = await loadGemmaWeights(device, checkpoint, config, quantize, signal);
+  return {
+    id: basename(resolve(dir)),
+    dir,
+    device,
+    config,
+    weights,
+    tokenizer,
+    quantization: weights.format,
+    weightBytes: weights.bytes,
+    weightFiles: checkpoint.files,
+    close: async () => {
+      for (const buffer of weights.buffers) device.destroyBuffer(buffer);
+    },
+  };
+}
+
+/** `config.json`, with the stop ids of `generation_config.json` where there is one. Errors: LodestoneError(badModel). */
+export async function openConfig(dir: string): Promise<GemmaConfig> {
+  const path = join(dir, 'config.json');
+  const json = await readJson(path);
+  if (json === undefined) {
+    throw bad(`${dir}: no config.json (a model directory holds config.json, model.safetensors and tokenizer.json)`);
+  }
+  return parseConfig(json, path, await readJson(join(dir, 'generation_config.json')));
+}
+
+/** undefined where there is no such file. */
+async function readJson(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw bad(`${path}: can't be read (${(cause as Error).message})`, cause);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw bad(`${path}: is not JSON`, cause);
+  }
+}
+
+function bad(message: string, cause?: unknown): LodestoneError {
+  return new LodestoneError(ExitCode.badModel, message, cause === undefined ? undefined : { cause });
+}

@@ -1,0 +1,98 @@
+/**
+ * GGUF's two quantised block formats that the devices compute on: q8_0 and q4_0. A block holds 32 neighbours of a
+ * matrix row under one scale d, stored as f16.
+ *
+ * q8_0, 34 bytes: d, then 32 signed bytes q.                            value = q d
+ * q4_0, 18 bytes: d, then 16 bytes; byte j holds element j in its low
+ *   nibble and element j + 16 in its high nibble.                       value = (q - 8) d
+ *
+ * Source: ggml's `block_q8_0`, `block_q4_0` and their quantisers.
+ */
+import { f16ToF32, f32ToF16, roundHalfAway, roundHalfEven } from './half.js';
+
+export const blockSize = 32;
+
+export type BlockFormat = 'q8_0' | 'q4_0';
+
+export const blockBytes: Record<BlockFormat, number> = { q8_0: 34, q4_0: 18 };
+
+/** Integers of both formats, unpacked: value of element e is q[e] * d[floor(e / 32)]. */
+export interface Blocks {
+  readonly q: Int8Array;
+  /** Float32 values of the f16 scales. */
+  readonly d: Float32Array;
+}
+
+export function unpackBlocks(format: BlockFormat, bytes: Uint8Array): Blocks {
+  const count = bytes.length / blockBytes[format];
+  const q = new Int8Array(count * blockSize);
+  const d = new Float32Array(count);
+  for (let block = 0; block < count; block++) {
+    const at = block * blockBytes[format];
+    const to = block * blockSize;
+    d[block] = f16ToF32(bytes[at]! | (bytes[at + 1]! << 8));
+    if (format === 'q8_0') {
+      for (let j = 0; j < 32; j++) q[to + j] = bytes[at + 2 + j]!;
+    } else {
+      for (let j = 0; j < 16; j++) {
+        const pair = bytes[at + 2 + j]!;
+        q[to + j] = (pair & 15) - 8;
+        q[to + j + 16] = (pair >> 4) - 8;
+      }
+    }
+  }
+  return { q, d };
+}
+
+export function dequantizeBlocks(format: BlockFormat, bytes: Uint8Array): Float32Array {
+  const { q, d } = unpackBlocks(format, bytes);
+  const out = new Float32Array(q.length);
+  for (let e = 0; e < q.length; e++) out[e] = q[e]! * d[e >> 5]!;
+  return out;
+}
+
+/** As GGUF rounds: everything in float32, with the scale's reciprocal before the scale itself is rounded to f16. */
+export function quantizeBlocks(format: BlockFormat, x: Float32Array): Uint8Array {
+  const count = x.length / blockSize;
+  const out = new Uint8Array(count * blockBytes[format]);
+  for (let block = 0; block < count; block++) {
+    const values = x.subarray(block * blockSize, (block + 1) * blockSize);
+    const at = block * blockBytes[format];
+    const d = format === 'q8_0' ? Math.fround(Math.abs(largest(values)) / 127) : Math.fround(largest(values) / -8);
+    const inverse = d === 0 ? 0 : Math.fround(1 / d);
+    const half = f32ToF16(d);
+    out[at] = half & 0xff;
+    out[at + 1] = half >> 8;
+    if (format === 'q8_0') {
+      for (let j = 0; j < 32; j++) out[at + 2 + j] = roundHalfAway(Math.fround(values[j]! * inverse));
+    } else {
+      const nibble = (v: number): number => Math.max(0, Math.min(15, Math.trunc(v * inverse + 8.5)));
+      for (let j = 0; j < 16; j++) out[at + 2 + j] = nibble(values[j]!) | (nibble(values[j + 16]!) << 4);
+    }
+  }
+  return out;
+}
+
+/** The element of largest magnitude, with its sign; the first of several. */
+function largest(values: Float32Array): number {
+  let best = 0;
+  for (const v of values) if (Math.abs(v) > Math.abs(best)) best = v;
+  return best;
+}
+
+/**
+ * An activation row, quantised for a product with q8_0 or q4_0 weights: d = max|x| / 127, q = round(x / d) to nearest
+ * even, both in float32; d stays float32. See `MatMulCommand`.
+ */
+export function quantizeActivations(x: Float32Array): Blocks {
+  const q = new Int8Array(x.length);
+  const d = new Float32Array(x.length / blockSize);
+  for (let block = 0; block < d.length; block++) {
+    const values = x.subarray(block * blockSize, (block + 1) * blockSize);
+    const scale = Math.fround(Math.abs(largest(values)) / 127);
+    d[block] = scale;
+    if (scale === 0) continue;
+    for (let j = 0; j < 32; j++) q[block * blockSize + j] = roundHalfEven(Math.fround(values[j]! / scale));
+  }
+  return { q, d };
+}

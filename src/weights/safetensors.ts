@@ -1,0 +1,222 @@
+/**
+ * safetensors checkpoints, one file or sharded. Only headers are read here; a tensor is then a place in a file.
+ *
+ * File: u64 little-endian header length N, N bytes of JSON {name: {dtype, shape, data_offsets: [begin, end]}}, then the
+ * data; offsets count from byte 8 + N. The checks are those of the format's own crate (no holes, no overlaps, nothing
+ * left over), and what it leaves to JSON parsers: duplicate names.
+ * Source: https://github.com/huggingface/safetensors#format.
+ */
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ExitCode, LodestoneError } from '../errors.js';
+import { duplicateKey } from './json.js';
+
+/** Where a tensor lies, row-major and little-endian. */
+export interface TensorEntry {
+  readonly name: string;
+  /** As the file spells it: F32, F16, BF16, ... */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly path: string;
+  /** Bytes from the start of the file; need not be aligned. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface Checkpoint {
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** Every file that holds tensors. */
+  readonly files: readonly string[];
+}
+
+/** The crate's limit too. */
+const maxHeaderBytes = 100_000_000;
+
+const bitsPerElement: Readonly<Record<string, number>> = {
+  BOOL: 8,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U16: 16,
+  I16: 16,
+  F16: 16,
+  BF16: 16,
+  U32: 32,
+  I32: 32,
+  F32: 32,
+  U64: 64,
+  I64: 64,
+  F64: 64,
+  C64: 64,
+};
+
+function bad(path: string, what: string, cause?: unknown): LodestoneError {
+  return new LodestoneError(ExitCode.badModel, `${path}: ${what}`, cause === undefined ? undefined : { cause });
+}
+
+/**
+ * Opens the checkpoint of a model directory: `model.safetensors`, or the shards that `model.safetensors.index.json`
+ * names. Errors: LodestoneError(badModel), one line with the file and the tensor.
+ */
+export async function openCheckpoint(dir: string): Promise<Checkpoint> {
+  const single = join(dir, 'model.safetensors');
+  if (await exists(single)) return { tensors: await openSafetensors(single), files: [single] };
+  const index = join(dir, 'model.safetensors.index.json');
+  if (await exists(index)) return openSharded(dir, index);
+  throw bad(dir, 'no model.safetensors and no model.safetensors.index.json in this directory');
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function openSharded(dir: string, indexPath: string): Promise<Checkpoint> {
+  const index = parseObject(indexPath, await readRange(indexPath, 0, null));
+  const weightMap = index['weight_map'];
+  if (!isObject(weightMap)) throw bad(indexPath, 'has no "weight_map" object');
+  const shards = new Map<string, ReadonlyMap<string, TensorEntry>>();
+  const tensors = new Map<string, TensorEntry>();
+  for (const [name, file] of Object.entries(weightMap)) {
+    // A shard lies beside its index: a plain file name, so that an index can't reach elsewhere.
+    if (typeof file !== 'string' || !/^[^/\\\0:]+$/.test(file) || file === '.' || file === '..') {
+      throw bad(indexPath, `tensor ${name}: ${JSON.stringify(file)} is not the name of a file beside the index`);
+    }
+    const path = join(dir, file);
+    let shard = shards.get(file);
+    if (!shard) {
+      if (!(await exists(path))) throw bad(indexPath, `shard ${file} is missing (tensor ${name} is in it)`);
+      shard = await openSafetensors(path);
+      shards.set(file, shard);
+    }
+    const entry = shard.get(name);
+    if (!entry) throw bad(indexPath, `tensor ${name} is not in ${file}, where the index puts it`);
+    tensors.set(name, entry);
+  }
+  if (tensors.size === 0) throw bad(indexPath, '"weight_map" is empty');
+  return { tensors, files: [...shards.keys()].map((file) => join(dir, file)) };
+}
+
+/** Reads and checks the header of one file: name -> where the tensor lies. */
+export async function openSafetensors(path: string): Promise<Map<string, TensorEntry>> {
+  const info = await stat(path).catch((cause: unknown) => {
+    throw bad(path, 'no such file', cause);
+  });
+  if (info.isDirectory()) throw bad(path, 'is a directory, not a safetensors file');
+  if (info.size < 8) throw bad(path, `is ${info.size} bytes long, too short for a safetensors file`);
+  const prefix = await readRange(path, 0, 8);
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
+  if (length > BigInt(maxHeaderBytes)) {
+    throw bad(path, `not a safetensors file: header of ${length} bytes (at most ${maxHeaderBytes})`);
+  }
+  const headerBytes = Number(length);
+  if (8 + headerBytes > info.size) {
+    throw bad(path, `header of ${headerBytes} bytes, but the file has ${info.size}; is the download complete?`);
+  }
+  const header = parseObject(path, await readRange(path, 8, headerBytes));
+  const dataStart = 8 + headerBytes;
+  const tensors = new Map<string, TensorEntry>();
+  for (const [name, value] of Object.entries(header)) {
+    if (name === '__metadata__') {
+      if (!isObject(value)) throw bad(path, '__metadata__ is not an object');
+      continue;
+    }
+    tensors.set(name, parseEntry(path, name, value, dataStart));
+  }
+  checkTiling(path, tensors, dataStart, info.size);
+  return tensors;
+}
+
+function parseEntry(path: string, name: string, value: unknown, dataStart: number): TensorEntry {
+  const fail = (what: string): never => {
+    throw bad(path, `tensor ${name}: ${what}`);
+  };
+  if (!isObject(value)) return fail('is not an object');
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== 'string' || !Object.hasOwn(bitsPerElement, dtype)) {
+    return fail(`unknown dtype ${JSON.stringify(dtype)}`);
+  }
+  if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`shape ${JSON.stringify(shape)} is not a list of sizes`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
+    return fail(`data_offsets ${JSON.stringify(offsets)} is not a pair of offsets`);
+  }
+  const [begin, end] = offsets as [number, number];
+  if (begin > end) return fail(`data_offsets begin (${begin}) after they end (${end})`);
+  const bits = shape.reduce((product: bigint, size: number) => product * BigInt(size), BigInt(bitsPerElement[dtype]!));
+  if (bits % 8n !== 0n || bits / 8n !== BigInt(end - begin)) {
+    return fail(`${dtype} [${shape.join(', ')}] takes ${bits / 8n} bytes, but data_offsets span ${end - begin}`);
+  }
+  return { name, dtype, shape: shape as number[], path, offset: dataStart + begin, bytes: end - begin };
+}
+
+/** The tensors must tile the data exactly: no hole, no overlap, nothing past the end, nothing left over. */
+function checkTiling(path: string, tensors: ReadonlyMap<string, TensorEntry>, dataStart: number, fileBytes: number): void {
+  const inOrder = [...tensors.values()].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
+  let at = dataStart;
+  for (const { name, offset, bytes } of inOrder) {
+    if (offset < at) throw bad(path, `tensor ${name} overlaps the tensor before it`);
+    if (offset > at) throw bad(path, `tensor ${name}: ${offset - at} bytes before it belong to no tensor`);
+    at = offset + bytes;
+    if (at > fileBytes) {
+      throw bad(path, `tensor ${name} ends at byte ${at}, but the file has ${fileBytes}; is the download complete?`);
+    }
+  }
+  if (at !== fileBytes) throw bad(path, `${fileBytes - at} bytes at the end belong to no tensor`);
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw bad(path, 'the header is not UTF-8', cause);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw bad(path, 'the header is not JSON', cause);
+  }
+  if (!isObject(value)) throw bad(path, 'the header is not a JSON object');
+  const twice = duplicateKey(text);
+  if (twice !== null) throw bad(path, `the header names ${JSON.stringify(twice)} twice`);
+  return value;
+}
+
+/** `bytes` bytes at `offset`, or all of the file where `bytes` is null. */
+async function readRange(path: string, offset: number, bytes: number | null): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    const file = await open(path);
+    try {
+      const wanted = bytes ?? (await file.stat()).size;
+      const data = new Uint8Array(wanted);
+      let got = 0;
+      while (got < wanted) {
+        const { bytesRead } = await file.read(data, got, wanted - got, offset + got);
+        if (bytesRead === 0) throw bad(path, 'ends too early');
+        got += bytesRead;
+      }
+      return data;
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    if (cause instanceof LodestoneError) throw cause;
+    throw bad(path, `can't be read (${cause instanceof Error ? cause.message : String(cause)})`, cause);
+  }
+}

@@ -1,0 +1,113 @@
+/** Random inputs for kernel tests, and one rig that records the same case on two devices. */
+import type { Command, Device, DeviceBuffer, KvCache, View, Weight, WeightFormat } from '../../src/device/device.js';
+
+/** Uniform numbers in [-1, 1), the same for the same seed. */
+export function randomizer(seed: number): () => number {
+  let state = (seed * 2654435761) >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state >>>= 0;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    state >>>= 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+export function randomFloats(count: number, seed: number, magnitude = 1): Float32Array {
+  const next = randomizer(seed);
+  return Float32Array.from({ length: count }, () => next() * magnitude);
+}
+
+/** Buffers, weights and results of one test on one device. */
+export class Rig {
+  readonly buffers: DeviceBuffer[] = [];
+  constructor(readonly device: Device) {}
+
+  /** A buffer holding the numbers. */
+  data(numbers: Float32Array | Uint32Array): View {
+    const view = this.empty(numbers.length);
+    this.device.write(view, numbers);
+    return view;
+  }
+
+  /** A buffer of zeros. */
+  empty(elements: number): View {
+    const buffer = this.device.createBuffer(elements * 4, 'test');
+    this.buffers.push(buffer);
+    return { buffer, offset: 0 };
+  }
+
+  cache(shape: { ring: boolean; pageSlots: number; kvHeads: number; headDim: number; pages: number }): KvCache {
+    const { pages, ...rest } = shape;
+    const page = (): DeviceBuffer => this.empty(rest.pageSlots * rest.kvHeads * rest.headDim).buffer;
+    return { ...rest, pages: Array.from({ length: pages }, () => ({ k: page(), v: page() })) };
+  }
+
+  async weight(values: Float32Array, outputs: number, inputs: number, format: WeightFormat): Promise<Weight> {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    if (format === 'f32' || format === 'q8_0' || format === 'q4_0') {
+      return this.device.loadWeight({ label: 'w', format: 'f32', outputs, inputs, data: { memory: bytes } }, format);
+    }
+    const halves = Uint16Array.from(values, format === 'bf16' ? bf16Bits : f16Bits);
+    const memory = new Uint8Array(halves.buffer);
+    return this.device.loadWeight({ label: 'w', format, outputs, inputs, data: { memory } });
+  }
+
+  async floats(view: View, elements: number): Promise<Float32Array> {
+    const bytes = await this.device.read(view, elements * 4);
+    return new Float32Array(bytes.buffer);
+  }
+
+  async run(...commands: Command[]): Promise<void> {
+    await this.device.submit(commands);
+  }
+
+  free(): void {
+    for (const buffer of this.buffers.splice(0)) this.device.destroyBuffer(buffer);
+  }
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+/** Truncated: any bf16 number will do. */
+export function bf16Bits(value: number): number {
+  scratch.setFloat32(0, value);
+  return scratch.getUint16(0);
+}
+
+/** Truncated, for values whose magnitude lies in f16's normal range or is 0; smaller ones become 0. */
+export function f16Bits(value: number): number {
+  scratch.setFloat32(0, value);
+  const bits = scratch.getUint32(0);
+  const exponent = ((bits >>> 23) & 255) - 112;
+  if (exponent <= 0) return 0;
+  return ((bits >>> 16) & 0x8000) | (exponent << 10) | ((bits >>> 13) & 0x3ff);
+}
+
+/** Rotary tables of positions start .. start + rows - 1. */
+export function ropeTable(start: number, rows: number, headDim: number, base = 10_000): Float32Array {
+  const out = new Float32Array(rows * headDim);
+  const half = headDim / 2;
+  for (let r = 0; r < rows; r++) {
+    for (let j = 0; j < half; j++) {
+      const angle = (start + r) * base ** (-j / half);
+      out[r * headDim + j] = Math.cos(angle);
+      out[r * headDim + half + j] = Math.sin(angle);
+    }
+  }
+  return out;
+}
+
+/** The largest difference, over the largest magnitude of `want`. NaN anywhere gives NaN. */
+export function relativeError(got: Float32Array, want: ArrayLike<number>): number {
+  let worst = 0;
+  let largest = 0;
+  for (let i = 0; i < got.length; i++) {
+    const difference = Math.abs(got[i]! - want[i]!);
+    if (Number.isNaN(difference)) return Number.NaN;
+    if (difference > worst) worst = difference;
+    largest = Math.max(largest, Math.abs(want[i]!));
+  }
+  return largest === 0 ? worst : worst / largest;
+}
