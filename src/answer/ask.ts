@@ -13,7 +13,7 @@ import type { PageRange } from '../ingest/pages.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
 import { kvBytes } from '../runtime/kv.js';
-import { openModel, type Model } from '../runtime/model.js';
+import { openConfig, openModel, type Model } from '../runtime/model.js';
 import type { Sampling } from '../runtime/sampler.js';
 import type { Answer, AskEvent, Plan, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
@@ -96,10 +96,14 @@ function overflowMessage(plan: Plan): string {
   );
 }
 
-/** Sources first, the model after them: so a file that can't be read is refused before anything big is loaded. */
+/**
+ * The model's config, then the sources, then its weights: what is wrong with either is said before anything long is done
+ * for the other.
+ */
 async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
   const { pdfTimeoutMs } = request;
+  await openConfig(request.modelDir);
   const sources = await ingest(request.paths, {
     signal,
     onProgress: (progress) => emit({ type: 'ingest', ...progress }),

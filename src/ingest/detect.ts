@@ -153,7 +153,7 @@ async function nameOfBinary(bytes: Uint8Array): Promise<string> {
   const short = type.ext.toUpperCase();
   // The letters whose names begin with a vowel: an MP3, an AVI, but a PNG.
   const article = /^[AEFHILMNORSX]/.test(short) ? 'an' : 'a';
-  return `${article} ${short} ${families[type.mime.split('/')[0]] ?? 'file'}`;
+  return `${article} ${short} ${families[type.mime.replace(/\/.*/, '')] ?? 'file'}`;
 }
 
 function shareOf(bytes: Uint8Array, test: (byte: number) => boolean): number {

@@ -53,7 +53,7 @@ export function describePages(pages: readonly number[], most = 8): string {
   let covered = 0;
   for (let i = 0; i < pages.length && runs.length < most; ) {
     let j = i;
-    while (pages[j + 1] === pages[j] + 1) {
+    while (pages[j + 1] === pages[j]! + 1) {
       j++;
     }
     runs.push(i === j ? `${pages[i]}` : `${pages[i]}-${pages[j]}`);

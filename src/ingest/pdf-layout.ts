@@ -151,9 +151,9 @@ function toFragments(pieces: readonly Placed[]): Fragment[] {
   }
   const chars = rows.map((row) => median(row.map((f) => f.chars)));
   // A single row of short pieces is what paragraphs' ends make of three columns of prose; two are a table.
-  const short = rows.map((row, i) => row.length >= 3 && chars[i] < 12);
+  const short = rows.map((row, i) => row.length >= 3 && chars[i]! < 12);
   for (const [i, row] of rows.entries()) {
-    if ((row.length >= 4 && chars[i] < 24) || (short[i] && (short[i - 1] || short[i + 1]))) {
+    if ((row.length >= 4 && chars[i]! < 24) || (short[i] && (short[i - 1] || short[i + 1]))) {
       row.forEach((fragment) => (fragment.tableRow = row));
     }
   }
@@ -164,7 +164,7 @@ function makeFragment(pieces: readonly Placed[]): Fragment {
   const largest = pieces.reduce((a, b) => (b.size > a.size ? b : a));
   return {
     pieces,
-    x0: pieces[0].x,
+    x0: pieces[0]!.x,
     x1: pieces.reduce((x, p) => Math.max(x, p.end), -Infinity),
     y: largest.y,
     size: largest.size,
@@ -216,7 +216,7 @@ function findColumns(sorted: readonly Fragment[], gutters: readonly number[]): C
     const known = gutters.includes(x);
     for (let from = 0; from < sorted.length; ) {
       let to = from;
-      while (to < sorted.length && !crosses(sorted[to], x, half, proseStarts)) {
+      while (to < sorted.length && !crosses(sorted[to]!, x, half, proseStarts)) {
         to++;
       }
       const score = (to - from) * (known ? 2 : 1);
@@ -269,14 +269,14 @@ function withoutFurniture(sorted: readonly Fragment[], start: number, end: numbe
   let from = start;
   let to = end;
   const apart = (upper: Fragment, lower: Fragment) => lower.y - upper.y > 2.2 * Math.max(upper.size, lower.size);
-  for (let i = from; i + 1 < to && sorted[i].y - sorted[from].y < 2; i++) {
-    if (apart(sorted[i], sorted[i + 1])) {
+  for (let i = from; i + 1 < to && sorted[i]!.y - sorted[from]!.y < 2; i++) {
+    if (apart(sorted[i]!, sorted[i + 1]!)) {
       from = i + 1;
       break;
     }
   }
-  for (let i = to - 1; i > from && sorted[to - 1].y - sorted[i].y < 2; i--) {
-    if (apart(sorted[i - 1], sorted[i])) {
+  for (let i = to - 1; i > from && sorted[to - 1]!.y - sorted[i]!.y < 2; i--) {
+    if (apart(sorted[i - 1]!, sorted[i]!)) {
       to = i;
       break;
     }
@@ -312,14 +312,15 @@ function isSolidProse(side: readonly Fragment[]): boolean {
   const rows = toRows(side);
   const x0 = quantile(side.map((f) => f.x0), 0.1);
   const x1 = quantile(side.map((f) => f.x1), 0.9);
-  const full = rows.filter((row) => row.length === 1 && row[0].chars >= proseChars && row[0].x1 - row[0].x0 >= 0.8 * (x1 - x0));
+  const full = rows.filter(([line, ...more]) => line && more.length === 0 && line.chars >= proseChars && line.x1 - line.x0 >= 0.8 * (x1 - x0));
   return rows.length >= 8 && full.length >= 0.6 * rows.length;
 }
 
 /** Whether nearly every line of the side with fewer has one on its own height on the other side, as cells of a row do. */
 function onSameBaselines(left: readonly Fragment[], right: readonly Fragment[]): boolean {
-  const heights = [left, right].map((side) => [...new Set(side.map((f) => Math.round(f.y)))]).sort((a, b) => a.length - b.length);
-  const [fewer, more] = heights;
+  const heights = (side: readonly Fragment[]) => [...new Set(side.map((f) => Math.round(f.y)))];
+  const [a, b] = [heights(left), heights(right)];
+  const [fewer, more] = a.length <= b.length ? [a, b] : [b, a];
   const shared = fewer.filter((y) => more.some((other) => Math.abs(other - y) <= 1));
   return shared.length > 0.8 * fewer.length;
 }
@@ -327,11 +328,11 @@ function onSameBaselines(left: readonly Fragment[], right: readonly Fragment[]):
 function toLines(fragments: readonly Fragment[]): Line[] {
   const rows = toRows(fragments).map((row) => row.sort((a, b) => a.x0 - b.x0));
   const baselines = rows.map((row) => largestOf(row).y);
-  const pitch = rows.length >= 4 ? median(baselines.slice(1).map((y, i) => y - baselines[i])) : 0;
+  const pitch = rows.length >= 4 ? median(baselines.slice(1).map((y, i) => y - baselines[i]!)) : 0;
   return rows.map((row) => ({
     text: lineText(row),
     y: largestOf(row).y,
-    x0: row[0].x0,
+    x0: row[0]!.x0,
     x1: row.reduce((x, f) => Math.max(x, f.x1), -Infinity),
     size: largestOf(row).size,
     pitch,
@@ -350,22 +351,23 @@ function lineText(row: readonly Fragment[]): string {
   if (2 * pieces.filter((p) => p.rightToLeft).length > pieces.length) {
     pieces.reverse();
   }
-  const gaps = pieces.map((p, i) => (i === 0 ? 0 : Math.max(p.x - pieces[i - 1].end, pieces[i - 1].x - p.end)));
+  const gaps = pieces.map((p, i) => (i === 0 ? 0 : Math.max(p.x - pieces[i - 1]!.end, pieces[i - 1]!.x - p.end)));
   // Two or more wide gaps between short pieces are a table's; one must be wider to be more than loose setting.
-  const wide = gaps.filter((gap, i) => gap > pieces[i].size).length;
+  const wide = gaps.filter((gap, i) => gap > pieces[i]!.size).length;
   const chars = pieces.reduce((n, p) => n + p.text.length, 0);
   const isTable = row.some((f) => f.tableRow !== undefined) || (wide >= 2 && chars < 24 * (wide + 1));
   let text = '';
   for (const [i, piece] of pieces.entries()) {
     if (text !== '') {
-      const figures = wide > 0 && startsFigure.test(piece.text) && startsFigure.test(pieces[i - 1].text);
-      if (piece.text === leader && gaps[i] <= piece.size) {
+      const gap = gaps[i]!;
+      const figures = wide > 0 && startsFigure.test(piece.text) && startsFigure.test(pieces[i - 1]!.text);
+      if (piece.text === leader && gap <= piece.size) {
         continue;
       }
-      if (gaps[i] > (figures ? 0.4 : isTable ? 1 : 2) * piece.size) {
+      if (gap > (figures ? 0.4 : isTable ? 1 : 2) * piece.size) {
         // The first thing on a line may be what marks an item of a list.
         text += !isTable && isListMark(text) ? ' ' : cellSeparator;
-      } else if (piece.spaced || gaps[i] > 0.12 * piece.size) {
+      } else if (piece.spaced || gap > 0.12 * piece.size) {
         text += ' ';
       }
     }

@@ -200,5 +200,5 @@ function toFailure(error: unknown): PdfFailure {
   if (name === 'PasswordException' || /no password given|incorrect password/i.test(message)) {
     return { reason: /incorrect/i.test(message) ? 'password-wrong' : 'password-needed' };
   }
-  return { reason: 'damaged', detail: message.split('\n')[0].slice(0, 200) };
+  return { reason: 'damaged', detail: message.replace(/\n.*/s, '').slice(0, 200) };
 }

@@ -119,7 +119,7 @@ function splitLongLine(line: string, most: number): string[] {
   while (line.length - from > most) {
     let to = from + most;
     for (let i = to; i > from + most / 2; i--) {
-      if (/\s/.test(line[i - 1])) {
+      if (/\s/.test(line.charAt(i - 1))) {
         to = i;
         break;
       }
@@ -151,5 +151,5 @@ const windows1252 =
 
 function decodeWindows1252(bytes: Uint8Array): string {
   const latin1 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-  return latin1.replace(/[\u0080-\u009f]/g, (c) => windows1252[c.charCodeAt(0) - 0x80]);
+  return latin1.replace(/[\u0080-\u009f]/g, (c) => windows1252.charAt(c.charCodeAt(0) - 0x80));
 }

@@ -98,7 +98,7 @@ describe('model', () => {
     expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ model_type: 'llama' })]), 6, /llama/u);
   });
   it('shapes that lie', async () => {
-    expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ intermediate_size: 640 })]), 6, /shape|size|bytes/u);
+    expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ intermediate_size: 640 })]), 6, /config\.json makes it/u);
   });
   it('an input longer than the context', async () => {
     const outcome = await lodestone(['ask', 'Who?', report, '-m', modelWith({ max_position_embeddings: 2048 })]);

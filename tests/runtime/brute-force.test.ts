@@ -1,0 +1,81 @@
+/** The runtime, however it is fed, against a float64 forward pass that shares no code with it. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Device } from '../../src/device/device.js';
+import { loadGemmaWeights } from '../../src/gemma/weights.js';
+import { Context } from '../../src/runtime/context.js';
+import { openConfig } from '../../src/runtime/model.js';
+import { openCheckpoint } from '../../src/weights/safetensors.js';
+import { bruteForce } from '../gemma/brute-force.js';
+import { randomModel, shape, writeModel, type Kind } from '../gemma/random-model.js';
+import { largestDifference, withTempDir, workingDevices, type TestModel } from './fixture.js';
+
+const devices = await workingDevices();
+const { window } = shape;
+const ids = Array.from({ length: 4 * window + 3 }, (_, i) => (i * i * 31 + 7 * i + 5) % shape.vocab);
+
+const published: Kind[] = ['local', 'local', 'global', 'local'];
+const variants: [string, Kind[], boolean][] = [
+  ['last layer local', published, false],
+  ['last layer global', ['local', 'local', 'global'], false],
+  ['two globals', ['global', 'local', 'global', 'local', 'local'], false],
+  ['no rotation and log-n scale, last layer global', ['local', 'local', 'global'], true],
+  ['no rotation and log-n scale, two globals, last layer local', ['global', 'local', 'global', 'local'], true],
+];
+
+describe.each(variants)('%s', (_, kinds, lodestone) => {
+  const source = randomModel(kinds, lodestone);
+  const expected = bruteForce(source, ids);
+
+  it('is a test that sees the window and the rotation', () => {
+    // The expected logits do depend on what the variants are about.
+    const changed = bruteForce({ ...source, kinds: kinds.map((kind) => (kind === 'local' ? 'global' : 'local')) }, ids.slice(0, window + 1));
+    expect(largestDifference(changed[window]!, expected[window]!)).toBeGreaterThan(0.05);
+  });
+
+  describe.each(devices)('$name device', ({ create }) => {
+    // Far below the golden values' tolerance: float32 against float64 is the only difference here.
+    const tolerance = 5e-5;
+    let device: Device;
+    let model: TestModel;
+    beforeAll(async () => {
+      device = await create();
+      model = await withTempDir(async (dir) => {
+        writeModel(dir, source);
+        const config = await openConfig(dir);
+        return { device, config, weights: await loadGemmaWeights(device, await openCheckpoint(dir), config) };
+      });
+    });
+    afterAll(() => device.close());
+
+    it.each([1, window - 1, window, window + 1, 2 * window, 3 * window + 1])('prefill of %i tokens, then decoding on', async (length) => {
+      for (const chunk of [3, window, 64]) {
+        const context = new Context(model, { chunk });
+        const logits = await context.prefill(ids.slice(0, length));
+        expect(largestDifference(logits, expected[length - 1]!), `chunk ${chunk}`).toBeLessThan(tolerance);
+        for (const position of [length, length + 1]) {
+          const next = await context.decode(ids[position]!);
+          expect(largestDifference(next, expected[position]!), `chunk ${chunk}, position ${position}`).toBeLessThan(tolerance);
+        }
+        context.close();
+      }
+    });
+
+    it('token by token', async () => {
+      const context = new Context(model, { chunk: 1 });
+      for (const [position, id] of ids.entries()) {
+        expect(largestDifference(await context.decode(id), expected[position]!), `position ${position}`).toBeLessThan(tolerance);
+      }
+      context.close();
+    });
+
+    it('prefill without logits, then decoding', async () => {
+      for (const length of [1, window - 1, window + 1, 3 * window + 1]) {
+        const context = new Context(model, { chunk: 5 });
+        expect(await context.prefill(ids.slice(0, length), { logits: false })).toBeNull();
+        const next = await context.decode(ids[length]!);
+        expect(largestDifference(next, expected[length]!), `${length} tokens`).toBeLessThan(tolerance);
+        context.close();
+      }
+    });
+  });
+});
