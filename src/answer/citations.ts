@@ -115,16 +115,14 @@ export function cite(question: string, needle: string, sources: readonly Ingeste
   const texts = segments.map((entry) => entry.folded);
   const sought = fold(needle.trim()).text.replace(/^["']+|["'.]+$/gu, '');
   const questionWords = new Set(contentWords(fold(question).text));
-  const weights = rareness(questionWords, texts);
 
-  const places: Place[] = [];
-  for (const { segment, folded } of segments) {
-    for (const start of occurrences(folded.text, sought)) {
-      const end = start + sought.length;
-      places.push({ segment, folded, start, end, score: closeness(folded, start, end, weights) });
-    }
-  }
-  if (places.length > 0) {
+  const found = segments.flatMap(({ segment, folded }) =>
+    occurrences(folded.text, sought).map((start) => ({ segment, folded, start, end: start + sought.length })),
+  );
+  if (found.length > 0) {
+    // One place needs no ranking, and counting words is what takes time in a long source.
+    const weights: ReadonlyMap<string, number> = found.length === 1 ? new Map() : rareness(questionWords, texts);
+    const places: Place[] = found.map((place) => ({ ...place, score: closeness(place.folded, place.start, place.end, weights) }));
     places.sort((a, b) => b.score - a.score);
     const best = places[0]!.score;
     const citations = places

@@ -16,28 +16,40 @@ const SAME: ReadonlyMap<string, string> = new Map([
   ['\ufb00', 'ff'], ['\ufb01', 'fi'], ['\ufb02', 'fl'], ['\ufb03', 'ffi'], ['\ufb04', 'ffl'],
 ]);
 
+const SPACE = 32;
+/** Longest folding of one UTF-16 unit: "ffi". */
+const LONGEST = 3;
+
+/** ASCII is most of most texts: its folding by table, white space as SPACE. */
+const ASCII = Uint8Array.from({ length: 128 }, (_, code) => {
+  const unit = String.fromCharCode(code);
+  return /\s/u.test(unit) ? SPACE : unit.toLowerCase().charCodeAt(0);
+});
+
 /** Lower-case, one space for any white space, straight quotes, plain hyphens, no ligatures or soft hyphens. */
 export function fold(original: string): FoldedText {
-  const origin: number[] = [];
-  let text = '';
+  const units = new Uint16Array(LONGEST * original.length);
+  const origin = new Uint32Array(LONGEST * original.length + 1);
+  let length = 0;
+  const put = (code: number, from: number): void => {
+    if (code === SPACE && (length === 0 || units[length - 1] === SPACE)) return;
+    units[length] = code;
+    origin[length] = from;
+    length++;
+  };
   for (let i = 0; i < original.length; i++) {
-    const unit = original[i]!;
-    let folded: string;
-    if (/\s/u.test(unit)) {
-      if (text === '' || text.endsWith(' ')) continue;
-      folded = ' ';
-    } else {
-      folded = SAME.get(unit) ?? unit.toLowerCase();
+    const code = original.charCodeAt(i);
+    if (code < 128) {
+      put(ASCII[code]!, i);
+      continue;
     }
-    text += folded;
-    for (let j = 0; j < folded.length; j++) origin.push(i);
+    const unit = original[i]!;
+    const folded = /\s/u.test(unit) ? ' ' : (SAME.get(unit) ?? unit.toLowerCase());
+    for (let j = 0; j < folded.length && j < LONGEST; j++) put(folded.charCodeAt(j), i);
   }
-  if (text.endsWith(' ')) {
-    text = text.slice(0, -1);
-    origin.pop();
-  }
-  origin.push(original.length);
-  return { text, origin: Uint32Array.from(origin) };
+  if (length > 0 && units[length - 1] === SPACE) length--;
+  origin[length] = original.length;
+  return { text: new TextDecoder('utf-16le').decode(units.subarray(0, length)), origin: origin.slice(0, length + 1) };
 }
 
 function isWordUnit(unit: string | undefined): boolean {

@@ -36,8 +36,8 @@ function gelu(z: number): number {
 }
 
 /** Logits [position][vocabulary]. */
-export function bruteForce({ json, kinds, values }: RandomModel, ids: readonly number[]): number[][] {
-  const { d, heads, kvHeads, headDim, window, attentionScalar } = shape;
+export function bruteForce({ json, kinds, values }: RandomModel, ids: readonly number[], window = shape.window): number[][] {
+  const { d, heads, kvHeads, headDim, attentionScalar } = shape;
   const lodestone = json['lodestone'] !== undefined;
   const embedding = values.get('embed_tokens.weight')!;
   let x: Vector[] = ids.map((id) => Array.from(embedding.subarray(id * d, (id + 1) * d), (v) => v * Math.sqrt(d)));

@@ -3,10 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../src/device/device.js';
+import { selectDevice } from '../../src/device/select.js';
+import { ExitCode } from '../../src/errors.js';
 import { openModel } from '../../src/runtime/model.js';
 import { Context } from '../../src/runtime/context.js';
 import { kvBytes } from '../../src/runtime/kv.js';
-import { fixtureDir, largestDifference, openFixture, readGolden, someIds, tinyDir, workingDevices, type TestModel } from './fixture.js';
+import { fixtureDir, interruptedDevice, largestDifference, openFixture, readGolden, someIds, tinyDir, workingDevices, type TestModel } from './fixture.js';
 
 const devices = await workingDevices();
 const golden = readGolden();
@@ -109,15 +111,21 @@ describe.each(devices)('$name device', ({ tolerance, create }) => {
     });
 
     it('holds as many bytes of keys and values as the formula says', async () => {
-      for (const [length, chunk] of [
-        [1, 1],
-        [40, 9],
-        [41, 40],
+      // Of a local layer window - 1 + chunk slots, rounded up to 32; of a global one a page of 1024.
+      for (const [length, chunk, slots] of [
+        [1, 1, 32],
+        [40, 25, 32],
+        [40, 26, 64],
+        [41, 40, 64],
       ] as const) {
         const before = device.allocatedBytes;
         const context = new Context(variant, { chunk });
         await context.prefill(someIds(length), { logits: false });
-        expect(context.kvBytes).toBe(kvBytes(variant.config, length, chunk).total);
+        const globals = kinds.filter((kind) => kind === 'global').length;
+        const locals = kinds.length - globals;
+        const slotBytes = 2 * 2 * 32 * 4; // K and V, 2 heads, 32 elements, float32
+        expect(context.kvBytes).toBe((locals * slots + globals * 1024) * slotBytes);
+        expect(kvBytes(variant.config, length, chunk).total).toBe(context.kvBytes);
         context.close();
         expect(device.allocatedBytes).toBe(before);
       }
@@ -145,6 +153,57 @@ describe.each(devices)('$name device', ({ tolerance, create }) => {
         context.close();
       }
     });
+  });
+
+  it('stays right after an abort anywhere inside a chunk, with what the chunk was writing destroyed', async () => {
+    const kinds = ['local', 'global', 'local', 'local'] as const;
+    const small = await openFixture(device, kinds);
+    const ids = someIds(35);
+    const expected = await logitsOf(small, ids, 35);
+    for (let kept = 0; kept <= 37; kept += 1) {
+      const broken = interruptedDevice(device, 2, kept);
+      const context = new Context({ ...small, device: broken }, { chunk: 9 });
+      await expect(context.prefill(ids)).rejects.toThrow('interrupted');
+      expect(context.length).toBe(18);
+      expect(await context.prefill(ids.slice(18)), `after ${kept} commands`).toEqual(expected);
+      context.close();
+    }
+  });
+
+  it('stops a chunk under way', async () => {
+    const long = { ...model, config: { ...model.config, maxPositions: 4096 } };
+    const ids = someIds(600);
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const context = new Context(long, { chunk: 600 });
+    const reading = context.prefill(ids, { signal: controller.signal });
+    setImmediate(() => controller.abort(reason));
+    await expect(reading).rejects.toBe(reason);
+    expect(context.length).toBe(0);
+    expect(await context.prefill(ids.slice(0, 40))).toEqual(await logitsOf(model, ids.slice(0, 40), 40));
+    context.close();
+  });
+
+  it('refuses more tokens than the model has positions, before computing any, and goes on', async () => {
+    const context = new Context(model, { chunk: 64 });
+    await context.prefill(someIds(510), { logits: false });
+    await expect(context.prefill(someIds(3))).rejects.toThrow('513 tokens are more than the 512');
+    await expect(context.prefill(someIds(3))).rejects.toMatchObject({ exitCode: ExitCode.contextExceeded });
+    expect(context.length).toBe(510);
+    await context.prefill(someIds(2));
+    await expect(context.decode(1)).rejects.toMatchObject({ exitCode: ExitCode.contextExceeded });
+    context.close();
+  });
+
+  it('refuses ids outside the vocabulary, no tokens, and two readers at once', async () => {
+    const context = new Context(model);
+    for (const id of [512, -1, 1.5, Number.NaN]) await expect(context.prefill([3, id])).rejects.toThrow('outside the vocabulary');
+    await expect(context.prefill([])).rejects.toThrow('no tokens');
+    const first = context.decode(7);
+    await expect(context.decode(7)).rejects.toThrow('already reading');
+    await first;
+    expect([...context.tokens]).toEqual([7]);
+    context.close();
   });
 
   it('crosses a page of a global layer', async () => {
@@ -176,11 +235,30 @@ describe.each(devices)('$name device', ({ tolerance, create }) => {
   });
 
   const tinyGolden = join(tinyDir, 'golden.json');
+  if (!existsSync(tinyGolden)) console.warn('SKIPPED: models/lodestone-tiny/golden.json is missing; export the model');
   it.skipIf(!existsSync(tinyGolden))('reproduces the logits of lodestone-tiny', async () => {
     const { ids, logits_last } = JSON.parse(readFileSync(tinyGolden, 'utf8')) as { ids: number[]; logits_last: number[] };
     const tiny = await openModel(tinyDir, device);
     expect(largestDifference(await logitsOf(tiny, ids, 64), logits_last)).toBeLessThan(2e-3);
     await tiny.close();
+  });
+});
+
+describe.skipIf(devices.length < 2)('cpu device', () => {
+  it.each(['none', 'q8_0'] as const)('gives the same bits with 1, 2 and 3 threads (quantize: %s)', async (quantize) => {
+    const results: Float32Array[] = [];
+    for (const threads of [1, 2, 3]) {
+      const { device } = await selectDevice('cpu', { threads });
+      const model = await openModel(fixtureDir, device, { quantize });
+      const context = new Context(model, { chunk: 9 });
+      const logits = await context.prefill(golden.ids);
+      results.push(logits, await context.decode(5));
+      await device.close();
+    }
+    expect(results[2]).toEqual(results[0]);
+    expect(results[4]).toEqual(results[0]);
+    expect(results[3]).toEqual(results[1]);
+    expect(results[5]).toEqual(results[1]);
   });
 });
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
-import type { Device } from '../../src/device/device.js';
+import type { Command, Device, View } from '../../src/device/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import { selectDevice } from '../../src/device/select.js';
 import type { GemmaConfig } from '../../src/gemma/config.js';
@@ -73,6 +73,69 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
     if (!(difference <= worst)) worst = difference;
   }
   return worst;
+}
+
+/**
+ * A device whose submit number `submit` (from 0) breaks off after `kept` commands, as an abort may: what the commands
+ * after those would have written is NaN then.
+ */
+export function interruptedDevice(device: Device, submit: number, kept: number): Device {
+  let count = 0;
+  const spoil = (view: View, elements: number): void => device.write(view, new Float32Array(elements).fill(Number.NaN));
+  return {
+    name: device.name,
+    description: device.description,
+    get allocatedBytes() {
+      return device.allocatedBytes;
+    },
+    createBuffer: (bytes, label) => device.createBuffer(bytes, label),
+    destroyBuffer: (buffer) => device.destroyBuffer(buffer),
+    write: (to, data) => device.write(to, data),
+    read: (from, bytes) => device.read(from, bytes),
+    loadWeight: (source, as) => device.loadWeight(source, as),
+    close: () => device.close(),
+    submit: async (commands, signal) => {
+      if (count++ !== submit) return device.submit(commands, signal);
+      await device.submit(commands.slice(0, kept), signal);
+      for (const command of commands.slice(kept)) spoilOutputs(command, spoil);
+      throw new Error('interrupted');
+    },
+  };
+}
+
+/** Overwrites everything that a command writes: its results, its scratch, its cache slots. */
+function spoilOutputs(command: Command, spoil: (view: View, elements: number) => void): void {
+  switch (command.op) {
+    case 'embed':
+      return spoil(command.out, command.rows * command.weight.inputs);
+    case 'rmsNorm':
+      return spoil(command.out, command.rows * command.width);
+    case 'addNorm':
+      spoil(command.x, command.rows * command.width);
+      if (command.next) spoil(command.next.out, command.rows * command.width);
+      return;
+    case 'matMul':
+      for (const { weight, out } of command.parts) spoil(out, command.rows * weight.outputs);
+      return;
+    case 'normRope':
+      return spoil(command.q, command.rows * command.heads * command.headDim);
+    case 'attention':
+      return spoil(command.out, command.rows * command.heads * command.cache.headDim);
+    case 'geGlu':
+      return spoil(command.out, command.count);
+    case 'storeKv': {
+      const { rows, start, cache } = command;
+      const { headDim, kvHeads, pageSlots } = cache;
+      for (let position = start; position < start + rows; position++) {
+        const page = cache.pages[cache.ring ? 0 : Math.floor(position / pageSlots)]!;
+        for (let head = 0; head < kvHeads; head++) {
+          const offset = (head * pageSlots + (position % pageSlots)) * headDim * 4;
+          spoil({ buffer: page.k, offset }, headDim);
+          spoil({ buffer: page.v, offset }, headDim);
+        }
+      }
+    }
+  }
 }
 
 /** Pseudo-random ids below 512 that no test depends on in particular. */
