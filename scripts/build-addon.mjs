@@ -15,12 +15,13 @@ const target = join(root, 'build', 'lodestone-cpu.node');
 const stamp = join(root, 'build', 'lodestone-cpu.sha256');
 
 /** Flags for every object. No contraction: a fused multiply-add happens where the source says so. Never -ffast-math. */
-const common = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off', '-fno-math-errno', '-Wall', '-Wno-maybe-uninitialized'];
+const common = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off', '-fno-math-errno'];
 
 /** Instruction-set variants of the kernels, by processor: name, macro, compiler flags. */
 const variants = {
   x64: [
-    ['avx512', 'AVX512', ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx512vnni', '-mavx2', '-mfma', '-mf16c']],
+    ['avx512', 'AVX512', ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx512vnni', '-mavx512bf16', '-mavx2', '-mfma', '-mf16c']],
+    ['avxvnni', 'AVXVNNI', ['-mavxvnni', '-mavx2', '-mfma', '-mf16c']],
     ['avx2', 'AVX2', ['-mavx2', '-mfma', '-mf16c']],
     ['scalar', 'SCALAR', []],
   ],
@@ -74,13 +75,19 @@ async function inParallel(jobs, width) {
   return results;
 }
 
+/** Why there will be no addon, for people. */
+class NotBuilt extends Error {}
+
 function giveUp(why) {
+  throw new NotBuilt(why);
+}
+
+function explain(why) {
   const install =
-    process.platform === 'darwin' ? 'xcode-select --install' : 'a C++20 compiler, such as g++ 11 or clang 14 (Debian and Ubuntu: apt install g++)';
+    process.platform === 'darwin' ? "Xcode's command line tools (xcode-select --install)" : 'a C++20 compiler, such as g++ 11 or clang 14 (Debian and Ubuntu: apt install g++)';
   console.error(
-    `lodestone: the CPU device was not built (${why}); the slow reference device will be used. To get it: install ${install}, then run npm rebuild lodestone.`,
+    `lodestone: the CPU device was not built (${why}); the slow reference device will be used. To get it: install ${install}; then run node ${fileURLToPath(import.meta.url)}`,
   );
-  process.exit(0);
 }
 
 async function main() {
@@ -95,7 +102,7 @@ async function main() {
   if (!compiler) giveUp(process.env.CXX ? `the compiler ${process.env.CXX}, named by CXX, does not run` : 'no C++ compiler was found');
 
   const list = objects(headers);
-  const linkFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-static-libstdc++', '-static-libgcc', '-pthread', '-Wl,--gc-sections'];
+  const linkFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-pthread'];
   const hash = createHash('sha256').update(JSON.stringify([compiler, common, list.map(([name, file, flags]) => [name, file, flags.filter((flag) => flag !== headers)]), linkFlags]));
   for (const file of readdirSync(sources).sort()) {
     if (/\.(cc|h)$/.test(file)) hash.update(file).update('\0').update(readFileSync(join(sources, file)));
@@ -115,14 +122,21 @@ async function main() {
     }
     if (failed) {
       writeFileSync(join(root, 'build', 'lodestone-cpu.log'), failed.output);
+      rmSync(target, { force: true }); // of other sources, so it no longer fits
+      rmSync(stamp, { force: true });
       const first = failed.output.split('\n').find((line) => /error|cannot|unable/i.test(line)) ?? failed.output.split('\n')[0];
       giveUp(`${compiler.name} failed: ${first.trim().slice(0, 200)}; all of it is in build/lodestone-cpu.log`);
     }
     renameSync(linked, target);
     writeFileSync(stamp, digest);
+    rmSync(join(root, 'build', 'lodestone-cpu.log'), { force: true });
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  explain(error.message); // a full disk and the like too: the installation goes on
+}

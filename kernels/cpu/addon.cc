@@ -158,19 +158,21 @@ napi_value start(napi_env env, Device* device, std::unique_ptr<Job> job, napi_va
 
 // ------------------------------------------------------------------------------------------------------- functions
 
-// variants(): [{ name, title, supported }], best first
+// variants(): [{ name, title, supported, bf16 }], best first
 napi_value list_variants(napi_env env, napi_callback_info) {
   int count;
   const Variant* list = variants(&count);
   napi_value out;
   napi_create_array(env, &out);
   for (int i = 0; i < count; i++) {
-    napi_value item, supported;
+    napi_value item, supported, bf16;
     napi_create_object(env, &item);
     napi_get_boolean(env, list[i].supported, &supported);
+    napi_get_boolean(env, list[i].bf16, &bf16);
     set(env, item, "name", text(env, list[i].kernels->name));
     set(env, item, "title", text(env, list[i].title));
     set(env, item, "supported", supported);
+    set(env, item, "bf16", bf16);
     napi_set_element(env, out, uint32_t(i), item);
   }
   return out;
@@ -178,15 +180,17 @@ napi_value list_variants(napi_env env, napi_callback_info) {
 
 napi_value get_default_threads(napi_env env, napi_callback_info) { return number(env, default_threads()); }
 
-// open(variant, threads): device
+// open(variant, threads, bf16Activations): device
 napi_value open(napi_env env, napi_callback_info info) {
   const Arguments arguments(env, info);
   const std::string name = arguments.text(0);
   int count;
   const Variant* list = variants(&count);
   const Kernels* kernels = nullptr;
+  bool bf16 = false;
+  napi_get_value_bool(env, arguments.values[2], &bf16);
   for (int i = 0; i < count; i++) {
-    if (list[i].supported && name == list[i].kernels->name) kernels = list[i].kernels;
+    if (list[i].supported && name == list[i].kernels->name && (list[i].bf16 || !bf16)) kernels = list[i].kernels;
   }
   if (!kernels) return fail(env, "no such instruction-set variant");
   auto device = std::make_unique<Device>();
@@ -197,7 +201,7 @@ napi_value open(napi_env env, napi_callback_info info) {
   napi_unref_threadsafe_function(env, device->notify);  // an idle device does not keep the process alive
   const napi_threadsafe_function notify = device->notify;
   try {
-    device->engine = std::make_unique<Engine>(*kernels, int(arguments.number(1)), [notify](std::unique_ptr<Job> job) {
+    device->engine = std::make_unique<Engine>(*kernels, int(arguments.number(1)), bf16, [notify](std::unique_ptr<Job> job) {
       if (napi_call_threadsafe_function(notify, job.get(), napi_tsfn_nonblocking) == napi_ok) (void)job.release();
     });
   } catch (const std::exception& failure) {

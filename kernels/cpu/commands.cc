@@ -90,6 +90,13 @@ void Executor::run_one(MatMulCommand& c) {
     activations = quantise(c.x, c.rows, part.weights.inputs);
     break;
   }
+  uint16_t* rounded = nullptr;  // x in bf16
+  for (const auto& part : c.parts) {
+    if (!bf16_activations_ || part.weights.format != Format::bf16 || rounded) continue;
+    const int64_t inputs = part.weights.inputs;
+    rounded = (uint16_t*)bf16_.reserve(size_t(c.rows * inputs * 2 + 64));
+    by_rows(c.rows, inputs, [&](int64_t begin, int64_t end) { kernels_.bf16_rows(c.x, inputs, rounded, begin, end); });
+  }
   struct Piece {
     Cut cut;
     int64_t first_task;
@@ -105,8 +112,7 @@ void Executor::run_one(MatMulCommand& c) {
       piece.cut = cut(c.rows, rows_in_cache, (w.outputs + panel_outputs - 1) / panel_outputs, panel_outputs * w.inputs, 300e3,
                       panel_bytes(w.format, w.inputs), pool_.threads(), 1);
     } else {
-      const int64_t rows_in_cache = std::clamp<int64_t>((64 << 10) / w.inputs / 4 * 4, 8, 64);
-      piece.cut = cut(c.rows, rows_in_cache, w.outputs, w.inputs, 60e3, bytes_per_row(w.format, w.inputs), pool_.threads(), 24);
+      piece.cut = cut(c.rows, 64, w.outputs, w.inputs, 60e3, bytes_per_row(w.format, w.inputs), pool_.threads(), 24);
     }
     piece.first_task = tasks;
     tasks += piece.cut.row_blocks * piece.cut.unit_groups;
@@ -125,10 +131,13 @@ void Executor::run_one(MatMulCommand& c) {
       const int64_t panels = (w.outputs + panel_outputs - 1) / panel_outputs;
       const QuantProduct product{&activations, w, part.out, w.outputs};
       kernels_.quant_product(product, row, row_end, unit, std::min(unit + piece.unit_group, panels));
+    } else if (rounded && w.format == Format::bf16) {
+      const Bf16Product product{rounded, w, part.out, w.outputs};
+      kernels_.bf16_product(product, row, row_end, unit, std::min(unit + piece.unit_group, w.outputs));
     } else {
       const DenseProduct product{c.x, w.inputs, w, part.out, w.outputs};
       kernels_.dense_product(product, row, row_end, unit, std::min(unit + piece.unit_group, w.outputs),
-                             pool_.scratch(thread, kernels_.dense_scratch(w.inputs)));
+                             pool_.scratch(thread, kernels_.dense_scratch(row_end - row)));
     }
   });
 }

@@ -61,7 +61,9 @@ using Command = std::variant<EmbedCommand, RmsNormCommand, AddNormCommand, MatMu
 // Runs commands on a pool; keeps scratch between them. One thread at a time.
 class Executor {
  public:
-  Executor(const Kernels& kernels, int threads) : kernels_(kernels), pool_(threads) {}
+  // bf16_activations: bf16 weights meet activations rounded to bf16; the variant must have it.
+  Executor(const Kernels& kernels, int threads, bool bf16_activations)
+      : kernels_(kernels), pool_(threads), bf16_activations_(bf16_activations) {}
 
   // False, and why, where a command can't be run (a token id outside the vocabulary). Stops early when *cancelled.
   bool run(std::vector<Command>& commands, const bool* cancelled, std::string* error);
@@ -100,7 +102,8 @@ class Executor {
 
   const Kernels& kernels_;
   Pool pool_;
-  GrowingMemory activations_, partials_;
+  const bool bf16_activations_;
+  GrowingMemory activations_, bf16_, partials_;
 };
 
 inline size_t packed_bytes(Format format, int64_t outputs, int64_t inputs) {

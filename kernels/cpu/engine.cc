@@ -14,7 +14,7 @@ void CopyJob::run(Executor&) { memcpy(to, owned.empty() ? from : owned.data(), b
 void LoadJob::run(Executor& executor) {
   if (!path.empty()) {
     std::shared_ptr<MappedFile>& file = (*files)[path];
-    if (!file) file = MappedFile::open(path, &error);
+    if (!file || !file->is_current(path)) file = MappedFile::open(path, &error);
     if (!file) {
       files->erase(path);
       return;
@@ -40,8 +40,8 @@ void LoadJob::run(Executor& executor) {
   result.file.reset();
 }
 
-Engine::Engine(const Kernels& kernels, int threads, std::function<void(std::unique_ptr<Job>)> on_done)
-    : kernels(kernels), threads(threads), on_done_(std::move(on_done)), thread_([this] { work(); }) {}
+Engine::Engine(const Kernels& kernels, int threads, bool bf16_activations, std::function<void(std::unique_ptr<Job>)> on_done)
+    : kernels(kernels), threads(threads), bf16_activations(bf16_activations), on_done_(std::move(on_done)), thread_([this] { work(); }) {}
 
 void Engine::add(std::unique_ptr<Job> job) {
   {
@@ -67,7 +67,7 @@ void Engine::stop() {
 }
 
 void Engine::work() {
-  Executor executor(kernels, threads);
+  Executor executor(kernels, threads, bf16_activations);
   for (;;) {
     std::unique_ptr<Job> job;
     {

@@ -71,7 +71,7 @@ struct LoadJob : Job {
 class Engine {
  public:
   // `on_done` is called on the engine's thread, once for every job added.
-  Engine(const Kernels& kernels, int threads, std::function<void(std::unique_ptr<Job>)> on_done);
+  Engine(const Kernels& kernels, int threads, bool bf16_activations, std::function<void(std::unique_ptr<Job>)> on_done);
   ~Engine() { stop(); }
 
   void add(std::unique_ptr<Job> job);
@@ -82,6 +82,7 @@ class Engine {
 
   const Kernels& kernels;
   const int threads;
+  const bool bf16_activations;
   // These are touched by the caller's thread only.
   std::unordered_map<uint32_t, Memory> buffers;
   std::unordered_map<uint32_t, HeldWeights> weights;

@@ -91,6 +91,14 @@ struct DenseProduct {
   int64_t out_stride;
 };
 
+// Weights in bf16 with activations rounded to bf16 too: an explicit option, where there are instructions for it.
+struct Bf16Product {
+  const uint16_t* x;  // [rows][inputs]
+  Weights weights;
+  float* out;
+  int64_t out_stride;
+};
+
 struct QuantProduct {
   const Activations* x;
   Weights weights;
@@ -156,7 +164,10 @@ struct Kernels {
   void (*add_norm)(const AddNorm&, int64_t row_begin, int64_t row_end);
   void (*quantise_rows)(const float* x, int64_t x_stride, const Activations& out, int64_t row_begin, int64_t row_end);
   void (*dense_product)(const DenseProduct&, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end, float* scratch);
-  size_t (*dense_scratch)(int64_t inputs);  // floats
+  size_t (*dense_scratch)(int64_t rows);  // floats, for a call on so many rows
+  // Null where the variant has no bf16 dot product.
+  void (*bf16_rows)(const float* x, int64_t inputs, uint16_t* out, int64_t row_begin, int64_t row_end);
+  void (*bf16_product)(const Bf16Product&, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end);
   void (*quant_product)(const QuantProduct&, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end);
   void (*norm_rope)(const NormRope&, int64_t row_begin, int64_t row_end);
   void (*store_kv)(const StoreKv&, int64_t row_begin, int64_t row_end);

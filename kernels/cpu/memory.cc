@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <new>
@@ -56,7 +55,17 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::string& path, std::strin
   std::shared_ptr<MappedFile> out(new MappedFile());
   out->data_ = static_cast<const uint8_t*>(at);
   out->bytes_ = size_t(status.st_size);
+  out->identity_ = identity_of(status);
   return out;
+}
+
+MappedFile::Identity MappedFile::identity_of(const struct stat& status) {
+  return {uint64_t(status.st_dev), uint64_t(status.st_ino), int64_t(status.st_size), int64_t(status.st_mtime)};
+}
+
+bool MappedFile::is_current(const std::string& path) const {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && identity_of(status) == identity_;
 }
 
 MappedFile::~MappedFile() { munmap(const_cast<uint8_t*>(data_), bytes_); }

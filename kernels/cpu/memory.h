@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/stat.h>
+
 #include <memory>
 #include <string>
 
@@ -44,9 +46,18 @@ class MappedFile {
   ~MappedFile();
   const uint8_t* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  // Whether the path still leads to this file, unchanged.
+  bool is_current(const std::string& path) const;
 
  private:
   MappedFile() = default;
+  struct Identity {
+    uint64_t device, number;
+    int64_t size, seconds;
+    bool operator==(const Identity&) const = default;
+  };
+  static Identity identity_of(const struct stat& status);
+  Identity identity_{};
   const uint8_t* data_ = nullptr;
   size_t bytes_ = 0;
 };

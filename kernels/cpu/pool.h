@@ -24,10 +24,16 @@ class Pool {
   int threads() const { return int(workers_.size()) + 1; }
 
   // body(index, thread) for every index in [0, count), thread in [0, threads()). Once *cancelled is true, the rest is
-  // skipped. count < 2^20.
+  // skipped.
   template <class Body>
   void run(int64_t count, Body&& body) {
-    run_erased(count, [](void* context, int64_t index, int thread) { (*(std::remove_reference_t<Body>*)context)(index, thread); }, &body);
+    for (int64_t base = 0; base < count; base += most) {
+      auto shifted = [&](int64_t index, int thread) { body(base + index, thread); };
+      using Shifted = decltype(shifted);
+      run_erased(
+          count - base < most ? count - base : most,
+          [](void* context, int64_t index, int thread) { (*static_cast<Shifted*>(context))(index, thread); }, &shifted);
+    }
   }
 
   // Checked before each index; null: never cancelled.
@@ -38,6 +44,8 @@ class Pool {
   float* scratch(int thread, size_t floats) { return (float*)scratch_[size_t(thread)].reserve(floats * 4); }
 
  private:
+  // Indices of one loop: half of what 20 bits count, as threads that find nothing left count on.
+  static constexpr int64_t most = 1 << 19;
   using Body = void (*)(void* context, int64_t index, int thread);
   void run_erased(int64_t count, Body body, void* context);
   void work(int thread);

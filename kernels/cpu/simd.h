@@ -11,10 +11,15 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(LODESTONE_ISA_AVXVNNI)
+#define LODESTONE_ISA_AVX2  // and one instruction more
+#endif
 #if defined(LODESTONE_ISA_AVX512) || defined(LODESTONE_ISA_AVX2)
 #include <immintrin.h>
 #elif defined(LODESTONE_ISA_NEON)
 #include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #define LODESTONE_INLINE static inline __attribute__((always_inline, unused))
@@ -119,6 +124,21 @@ LODESTONE_INLINE float sum(F a) {
   c = c + _mm_movehl_ps(c, c);
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
+// Eight sums at once, each added up in the same order as by `sum`.
+#define LODESTONE_HAS_SUM8
+LODESTONE_INLINE F half_sums(F a, F b) { return _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xee); }
+LODESTONE_INLINE F quarter_sums(F ab, F cd) { return _mm512_shuffle_f32x4(ab, cd, 0x88) + _mm512_shuffle_f32x4(ab, cd, 0xdd); }
+LODESTONE_INLINE void sum8(const F* a, float* out) {
+  const __m512d low = _mm512_castps_pd(quarter_sums(half_sums(a[0], a[1]), half_sums(a[2], a[3])));
+  const __m512d high = _mm512_castps_pd(quarter_sums(half_sums(a[4], a[5]), half_sums(a[6], a[7])));
+  const F pairs = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high)) + _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+  float t[16];
+  store(t, pairs + _mm512_permute_ps(pairs, 0xb1));
+  for (int i = 0; i < 4; i++) {
+    out[i] = t[4 * i];
+    out[4 + i] = t[4 * i + 2];
+  }
+}
 LODESTONE_INLINE float max_of(F a) {
   const __m256 b = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
   __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
@@ -153,7 +173,7 @@ LODESTONE_INLINE void transpose(F (&m)[16]) {
   }
 }
 
-// ------------------------------------------------------------------------------------------------------- AVX2
+// ------------------------------------------------------------------------------- AVX2, with or without AVX-VNNI
 #elif defined(LODESTONE_ISA_AVX2)
 
 constexpr int lanes = 8;
@@ -164,7 +184,11 @@ using M = __m256;
 constexpr int int8_row_tile = 4;
 constexpr int gemm_rows = 6, gemm_vectors = 2;
 constexpr int dense_rows = 3, dense_outputs = 4;
+#if defined(LODESTONE_ISA_AVXVNNI)
+constexpr int q8_zero = 128;  // vpdpbusd wants the weights unsigned
+#else
 constexpr int q8_zero = 0;
+#endif
 
 LODESTONE_INLINE F zero() { return _mm256_setzero_ps(); }
 LODESTONE_INLINE F set(float a) { return _mm256_set1_ps(a); }
@@ -197,6 +221,11 @@ LODESTONE_INLINE B broadcast4(const int8_t* p) {
 }
 LODESTONE_INLINE B low_nibbles(B a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); }
 LODESTONE_INLINE B high_nibbles(B a) { return _mm256_and_si256(_mm256_srli_epi16(a, 4), _mm256_set1_epi8(15)); }
+// acc[lane] += the four products of that lane's weight and activation bytes.
+#if defined(LODESTONE_ISA_AVXVNNI)
+LODESTONE_INLINE I dot(I acc, B weights, B activations) { return _mm256_dpbusd_avx_epi32(acc, weights, activations); }
+LODESTONE_INLINE I dot_nibbles(I acc, B weights, B activations) { return _mm256_dpbusd_avx_epi32(acc, weights, activations); }
+#else
 // vpmaddubsw multiplies unsigned by signed bytes and saturates pair sums at 32767: |weight| <= 128 times the
 // activation (|a| <= 127) with the weight's sign stays within 2 * 128 * 127 = 32512.
 LODESTONE_INLINE I dot(I acc, B weights, B activations) {
@@ -206,6 +235,7 @@ LODESTONE_INLINE I dot(I acc, B weights, B activations) {
 LODESTONE_INLINE I dot_nibbles(I acc, B weights, B activations) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(weights, activations), _mm256_set1_epi16(1)));
 }
+#endif
 LODESTONE_INLINE void store_int8(int8_t* p, F a) {
   const __m256i wide = to_int(a);
   const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
@@ -381,15 +411,25 @@ LODESTONE_INLINE B broadcast4(const int8_t* p) {
 }
 LODESTONE_INLINE B low_nibbles(B a) { return a & 0x0f0f0f0f; }
 LODESTONE_INLINE B high_nibbles(B a) { return (a >> 4) & 0x0f0f0f0f; }
-LODESTONE_INLINE I dot(I acc, B w, B a) {
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "little-endian machines only"
 #endif
+#if defined(__SSE2__)  // which every x86-64 has: 16-bit products, added in pairs
+LODESTONE_INLINE I dot(I acc, B w, B a) {
+  const __m128i weights = (__m128i)w, activations = (__m128i)a;
+  const __m128i wide = _mm_srai_epi16(_mm_unpacklo_epi8(activations, activations), 8);  // the same four in both halves
+  const __m128 low = _mm_castsi128_ps(_mm_madd_epi16(_mm_srai_epi16(_mm_unpacklo_epi8(weights, weights), 8), wide));
+  const __m128 high = _mm_castsi128_ps(_mm_madd_epi16(_mm_srai_epi16(_mm_unpackhi_epi8(weights, weights), 8), wide));
+  return acc + (I)_mm_shuffle_ps(low, high, 0x88) + (I)_mm_shuffle_ps(low, high, 0xdd);
+}
+#else
+LODESTONE_INLINE I dot(I acc, B w, B a) {
   acc += ((w << 24) >> 24) * ((a << 24) >> 24);
   acc += ((w << 16) >> 24) * ((a << 16) >> 24);
   acc += ((w << 8) >> 24) * ((a << 8) >> 24);
   return acc + (w >> 24) * (a >> 24);
 }
+#endif
 LODESTONE_INLINE I dot_nibbles(I acc, B w, B a) { return dot(acc, w, a); }
 LODESTONE_INLINE void store_int8(int8_t* p, F a) {
   const I wide = to_int(a);
@@ -413,6 +453,16 @@ LODESTONE_INLINE void transpose(F (&m)[4]) {
 #endif
 
 // -------------------------------------------------------------------------------------- words made of the words above
+
+// out[i] = sum(a[i])
+template <int N>
+LODESTONE_INLINE void sum_each(const F* a, float* out) {
+  int i = 0;
+#if defined(LODESTONE_HAS_SUM8)
+  for (; i + 8 <= N; i += 8) sum8(a + i, out + i);
+#endif
+  for (; i < N; i++) out[i] = sum(a[i]);
+}
 
 // One name for "lanes weights of this storage type, as floats".
 LODESTONE_INLINE F load_as_float(const float* p) { return load(p); }

@@ -8,6 +8,7 @@
 #include "embed.cc"
 #include "ge_glu.cc"
 #include "mat_mul.cc"
+#include "mat_mul_bf16.cc"
 #include "norm_rope.cc"
 #include "store_kv.cc"
 #include "attention.cc"
@@ -28,6 +29,8 @@ const Kernels kernels = {
     quantise_rows,
     dense_product,
     dense_scratch,
+    bf16_rows,
+    bf16_product,
     quant_product,
     norm_rope,
     store_kv,

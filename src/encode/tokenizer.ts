@@ -116,13 +116,41 @@ async function openBackend(text: string, json: object, prefer: 'native' | 'js' |
     }
   }
   const { Tokenizer } = await import('@huggingface/tokenizers');
-  const tokenizer = new Tokenizer(json, {});
+  const tokenizer = new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer((json as { pre_tokenizer?: unknown }).pre_tokenizer) }, {});
   return {
     name: 'js',
     encode: async (part) => tokenizer.encode(part, { add_special_tokens: false }).ids,
     decode: async (ids) =>
       ids.length === 0 ? '' : tokenizer.decode(ids, { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
   };
+}
+
+interface PreTokenizer {
+  readonly type?: unknown;
+  readonly pretokenizers?: unknown;
+  readonly individual_digits?: unknown;
+  readonly add_prefix_space?: unknown;
+  readonly use_regex?: unknown;
+}
+
+/**
+ * The JavaScript library splits by JavaScript's \d and \s, which know fewer digits and other spaces than those of the
+ * native library, and so gives other ids for "x²". The same splits, spelled with Unicode properties.
+ */
+function exactPreTokenizer(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const step = value as PreTokenizer;
+  const split = (regex: string): object => ({ type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false });
+  if (step.type === 'Sequence' && Array.isArray(step.pretokenizers)) {
+    return { ...step, pretokenizers: step.pretokenizers.map(exactPreTokenizer) };
+  }
+  if (step.type === 'Digits') return split(step.individual_digits === true ? String.raw`\p{N}` : String.raw`\p{N}+`);
+  if (step.type === 'ByteLevel' && step.add_prefix_space === false && step.use_regex !== false) {
+    const words = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+`;
+    const others = String.raw` ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+`;
+    return { type: 'Sequence', pretokenizers: [split(`${words}|${others}`), { ...step, use_regex: false }] };
+  }
+  return value;
 }
 
 class TextTokenizer implements Tokenizer {
@@ -148,7 +176,9 @@ class TextTokenizer implements Tokenizer {
     this.#forbidden = new Set([...controls].filter(([name]) => name !== unknown).map(([, id]) => id));
   }
 
-  async encodeText(text: string): Promise<number[]> {
+  async encodeText(source: string): Promise<number[]> {
+    // Half a surrogate pair is no character; the backends would make different bytes of it.
+    const text = source.replaceAll(/\p{Surrogate}/gu, '\uFFFD');
     // Cut each spelling after its first character; the pieces are encoded apart and can't join up again.
     const pieces: string[] = [];
     let from = 0;
@@ -200,8 +230,11 @@ class TextTokenizer implements Tokenizer {
   }
 }
 
-/** A character has at most 4 bytes; where more tokens than that wait, the bytes are no UTF-8 and are shown as they are. */
-const longestWait = 4;
+/**
+ * Text may end in U+FFFD of its own, so more tokens may wait than a character has bytes. Where this many wait, the bytes
+ * are no UTF-8 and are shown as they are.
+ */
+const longestWait = 32;
 
 /**
  * Decodes a short window of ids, not all of them: the ids whose text is out already and matter as left context, and those
@@ -226,9 +259,10 @@ class WindowedDecodeStream implements DecodeStream {
     if (this.#waiting.length === 0) return '';
     const before = await this.decode(this.#context);
     const text = await this.decode([...this.#context, ...this.#waiting]);
-    const incomplete = text.endsWith('\uFFFD') && this.#waiting.length <= longestWait;
-    if (!all && incomplete) return '';
-    this.#context = this.#waiting;
+    const incomplete = text.endsWith('\uFFFD');
+    if (!all && incomplete && this.#waiting.length <= longestWait) return '';
+    // After an incomplete character that is out already, what completes it must not change the text before.
+    this.#context = incomplete ? [] : this.#waiting;
     this.#waiting = [];
     return text.slice(before.length);
   }

@@ -28,6 +28,9 @@ export async function detect(path: string, bytes: Uint8Array): Promise<Detected>
   if (isPdf(bytes)) {
     return { kind: 'pdf' };
   }
+  if (isUtf32(bytes)) {
+    throw unreadable(path, 'is text in UTF-32; convert it to UTF-8 (iconv -f UTF-32 -t UTF-8)');
+  }
   const encoding = textEncoding(bytes);
   const refusedText = encoding === undefined ? undefined : markupThatIsNoText(bytes);
   if (encoding === undefined || refusedText !== undefined) {
@@ -46,6 +49,11 @@ function isPdf(bytes: Uint8Array): boolean {
   const at = all.subarray(0, 1024).indexOf('%PDF-', 0, 'latin1');
   // A text about PDF may hold the header too, but then no objects follow.
   return at === 0 || (at > 0 && all.includes('endobj', at, 'latin1'));
+}
+
+function isUtf32(bytes: Uint8Array): boolean {
+  const mark = bytes.length % 4 === 0 ? asBuffer(bytes.subarray(0, 4)).toString('hex') : '';
+  return mark === 'fffe0000' || mark === '0000feff';
 }
 
 /** The encoding of a text, or undefined where the bytes aren't text. */

@@ -30,6 +30,7 @@ interface Fragment {
   readonly y: number;
   readonly size: number;
   readonly chars: number;
+  readonly letters: number;
   /** The row of a table that it is in, from the left. */
   tableRow?: readonly Fragment[];
 }
@@ -127,7 +128,7 @@ function toRows<T extends { readonly y: number; readonly size: number }>(items: 
 }
 
 function toFragments(pieces: readonly Placed[]): Fragment[] {
-  const rows: Fragment[][] = [];
+  const asPainted: Fragment[][] = [];
   for (const row of toRows(pieces)) {
     row.sort((a, b) => a.x - b.x);
     const inRow: Fragment[] = [];
@@ -147,8 +148,9 @@ function toFragments(pieces: readonly Placed[]): Fragment[] {
       end = open.length === 1 ? piece.end : Math.max(end, piece.end);
     }
     close();
-    rows.push(inRow);
+    asPainted.push(inRow);
   }
+  const rows = asPainted.map((row, i) => joinJustified(row, [...(asPainted[i - 1] ?? []), ...(asPainted[i + 1] ?? [])]));
   const chars = rows.map((row) => median(row.map((f) => f.chars)));
   // A single row of short pieces is what paragraphs' ends make of three columns of prose; two are a table.
   const short = rows.map((row, i) => row.length >= 3 && chars[i]! < 12);
@@ -169,7 +171,39 @@ function makeFragment(pieces: readonly Placed[]): Fragment {
     y: largest.y,
     size: largest.size,
     chars: pieces.reduce((n, p) => n + p.text.length, 0),
+    letters: pieces.reduce((n, p) => n + (p.text.match(/\p{L}/gu)?.length ?? 0), 0),
   };
+}
+
+/** A line of more pieces than this, across all columns, is none that was justified. */
+const mostWords = 200;
+
+/**
+ * A justified line of few words has gaps as wide as those between cells. It is told from a row of cells by its gaps,
+ * which are all alike, and by a line of prose next to it that fills the same measure.
+ */
+function joinJustified(row: Fragment[], neighbours: readonly Fragment[]): Fragment[] {
+  if (row.length < 2 || row.reduce((n, f) => n + f.pieces.length, 0) > mostWords) {
+    return row;
+  }
+  for (const measure of neighbours.filter((f) => f.chars >= proseChars)) {
+    const from = row.findIndex((f) => f.x0 >= measure.x0 - 0.2 * f.size);
+    const to = row.findLastIndex((f) => f.x1 <= measure.x1 + 0.2 * f.size) + 1;
+    const [first, last] = [row[from], row[to - 1]];
+    if (first === undefined || last === undefined || to - from < 2) {
+      continue;
+    }
+    const words = row.slice(from, to).flatMap((f) => f.pieces);
+    const gaps = words.slice(1).map((word, i) => word.x - words[i]!.end);
+    const alike = Math.max(...gaps) - Math.min(...gaps) < 0.15 * first.size;
+    // The first line of a paragraph may be indented.
+    if (alike && gaps.length >= 2 && first.x0 - measure.x0 < 3 * first.size && measure.x1 - last.x1 < 0.2 * last.size) {
+      const text = words.map((word) => word.text).join(' ');
+      const line: Placed = { ...words[0]!, text, width: last.x1 - first.x0, end: last.x1 };
+      return [...row.slice(0, from), makeFragment([line]), ...row.slice(to)];
+    }
+  }
+  return row;
 }
 
 /** Deeper than any page is nested; and more fragments than a page of prose has are no prose. */
@@ -292,7 +326,7 @@ function isProse(side: readonly Fragment[], gutterIsKnown: boolean): boolean {
   for (const f of side) {
     chars += f.chars;
     inLong += f.chars >= 15 ? f.chars : 0;
-    letters += f.pieces.reduce((n, p) => n + (p.text.match(/\p{L}/gu)?.length ?? 0), 0);
+    letters += f.letters;
   }
   if (inLong < 0.7 * chars || letters < 0.5 * chars) {
     return false;

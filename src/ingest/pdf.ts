@@ -77,9 +77,10 @@ export async function readPdf(path: string, source: number, bytes: Uint8Array<Ar
           const page = segments.length + empty.length + 1;
           if (now - pageStarted > limits.pageMs) {
             const where = chosen > 0 ? `${ordinalPage(page, options.ranges)} took` : 'opening it took';
-            reject(unreadable(path, `was given up: ${where} longer than ${seconds(limits.pageMs)}; the PDF is damaged or made to exhaust its reader`));
+            reject(unreadable(path, `was given up: ${where} longer than ${seconds(limits.pageMs)}; it may be made to exhaust its reader (if you trust it, raise --pdf-timeout)`));
           } else if (now - started > limits.documentMs + (chosen * limits.pageMs) / 100) {
-            reject(unreadable(path, `was given up after ${seconds(now - started)} at page ${page} of ${chosen}; choose fewer pages with --pages`));
+            const where = chosen > 0 ? `at page ${page} of ${chosen}` : 'before it was opened';
+            reject(unreadable(path, `was given up after ${seconds(now - started)} ${where}; raise --pdf-timeout${chosen > 1 ? ' or choose fewer pages with --pages' : ''}`));
           } else if (growth() > limits.growthBytes) {
             reject(unreadable(path, `was given up: parsing it took more than ${formatBytes(limits.growthBytes)} of memory; the PDF is damaged or made to exhaust its reader`));
           }
@@ -105,15 +106,17 @@ export async function readPdf(path: string, source: number, bytes: Uint8Array<Ar
           reject(explain(path, message.failure));
         }
       });
-      worker.on('error', (error) => {
-        const outOfMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-        reject(outOfMemory ? unreadable(path, `was given up: parsing it took more than ${limits.heapMiB} MiB of heap; the PDF is damaged or made to exhaust its reader`, { cause: error }) : error);
-      });
+      worker.on('error', (error) => reject(explainCrash(path, error, limits)));
       worker.on('exit', (code) => reject(new Error(`the PDF worker ended with code ${code} before it was done`)));
     });
     if (segments.length === 0) {
-      const what = options.ranges === undefined ? 'holds page images only (no text layer)' : 'has page images only (no text layer) on the pages chosen';
-      throw unreadable(path, `${what}: it needs OCR, which this version lacks`);
+      const where = options.ranges === undefined ? '' : ' on the pages chosen';
+      throw unreadable(
+        path,
+        repaired || damaged.length > 0
+          ? `is damaged, and no text was found in it${where}`
+          : `has no text layer${where}: pages that are images need OCR, which this version lacks`,
+      );
     }
     return { pages: total, segments, warnings: describeLosses(empty, damaged, repaired) };
   } finally {
@@ -126,11 +129,10 @@ export async function readPdf(path: string, source: number, bytes: Uint8Array<Ar
 }
 
 /** Beside this module once compiled; run from the sources (tests), the compiled one is the only one Node can load. */
-function workerFile(): URL {
-  const here = import.meta.url;
+export function workerFile(here: string = import.meta.url): URL {
   const url = new URL(here.endsWith('.ts') ? '../../dist/ingest/pdf-worker.js' : './pdf-worker.js', here);
   if (!existsSync(url)) {
-    throw new Error(`${fileURLToPath(url)} is missing; run npm run build`);
+    throw new Error(`${fileURLToPath(url)}, which reads PDFs, is missing: run npm run build`);
   }
   return url;
 }
@@ -161,10 +163,23 @@ function describeLosses(empty: readonly number[], damaged: readonly number[], re
   return warnings;
 }
 
+/** What an error that the worker itself did not catch says about the PDF; nothing where the worker could not start. */
+function explainCrash(path: string, error: Error, limits: IngestLimits): Error {
+  const code = 'code' in error ? String(error.code) : '';
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const what = `was given up: parsing it took more than ${limits.heapMiB} MiB of heap; the PDF is damaged or made to exhaust its reader`;
+    return unreadable(path, what, { cause: error });
+  }
+  if (code.endsWith('MODULE_NOT_FOUND')) {
+    return error;
+  }
+  return unreadable(path, `could not be parsed (${error.message.replace(/\n.*/s, '').slice(0, 200)})`, { cause: error });
+}
+
 function explain(path: string, failure: PdfFailure): LodestoneError {
   switch (failure.reason) {
     case 'password-needed':
-      return unreadable(path, 'is encrypted and needs a password; decrypt it first: qpdf --decrypt --password=PASSWORD IN.pdf OUT.pdf');
+      return unreadable(path, 'is encrypted; give its password with --password');
     case 'password-wrong':
       return unreadable(path, 'is encrypted and the password is not the right one');
     case 'no-pages':

@@ -32,7 +32,7 @@ export function decodeText(bytes: Uint8Array, encoding: TextEncoding): DecodedTe
   const nuls = count(text, '\0');
   if (nuls > 0) {
     text = text.replaceAll('\0', '');
-    warnings.push(`it has ${nuls} NUL ${nuls === 1 ? 'character' : 'characters'}, which were left out`);
+    warnings.push(nuls === 1 ? 'it has a NUL character, which was left out' : `it has ${nuls} NUL characters, which were left out`);
   }
   return { text: text.replace(/\r\n?/g, '\n'), warnings };
 }

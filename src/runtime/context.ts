@@ -45,7 +45,7 @@ export class Context {
   #ids = new Uint32Array(1024);
   #length = 0;
   #computed = 0;
-  /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). */
+  /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
   #storedFrom: number[];
   #busy = false;
 
@@ -207,7 +207,7 @@ export class Context {
     const complete = layers.every(({ kind }, l) => {
       const firstQuery = Math.max(outFrom[l]!, this.#computed);
       const firstKey = kind === 'global' ? 0 : Math.max(0, firstQuery - (window - 1));
-      return firstKey >= this.#computed || this.#storedFrom[l]! <= firstKey;
+      return this.#storedFrom[l]! <= firstKey;
     });
     return complete ? this.#computed : 0;
   }

@@ -1,5 +1,5 @@
 /** Decoding: one token after another, each with its log-probability. */
-import { abortError } from '../errors.js';
+import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { Context } from './context.js';
 import { createRandom, logSumExp, sample, type Sampling } from './sampler.js';
 
@@ -32,7 +32,8 @@ export interface GenerateEnd {
 /**
  * Yields tokens that follow the context. `logits` are those of its last position (from `prefill` or `decode`). A token is
  * fed to the context when the next one is asked for, so at the end the last token (and a stop token) is not in it.
- * When the signal aborts, throws its reason.
+ * When the signal aborts, throws its reason. Throws RangeError where no id is allowed, LodestoneError(badModel) where the
+ * logits are no numbers.
  */
 export async function* generate(
   context: Context,
@@ -44,6 +45,9 @@ export async function* generate(
   let current = logits;
   for (let count = 0; count < maxTokens; count++) {
     if (signal?.aborted) throw abortError(signal);
+    if (!current.some((logit) => logit > -Infinity)) {
+      throw new LodestoneError(ExitCode.badModel, "the model's logits are not numbers; are its weights damaged?");
+    }
     const permitted = allowed ? current.map((logit, id) => (allowed(id) ? logit : -Infinity)) : current;
     const id = sample(permitted, sampling, random());
     const logProb = logProbability(current, id);

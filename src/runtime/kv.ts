@@ -55,7 +55,9 @@ export class KvCaches {
     this.layers = config.layers.map(({ kind }) => ({
       ring: kind === 'local',
       pageSlots: kind === 'local' ? ringSlots(config.window, maxChunk) : pageSlots,
-      ...{ kvHeads, headDim, pages: [] },
+      kvHeads,
+      headDim,
+      pages: [],
     }));
     try {
       for (const [l, cache] of this.layers.entries()) if (cache.ring) this.#addPage(l);

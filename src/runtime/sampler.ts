@@ -67,8 +67,9 @@ export function candidates(logits: Float32Array, sampling: Sampling): Candidate[
   return ids.map((id) => ({ id, probability: weight(id) / total }));
 }
 
-/** Draws with `uniform` in [0, 1). Greedy at temperature 0. */
+/** Draws with `uniform` in [0, 1). Greedy at temperature 0. Throws RangeError where every logit is -Infinity or NaN. */
 export function sample(logits: Float32Array, sampling: Sampling, uniform: number): number {
+  if (!logits.some((logit) => logit > -Infinity)) throw new RangeError('no token is allowed');
   if (sampling.temperature <= 0 || sampling.topK === 1) return argmax(logits);
   const among = candidates(logits, sampling);
   let left = uniform;

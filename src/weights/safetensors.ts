@@ -55,8 +55,10 @@ const bitsPerElement: Readonly<Record<string, number>> = {
   C64: 64,
 };
 
+/** Names in the file may hold line ends and terminal controls; the message shows them as escapes. */
 function bad(path: string, what: string, cause?: unknown): LodestoneError {
-  return new LodestoneError(ExitCode.badModel, `${path}: ${what}`, cause === undefined ? undefined : { cause });
+  const line = what.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (c) => String.raw`\u` + c.charCodeAt(0).toString(16).padStart(4, '0'));
+  return new LodestoneError(ExitCode.badModel, `${path}: ${line}`, cause === undefined ? undefined : { cause });
 }
 
 /**
@@ -153,7 +155,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   if (bits % 8n !== 0n || bits / 8n !== BigInt(end - begin)) {
     return fail(`${dtype} [${shape.join(', ')}] takes ${bits / 8n} bytes, but data_offsets span ${end - begin}`);
   }
-  return { name, dtype, shape: shape as number[], path, offset: dataStart + begin, bytes: end - begin };
+  return { name, dtype, shape, path, offset: dataStart + begin, bytes: end - begin };
 }
 
 /** The tensors must tile the data exactly: no hole, no overlap, nothing past the end, nothing left over. */

@@ -1,7 +1,9 @@
 /** Every kernel of the CPU device, in every instruction-set variant that this machine has, against the reference. */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cpuVariants, createCpuDevice, type CpuDevice, type CpuOptions } from '../../src/device/cpu/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
@@ -297,6 +299,27 @@ describe.each(variants)('%s', (isa) => {
     expect(results.size).toBe(1);
   });
 
+  it('gives the same bits when the keys of a few queries are shared out in several waves', async () => {
+    const [heads, headDim, end, rows] = [64, 256, 4500, 16];
+    const k = randomFloats(end * headDim, 28);
+    const q = randomFloats(rows * heads * headDim, 29);
+    const results = new Set<string>();
+    for (const each of [device, alone]) {
+      const rig = new Rig(each);
+      const cache = rig.cache({ ring: false, pageSlots: 2048, kvHeads: 1, headDim, pages: 3 });
+      for (const [i, page] of cache.pages.entries()) {
+        const part = k.subarray(i * 2048 * headDim, (i + 1) * 2048 * headDim);
+        each.write({ buffer: page.k, offset: 0 }, part);
+        each.write({ buffer: page.v, offset: 0 }, part);
+      }
+      const out = rig.empty(q.length);
+      await rig.run({ op: 'attention', q: rig.data(q), out, rows, start: end - rows, heads, window: 0, scale: 1, logScale: null, cache });
+      results.add(Buffer.from(await each.read(out, q.length * 4)).toString('base64'));
+      rig.free();
+    }
+    expect(results.size).toBe(1);
+  });
+
   it('survives logits and values of 1e5', async () => {
     const rig = new Rig(device);
     const cache = rig.cache({ ring: false, pageSlots: 8, kvHeads: 1, headDim: 16, pages: 1 });
@@ -316,6 +339,7 @@ describe.each(variants)('%s', (isa) => {
     const out = rig.empty(gate.length);
     await rig.run({ op: 'geGlu', gate: rig.data(gate), up: rig.data(new Float32Array(gate.length).fill(1)), out, count: gate.length });
     const got = await rig.floats(out, gate.length);
+    expect(got).not.toContain(Number.NaN);
     for (const [i, z] of gate.entries()) {
       // Far out the exponent, near 80, has lost digits to f32; nearer 0 the result is good to a few units in the last place.
       const want = z / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
@@ -464,6 +488,38 @@ describe('the device', () => {
     expect(() => createCpuDevice({ threads: 0 })).toThrow(LodestoneError);
   });
 
+  it('rounds activations to bf16 only where asked, and then gives the same bits in any company', async (context) => {
+    let fast: CpuDevice;
+    try {
+      fast = open({ bf16Activations: true, threads: 2 });
+    } catch (error) {
+      expect(error).toBeInstanceOf(LodestoneError);
+      return context.skip();
+    }
+    const [rows, inputs, outputs] = [21, 104, 40];
+    const record = async (rig: Rig, chunk: number): Promise<[View, number]> => {
+      const weight = await rig.weight(randomFloats(outputs * inputs, 26), outputs, inputs, 'bf16');
+      const x = rig.data(randomFloats(rows * inputs, 27, 1e5));
+      const out = rig.empty(rows * outputs);
+      for (let r = 0; r < rows; r += chunk) {
+        const part = { weight, out: { buffer: out.buffer, offset: r * outputs * 4 } };
+        await rig.run({ op: 'matMul', x: { buffer: x.buffer, offset: r * inputs * 4 }, rows: Math.min(chunk, rows - r), parts: [part] });
+      }
+      return [out, rows * outputs];
+    };
+    const error = await compare(fast, (rig) => record(rig, rows));
+    expect(error).toBeGreaterThan(1e-5);
+    expect(error).toBeLessThan(5e-3);
+    const results = new Set<string>();
+    for (const chunk of [rows, 1, 5]) {
+      const rig = new Rig(fast);
+      const [view, elements] = await record(rig, chunk);
+      results.add(Buffer.from(await fast.read(view, elements * 4)).toString('base64'));
+    }
+    expect(results.size).toBe(1);
+    await fast.close();
+  });
+
   it('finishes what was submitted when it is closed, and nothing after', async () => {
     const other = open({ threads: 2 });
     const buffer = other.createBuffer(400_000, 'x');
@@ -474,6 +530,51 @@ describe('the device', () => {
     await other.close();
     expect(() => other.createBuffer(4, 'y')).toThrow(/closed/);
     await expect(other.submit([])).rejects.toThrow(/closed/);
+  });
+});
+
+describe('a process', () => {
+  const source = fileURLToPath(new URL('../../src/device/cpu/device.ts', import.meta.url));
+  /** Runs a script that has an open device with a long job. */
+  function run(script: string, env: NodeJS.ProcessEnv = {}): ReturnType<typeof spawnSync> {
+    const code = `
+      import { createCpuDevice } from ${JSON.stringify(source)};
+      const device = createCpuDevice();
+      if ('unavailable' in device) throw new Error(device.unavailable);
+      const x = { buffer: device.createBuffer(1 << 26, 'x'), offset: 0 };
+      const work = Array.from({ length: 2000 }, () => ({ op: 'geGlu', gate: x, up: x, out: x, count: 1 << 24 }));
+      ${script}`;
+    return spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      env: { ...process.env, ...env },
+      timeout: 20_000,
+      encoding: 'utf8',
+    });
+  }
+
+  it('ends when it has nothing to do, though the device is open', () => {
+    expect(run('await device.submit(work.slice(0, 1));').status).toBe(0);
+  });
+
+  it('waits for work that it has submitted', () => {
+    expect(run("device.submit(work.slice(0, 5)).then(() => console.log('done'));").stdout).toBe('done\n');
+  });
+
+  it('can exit in the middle of a job', () => {
+    expect(run('device.submit(work); setTimeout(() => process.exit(3), 30);').status).toBe(3);
+  });
+
+  it('takes the variant and the threads from the environment', () => {
+    const { stdout } = run('console.log(device.description);', { LODESTONE_ISA: 'scalar', LODESTONE_THREADS: '3' });
+    expect(stdout).toBe('cpu (3 threads, scalar)\n');
+  });
+
+  it('says in one line why the addon was not built, and installs all the same', () => {
+    const script = fileURLToPath(new URL('../../scripts/build-addon.mjs', import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script], { env: { ...process.env, CXX: '/no/such/compiler' }, encoding: 'utf8' });
+    expect(status).toBe(0);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^lodestone: the CPU device was not built \(the compiler \/no\/such\/compiler.*reference device.*C\+\+20.*\n$/);
   });
 });
 

@@ -160,7 +160,7 @@ describe.each(devices)('$name device', ({ tolerance, create }) => {
     const small = await openFixture(device, kinds);
     const ids = someIds(35);
     const expected = await logitsOf(small, ids, 35);
-    for (let kept = 0; kept <= 37; kept += 1) {
+    for (let kept = 0; kept <= 43; kept++) {
       const broken = interruptedDevice(device, 2, kept);
       const context = new Context({ ...small, device: broken }, { chunk: 9 });
       await expect(context.prefill(ids)).rejects.toThrow('interrupted');
@@ -221,11 +221,13 @@ describe.each(devices)('$name device', ({ tolerance, create }) => {
     context.close();
   });
 
+  // Random weights quantise badly. Measured over all 40 positions, logits of magnitude 14: q8_0 differs by at most 0.39
+  // (the same argmax everywhere), q4_0 by 4.4 (at 35 of 40).
   const quantized = [
     ['q8_0', 0.5],
     ['q4_0', 3],
   ] as const;
-  it.each(quantized)('stays near the golden logits with %s weights (random weights quantise badly)', async (quantize, bound) => {
+  it.each(quantized)('stays near the golden logits with %s weights', async (quantize, bound) => {
     const model = await openModel(fixtureDir, device, { quantize });
     const logits = await logitsOf(model, golden.ids, 16);
     expect(model.quantization).toBe(quantize);

@@ -379,6 +379,19 @@ class Lexicon:
         return r.choice("123456789") + "".join(r.choice([a, a, b]) for _ in range(r.randint(3, 7)))
 
 
+CLOZE_KINDS = ["person", "person", "place", "place", "thing", "org", "project", "ship", "product", "room", "object", "event"]
+CLOZE_VALUES = ["num", "num7", "count", "person", "person", "place", "word", "phrase", "code", "colour", "money", "date", "year", "time",
+                "percent", "measure", "weight", "items", "hidingplace", "food", "object_v", "material", "animalkind", "job", "orgname", "hex"]
+CLOZE_ASK = {
+    "num": ["What", "What number", "Which number"], "num7": ["What", "What number", "Which number"], "count": ["How many", "What number"],
+    "person": ["Who", "Who", "Whom", "Which person"], "place": ["Where", "Where", "Which place", "At which place", "From where"],
+    "code": ["What", "Which code", "What code"], "hex": ["What", "Which code"], "colour": ["What colour", "Which colour", "What"],
+    "money": ["How much", "How much", "What sum", "What"], "date": ["When", "When", "On what date"], "year": ["When", "In which year", "In what year"],
+    "time": ["When", "At what time", "What time"], "percent": ["How much", "What share", "What"], "measure": ["How far", "How long", "What"],
+    "weight": ["How much", "How heavy", "What"], "items": ["How many", "What"], "hidingplace": ["Where", "What"], "job": ["What", "Which trade"],
+    "orgname": ["Who", "What", "Which firm"], "animalkind": ["What", "Which animal"],
+}
+
 # -- documents ---------------------------------------------------------------------------------------
 
 @dataclass
@@ -388,6 +401,7 @@ class Options:
     wrap: float = 0.35          # share of documents with lines broken as in PDF text
     max_facts: int = 64
     magic: float = 0.06         # share of facts from the magic-number families
+    cloze: float = 0.4          # share of facts in the words of a book's sentence, no two alike
     families: tuple = ()        # restrict to these names (curriculum)
 
 
@@ -408,6 +422,8 @@ class Generator:
     def draw_fact(self, r, o):
         if o.families:
             f = self.by_name[r.choice(o.families)]
+        elif r.random() < o.cloze:
+            f = self.cloze_family(r)
         elif self.magic and r.random() < o.magic:
             f = r.choice([self.magic[0], self.magic[0], self.magic[-1]])
         elif "attr_is" in self.by_name and r.random() < .3:
@@ -416,9 +432,62 @@ class Generator:
             f = r.choice(self.families)
         return self.make_fact(f, r)
 
+    def cloze_family(self, r):
+        """A family of its own from one sentence of a book: one word becomes the key, another the value, and the
+        question repeats some of the other words. Written templates are few, and a model learns them one by
+        one; this has no end of phrasings, so what is left to learn is to match words."""
+        while True:
+            sentence = r.choice(r.choice(r.choice(self.books)))
+            words = sentence.split()
+            if not 7 <= len(words) <= 26 or "{" in sentence:
+                continue
+            content = [i for i, w in enumerate(words) if re.fullmatch(r"[a-z]{4,}[,.;]?", w) and w.strip(",.;") not in STOP]
+            if len(content) < 5:
+                continue
+            vi, ki = r.sample(content, 2)
+            if abs(vi - ki) > 12:
+                continue
+            kind, vtype = r.choice(CLOZE_KINDS), r.choice(CLOZE_VALUES)
+            marks = {vi: "{v}", ki: "{k}"}
+            fact = []
+            for i, w in enumerate(words):
+                if i in marks:
+                    if fact and fact[-1].lower() in ("a", "an", "the", "his", "her", "their", "my", "your"):
+                        fact.pop()
+                    w = marks[i] + w[len(w.rstrip(",.;")):]
+                fact.append(w)
+            questions = [q for q in (self.cloze_question(words, vi, ki, vtype, r) for _ in range(3)) if q]
+            if questions:
+                return Family("cloze", [kind], [vtype], [" ".join(fact)], questions)
+
+    def cloze_question(self, words, vi, ki, vtype, r):
+        lo, hi = max(0, min(vi, ki) - r.randint(0, 6)), min(len(words), max(vi, ki) + r.randint(1, 7))
+        ask = r.choice(CLOZE_ASK.get(vtype, ["What", "What", "Which", "Which thing"]))
+        in_place = r.random() < .2      # "the farmer found what in the field?"
+        out, content = [], 0
+        for i in range(lo, hi):
+            w = words[i].strip(",.;:!?\"“”‘’()—")
+            if i == vi:
+                if in_place: out.append(ask.lower())
+            elif i == ki:
+                out.append("{k}")
+            elif w.lower() in STOP or len(w) < 4:
+                if r.random() < .5: out.append(w)
+            elif r.random() < .7:
+                out.append(w); content += 1
+        if content < 2:
+            return None
+        if not in_place:
+            aux = r.choice(["did", "was", "is", "does", "had", "were", "", "", ""])
+            out = [ask] + ([aux] if aux else []) + out
+        q = " ".join(out) + "?"
+        return q if len(q) < 90 else None
+
     def make_fact(self, f, r, key=None, attr=None, kind=None):
         lex = self.lex
         kind = kind or r.choice(f.keys)
+        if f.name == "cloze":
+            attr = f.facts[0]       # tells one cloze fact's identity from another's
         key = key or lex.key(kind, r)
         if f.values == ["*"]:
             if not attr:

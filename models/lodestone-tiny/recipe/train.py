@@ -1,7 +1,7 @@
 """Training: one process computes, one makes batches. Run again with the same --out to resume.
 
 The learning rate follows the clock, not the step count: warm-up, constant, then linear decay over
-the last 30 % of the time until --until. A machine that is slowed down or stopped for a while
+the last 60 % of the time until --until. A machine that is slowed down or stopped for a while
 (SIGSTOP) still ends with a fully annealed model.
 """
 import argparse
@@ -27,8 +27,8 @@ from model import Config, Lodestone, batch_geometry
 STAGES = [
     dict(shapes=[((32, 128, 8, 12), 1.0)], gate=0.80, minutes=20, options=dict(absent=0, real_qa=0, wrap=0)),
     dict(shapes=[((32, 128, 8, 16), .25), ((16, 512, 16, 32), .75)], gate=0.85, minutes=12, options=dict(absent=0.03, real_qa=0.05)),
-    dict(shapes=[((32, 128, 8, 32), .1), ((16, 512, 16, 64), .9)], gate=0.90, minutes=25, options=dict(absent=0.08, real_qa=0.1)),
-    dict(shapes=[((32, 128, 8, 64), .1), ((16, 512, 16, 64), .5), ((8, 1024, 16, 64), .4)], gate=None, minutes=None, options=dict(absent=0.08, real_qa=0.12)),
+    dict(shapes=[((32, 128, 8, 32), .1), ((16, 512, 16, 64), .9)], gate=0.90, minutes=25, options=dict(absent=0.08, real_qa=0.05)),
+    dict(shapes=[((32, 128, 8, 64), .1), ((16, 512, 16, 64), .5), ((8, 1024, 16, 64), .4)], gate=None, minutes=None, options=dict(absent=0.08, real_qa=0.05)),
 ]
 
 
@@ -82,7 +82,7 @@ class Muon:
                 p.mul_(1 - lr * self.decay).add_(u, alpha=-lr * size)
 
 
-def lr_scale(step, share, decay_share=0.3, floor=0.05):
+def lr_scale(step, share, decay_share=0.6, floor=0.03):
     warm = min(1.0, (step + 1) / 100)
     left = (1 - share) / decay_share
     return warm * (1.0 if left >= 1 else floor + (1 - floor) * max(0.0, left))

@@ -9,6 +9,11 @@ export interface CpuOptions {
   readonly isa?: NativeVariant['name'];
   /** Default: the environment's LODESTONE_THREADS, else the physical cores that this process may run on. */
   readonly threads?: number;
+  /**
+   * Round the activations that meet bf16 weights to bf16 as well: faster, less exact, and not the arithmetic that the
+   * Device interface promises. Default false. LodestoneError(usage) where the processor has no instruction for it.
+   */
+  readonly bf16Activations?: boolean;
 }
 
 /** In the order of `Format` in kernels/cpu/kernels.h. */
@@ -35,7 +40,11 @@ export function createCpuDevice(options: CpuOptions = {}): CpuDevice | { readonl
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
     throw new LodestoneError(ExitCode.usage, `LODESTONE_THREADS must be a number from 1 to 1024`);
   }
-  return new CpuDevice(native, variant, threads);
+  const { bf16Activations = false } = options;
+  if (bf16Activations && !variant.bf16) {
+    throw new LodestoneError(ExitCode.usage, `${variant.title} has no dot product of bf16 numbers, which bf16 activations need`);
+  }
+  return new CpuDevice(native, variant, threads, bf16Activations);
 }
 
 /** Bytes that a matrix takes where it comes from. */
@@ -65,11 +74,12 @@ export class CpuDevice implements Device, Ownership {
     private readonly native: Native,
     variant: NativeVariant,
     threads: number,
+    bf16Activations: boolean,
   ) {
-    this.handle = native.open(variant.name, threads);
+    this.handle = native.open(variant.name, threads, bf16Activations);
     this.isa = variant.name;
     this.threads = threads;
-    this.description = `cpu (${threads} thread${threads === 1 ? '' : 's'}, ${variant.title})`;
+    this.description = `cpu (${threads} thread${threads === 1 ? '' : 's'}, ${variant.title}${bf16Activations ? ', bf16 activations' : ''})`;
   }
 
   get allocatedBytes(): number {

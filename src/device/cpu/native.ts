@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url';
 export type NativeDevice = object & { readonly brand: unique symbol };
 
 export interface NativeVariant {
-  readonly name: 'avx512' | 'avx2' | 'neon' | 'scalar';
+  readonly name: 'avx512' | 'avxvnni' | 'avx2' | 'neon' | 'scalar';
   /** For people: "AVX-512 VNNI". */
   readonly title: string;
   /** By this processor. */
   readonly supported: boolean;
+  /** It has a dot product of bf16 numbers, which bf16Activations needs. */
+  readonly bf16: boolean;
 }
 
 /** Functions throw only where a buffer or weight is unknown: sizes are checked on this side of the boundary. */
@@ -20,7 +22,7 @@ export interface Native {
   variants(): NativeVariant[];
   /** Physical cores that this process may run on. */
   defaultThreads(): number;
-  open(variant: string, threads: number): NativeDevice;
+  open(variant: string, threads: number, bf16Activations: boolean): NativeDevice;
   /** False where there is no memory for it. */
   createBuffer(device: NativeDevice, id: number, bytes: number): boolean;
   destroyBuffer(device: NativeDevice, id: number): void;
@@ -52,7 +54,8 @@ const addonPath = fileURLToPath(new URL('../../../build/lodestone-cpu.node', imp
 /** The addon, or why it can't be had. */
 export function loadNative(): Native | { readonly unavailable: string } {
   if (!existsSync(addonPath)) {
-    return { unavailable: 'its addon is not built; install a C++20 compiler and run npm rebuild lodestone' };
+    const script = fileURLToPath(new URL('../../../scripts/build-addon.mjs', import.meta.url));
+    return { unavailable: `its addon is not built; install a C++20 compiler and run node ${script}` };
   }
   try {
     return createRequire(import.meta.url)(addonPath) as Native;
