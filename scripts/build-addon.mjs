@@ -14,8 +14,11 @@ const sources = join(root, 'kernels', 'cpu');
 const target = join(root, 'build', 'lodestone-cpu.node');
 const stamp = join(root, 'build', 'lodestone-cpu.sha256');
 
-/** Flags for every object. No contraction: a fused multiply-add happens where the source says so. Never -ffast-math. */
-const common = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off', '-fno-math-errno'];
+/**
+ * Flags for every object. No contraction: a fused multiply-add happens where the source says so. Never -ffast-math. No
+ * aliasing rules: scratch memory serves many types.
+ */
+const common = ['-std=c++20', '-O3', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off', '-fno-math-errno', '-fno-strict-aliasing'];
 
 /** Instruction-set variants of the kernels, by processor: name, macro, compiler flags. */
 const variants = {

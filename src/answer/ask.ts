@@ -9,6 +9,7 @@ import { ABSENT_TOKEN, buildPrompt, parseAnswer, type Prompt } from '../encode/p
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
+import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
@@ -89,7 +90,7 @@ function makePlan(model: Model, device: Device, request: AskRequest, prompt: Pro
 
 /** Who asked for how much, for the error of an input that does not fit. */
 function overflowMessage(plan: Plan): string {
-  const ledger = plan.sources.map((source) => `${source.path}: ${source.tokens} tokens`).join('; ');
+  const ledger = plan.sources.map((source) => `${sourceName(source.path)}: ${source.tokens} tokens`).join('; ');
   return (
     `the input takes ${plan.tokens.prompt} tokens and the answer up to ${plan.tokens.answer}, but ${plan.model.id} holds ` +
     `${plan.tokens.context} (${ledger}). Nothing was cut: choose pages with --pages, or a model with a longer context`
@@ -112,7 +113,7 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
     limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
   });
   for (const { source, warnings } of sources) {
-    for (const warning of warnings) emit({ type: 'warning', message: `${source.path}: ${warning}` });
+    for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
   const ingested = performance.now();
   const model = await openModel(request.modelDir, device, { quantize: request.quantize, signal });
@@ -132,7 +133,7 @@ async function sha256OfFiles(paths: readonly string[]): Promise<string> {
 
 async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Float32Array> {
   const started = performance.now();
-  const logits = await context.prefill(ids, {
+  return context.prefill(ids, {
     signal,
     onProgress: (done, total) => {
       const seconds = Math.max(1e-3, (performance.now() - started) / 1e3);
@@ -140,7 +141,6 @@ async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emi
       emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
     },
   });
-  return logits!;
 }
 
 interface Generated {

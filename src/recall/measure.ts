@@ -47,7 +47,7 @@ async function respond(model: Model, document: string, question: string): Promis
   try {
     const logits = await context.prefill(prompt.ids, {});
     const ids: number[] = [];
-    for await (const { id } of generate(context, logits!, { sampling: { temperature: 0 }, stop: model.config.eosIds, maxTokens: 32 })) ids.push(id);
+    for await (const { id } of generate(context, logits, { sampling: { temperature: 0 }, stop: model.config.eosIds, maxTokens: 32 })) ids.push(id);
     return ids[0] === model.tokenizer.findControlId(ABSENT_TOKEN) ? '' : await model.tokenizer.decode(ids);
   } finally {
     context.close();

@@ -3,6 +3,7 @@ import { Box, render, Text } from 'ink';
 import type { JSX } from 'react';
 import type { AskEvent } from '../answer/answer.js';
 import { initialAskState, reduceAsk, type AskState } from './ask-state.js';
+import { sourceName } from '../ingest/name.js';
 import { clean, count } from './format.js';
 import { answerText, place } from './plain.js';
 
@@ -23,7 +24,7 @@ function Reading({ state }: { readonly state: AskState }): JSX.Element | null {
   if (reading !== null) {
     return (
       <Text wrap="truncate-middle">
-        <Bar done={reading.done} total={reading.total} /> {clean(reading.path)} {count(reading.done)} / {count(reading.total)} {reading.unit}
+        <Bar done={reading.done} total={reading.total} /> {sourceName(reading.path)} {count(reading.done)} / {count(reading.total)} {reading.unit}
       </Text>
     );
   }
@@ -47,7 +48,7 @@ export function AskView({ state }: { readonly state: AskState }): JSX.Element {
       ))}
       {state.sources.map((source) => (
         <Text key={source.path} dimColor wrap="truncate-middle">
-          {clean(source.path)}
+          {sourceName(source.path)}
           {source.pages === undefined ? '' : `  ${count(source.pages)} pages`}  {count(source.tokens)} tokens
         </Text>
       ))}
@@ -60,7 +61,7 @@ export function AskView({ state }: { readonly state: AskState }): JSX.Element {
       {answer?.citations.map((citation, i) => (
         <Box key={`${place(citation)}${citation.quote}`} flexDirection="column" marginLeft={2}>
           <Text>
-            <Text color={citation.verified ? 'green' : 'yellow'}>[{i + 1}]</Text> {clean(place(citation))}
+            <Text color={citation.verified ? 'green' : 'yellow'}>[{i + 1}]</Text> {place(citation)}
             {citation.verified ? '' : '  (not verified)'}
           </Text>
           <Box marginLeft={4}>

@@ -1,14 +1,16 @@
 /** Answers and plans as plain text: what scripts, pipes and screen readers get. */
 import type { Answer, Plan } from '../answer/answer.js';
 import type { Citation } from '../answer/citations.js';
+import { sourceName } from '../ingest/name.js';
 import { bytes, clean, count } from './format.js';
 
 /** Where it stands: "report.pdf, page 9", "notes.md, lines 3-4". */
 export function place(citation: Citation): string {
-  if (citation.page !== undefined) return `${citation.source}, page ${citation.page}`;
-  if (citation.lines === undefined) return citation.source;
+  const source = sourceName(citation.source);
+  if (citation.page !== undefined) return `${source}, page ${citation.page}`;
+  if (citation.lines === undefined) return source;
   const [from, to] = citation.lines;
-  return `${citation.source}, ${from === to ? `line ${from}` : `lines ${from}-${to}`}`;
+  return `${source}, ${from === to ? `line ${from}` : `lines ${from}-${to}`}`;
 }
 
 export function answerText(answer: Answer): string {
@@ -20,7 +22,7 @@ export function formatAnswer(answer: Answer): string {
   if (!answer.found) return `${lines[0]}\n`;
   answer.citations.forEach((citation, i) => {
     const mark = citation.verified ? '' : '  (not verified: the answer does not stand there to the letter)';
-    lines.push(`  [${i + 1}] ${clean(place(citation))}: "${clean(citation.quote)}"${mark}`);
+    lines.push(`  [${i + 1}] ${place(citation)}: "${clean(citation.quote)}"${mark}`);
   });
   if (answer.citations.length === 0) lines.push('  (no citation: nothing in the sources supports this answer)');
   return `${lines.join('\n')}\n`;
@@ -36,7 +38,7 @@ export function formatPlan(plan: Plan): string {
     'sources',
     ...plan.sources.map(
       (source) =>
-        `  ${clean(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}  ${count(source.tokens)} tokens`,
+        `  ${sourceName(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}  ${count(source.tokens)} tokens`,
     ),
     `tokens   ${count(tokens.prompt)} to read, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
     `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,

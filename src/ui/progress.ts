@@ -1,5 +1,6 @@
 /** One live line on stderr, when it is a terminal; warnings always, as lines of their own. */
 import type { AskEvent } from '../answer/answer.js';
+import { sourceName } from '../ingest/name.js';
 import { clean, count } from './format.js';
 
 export interface ProgressLine {
@@ -12,7 +13,7 @@ export interface ProgressLine {
 const REDRAW_MS = 80;
 
 function describe(event: AskEvent): string | null {
-  if (event.type === 'ingest') return `reading ${clean(event.path)}  ${event.unit} ${count(event.done)} / ${count(event.total)}`;
+  if (event.type === 'ingest') return `reading ${sourceName(event.path)}  ${event.unit} ${count(event.done)} / ${count(event.total)}`;
   if (event.type === 'prefill') {
     const percent = Math.floor((100 * event.done) / Math.max(1, event.total));
     const eta = event.done < event.total ? `  ${Math.ceil(event.eta_seconds)} s left` : '';

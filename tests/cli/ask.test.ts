@@ -106,23 +106,18 @@ describe('lodestone ask', () => {
 
 describe('on a terminal', () => {
   /** Runs the program in a terminal of 80 columns and returns what stands on its screen at the end. */
-  const screen = (args: readonly string[]): Promise<{ text: string; code: number }> =>
-    new Promise((resolve) => {
-      const terminal = new Terminal({ cols: 80, rows: 30, allowProposedApi: true });
-      const env: NodeJS.ProcessEnv = { ...process.env, TERM: 'xterm-256color' };
-      delete env['CI'];
-      const pty = spawnPty(process.execPath, [path.join(packageRoot, 'bin', 'lodestone.js'), ...args], { cols: 80, rows: 30, env });
-      let written = Promise.resolve();
-      pty.onData((data) => {
-        written = written.then(() => new Promise<void>((done) => terminal.write(data, () => done())));
-      });
-      pty.onExit(({ exitCode }) => {
-        void written.then(() => {
-          const lines = Array.from({ length: 30 }, (_, i) => terminal.buffer.active.getLine(i)?.translateToString(true) ?? '');
-          resolve({ text: lines.join('\n').trimEnd(), code: exitCode });
-        });
-      });
-    });
+  const screen = async (args: readonly string[]): Promise<{ text: string; code: number }> => {
+    const terminal = new Terminal({ cols: 80, rows: 30, allowProposedApi: true });
+    const env: NodeJS.ProcessEnv = { ...process.env, TERM: 'xterm-256color' };
+    delete env['CI'];
+    const pty = spawnPty(process.execPath, [path.join(packageRoot, 'bin', 'lodestone.js'), ...args], { cols: 80, rows: 30, env });
+    pty.onData((data) => terminal.write(data));
+    const code = await new Promise<number>((resolve) => pty.onExit(({ exitCode }) => resolve(exitCode)));
+    // Writes are queued; an empty one is called back when all before it are on the screen.
+    await new Promise<void>((resolve) => terminal.write('', resolve));
+    const lines = Array.from({ length: 30 }, (_, i) => terminal.buffer.active.getLine(i)?.translateToString(true) ?? '');
+    return { text: lines.join('\n').trimEnd(), code };
+  };
 
   it('shows what was read, the answer and its place, and leaves them there', async () => {
     const { text, code } = await screen(['ask', question, report]);

@@ -13,8 +13,8 @@ const devices = await workingDevices();
 const { window } = shape;
 const ids = Array.from({ length: 4 * window + 3 }, (_, i) => (i * i * 31 + 7 * i + 5) % shape.vocab);
 
-/** Far below the golden values' tolerance: float32 against float64 is the only difference here. */
-const tolerance = 5e-5;
+/** Far below the golden values' tolerance: float32 against float64 is the only difference here (5e-6 measured). */
+const tolerance = 2e-5;
 
 const variants: [string, Kind[], boolean][] = [
   ['last layer local', ['local', 'local', 'global', 'local'], false],
