@@ -401,7 +401,7 @@ class Options:
     wrap: float = 0.35          # share of documents with lines broken as in PDF text
     max_facts: int = 64
     magic: float = 0.06         # share of facts from the magic-number families
-    cloze: float = 0.4          # share of facts in the words of a book's sentence, no two alike
+    cloze: float = 0.0          # share of facts in the words of a book's sentence, no two alike
     families: tuple = ()        # restrict to these names (curriculum)
 
 

@@ -26,9 +26,9 @@ from model import Config, Lodestone, batch_geometry
 # long facts, and waiting below it teaches nothing.
 STAGES = [
     dict(shapes=[((32, 128, 8, 12), 1.0)], gate=0.80, minutes=20, options=dict(absent=0, real_qa=0, wrap=0)),
-    dict(shapes=[((32, 128, 8, 16), .25), ((16, 512, 16, 32), .75)], gate=0.85, minutes=12, options=dict(absent=0.03, real_qa=0.05)),
-    dict(shapes=[((32, 128, 8, 32), .1), ((16, 512, 16, 64), .9)], gate=0.90, minutes=25, options=dict(absent=0.08, real_qa=0.05)),
-    dict(shapes=[((32, 128, 8, 64), .1), ((16, 512, 16, 64), .5), ((8, 1024, 16, 64), .4)], gate=None, minutes=None, options=dict(absent=0.08, real_qa=0.05)),
+    dict(shapes=[((32, 128, 8, 16), .25), ((16, 512, 16, 32), .75)], gate=0.85, minutes=12, options=dict(absent=0.03, real_qa=0.05, cloze=0.2)),
+    dict(shapes=[((32, 128, 8, 32), .1), ((16, 512, 16, 64), .9)], gate=0.90, minutes=25, options=dict(absent=0.08, real_qa=0.05, cloze=0.4)),
+    dict(shapes=[((32, 128, 8, 64), .1), ((16, 512, 16, 64), .5), ((8, 1024, 16, 64), .4)], gate=None, minutes=None, options=dict(absent=0.08, real_qa=0.05, cloze=0.4)),
 ]
 
 
