@@ -4,7 +4,7 @@
 // still 0: Lodestone then runs on its reference device. `--force` builds again even if nothing has changed.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,13 +45,21 @@ function objects(headers) {
   return [...kernels, ...plain];
 }
 
+/** CXX, as make and others take it: a path, or a command with arguments ("ccache g++"). */
+const named = process.env.CXX?.trim();
+
 function findCompiler() {
-  const candidates = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++'];
-  for (const name of candidates) {
-    const version = spawnSync(name, ['--version'], { encoding: 'utf8' });
-    if (version.status === 0) return { name, version: version.stdout.split('\n')[0] };
+  const candidates = named ? [[named], named.split(/\s+/)] : [['c++'], ['g++'], ['clang++']];
+  for (const command of candidates) {
+    const version = spawnSync(command[0], [...command.slice(1), '--version'], { encoding: 'utf8' });
+    if (version.status === 0) return { command, version: version.stdout.split('\n')[0] };
   }
   return null;
+}
+
+/** A path as a shell takes it. */
+function quoted(path) {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function run(command, args) {
@@ -78,31 +86,48 @@ async function inParallel(jobs, width) {
   return results;
 }
 
-/** Why there will be no addon, for people. */
-class NotBuilt extends Error {}
-
-function giveUp(why) {
-  throw new NotBuilt(why);
+/** Why there will be no addon, and what to do about it (null: nothing helps), for people. */
+class NotBuilt extends Error {
+  constructor(why, advice) {
+    super(why);
+    this.advice = advice;
+  }
 }
 
-function explain(why) {
-  const install =
-    process.platform === 'darwin' ? "Xcode's command line tools (xcode-select --install)" : 'a C++20 compiler, such as g++ 11 or clang 14 (Debian and Ubuntu: apt install g++)';
+const installCompiler = `install ${
+  process.platform === 'darwin' ? "Xcode's command line tools (xcode-select --install)" : 'a C++20 compiler, such as g++ 11 or clang 14 (Debian and Ubuntu: apt install g++)'
+}`;
+
+function explain(error) {
+  const again = `run node ${quoted(fileURLToPath(import.meta.url))}`;
+  // Anything but a NotBuilt, such as a full disk, says itself what to do.
+  const advice = !(error instanceof NotBuilt) ? `${again} once that is mended` : error.advice && `${error.advice}; then ${again}`;
   console.error(
-    `lodestone: the CPU device was not built (${why}); the slow reference device will be used. To get it: install ${install}; then run node ${fileURLToPath(import.meta.url)}`,
+    `lodestone: the CPU device was not built (${error.message}); the slow reference device will be used.${advice ? ` To get it: ${advice}` : ''}`,
   );
 }
 
+/** Removes what builds that were killed have left; a build in progress is younger than an hour. */
+function sweep(folder) {
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (name.startsWith('work-') && Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > 3_600_000) {
+      rmSync(path, { recursive: true, force: true });
+    }
+  }
+}
+
 async function main() {
-  if (process.platform !== 'linux' && process.platform !== 'darwin') giveUp(`${process.platform} is not supported by it yet`);
+  if (process.platform !== 'linux' && process.platform !== 'darwin') throw new NotBuilt(`${process.platform} is not supported by it yet`, null);
   let headers;
   try {
     headers = join(dirname(fileURLToPath(import.meta.resolve('node-api-headers'))), 'include');
   } catch {
-    giveUp('the package node-api-headers is missing');
+    throw new NotBuilt('the package node-api-headers is missing', 'run npm install');
   }
   const compiler = findCompiler();
-  if (!compiler) giveUp(process.env.CXX ? `the compiler ${process.env.CXX}, named by CXX, does not run` : 'no C++ compiler was found');
+  if (!compiler) throw new NotBuilt(named ? `the compiler ${named}, named by CXX, does not run` : 'no C++ compiler was found', installCompiler);
+  const [program, ...programArgs] = compiler.command;
 
   const list = objects(headers);
   const linkFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-pthread'];
@@ -114,13 +139,14 @@ async function main() {
   if (!process.argv.includes('--force') && existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
 
   mkdirSync(join(root, 'build'), { recursive: true });
+  sweep(join(root, 'build'));
   const work = mkdtempSync(join(root, 'build', 'work-'));
   try {
-    const compile = list.map(([name, file, flags]) => () => run(compiler.name, [...common, ...flags, '-c', join(sources, file), '-o', join(work, `${name}.o`)]));
+    const compile = list.map(([name, file, flags]) => () => run(program, [...programArgs, ...common, ...flags, '-c', join(sources, file), '-o', join(work, `${name}.o`)]));
     let failed = (await inParallel(compile, Math.min(8, availableParallelism()))).find((result) => !result.ok);
     const linked = join(work, 'lodestone-cpu.node');
     if (!failed) {
-      const link = await run(compiler.name, [...list.map(([name]) => join(work, `${name}.o`)), ...linkFlags, '-o', linked]);
+      const link = await run(program, [...programArgs, ...list.map(([name]) => join(work, `${name}.o`)), ...linkFlags, '-o', linked]);
       if (!link.ok) failed = link;
     }
     if (failed) {
@@ -128,7 +154,7 @@ async function main() {
       rmSync(target, { force: true }); // of other sources, so it no longer fits
       rmSync(stamp, { force: true });
       const first = failed.output.split('\n').find((line) => /error|cannot|unable/i.test(line)) ?? failed.output.split('\n')[0];
-      giveUp(`${compiler.name} failed: ${first.trim().slice(0, 200)}; all of it is in build/lodestone-cpu.log`);
+      throw new NotBuilt(`${compiler.command.join(' ')} failed: ${first.trim().slice(0, 200)}; all of it is in build/lodestone-cpu.log`, installCompiler);
     }
     renameSync(linked, target);
     writeFileSync(stamp, digest);
@@ -141,5 +167,5 @@ async function main() {
 try {
   await main();
 } catch (error) {
-  explain(error.message); // a full disk and the like too: the installation goes on
+  explain(error); // a full disk and the like too: the installation goes on
 }

@@ -1,6 +1,6 @@
 // Compiles src/ to dist/ when a checkout is installed. A packed release has dist/ already and no compiler.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,8 @@ if (tsc === null) {
     console.error('lodestone: dist/ is missing and TypeScript is not installed: run "npm install" with its dev dependencies once.');
   }
 } else {
+  // What has no source any more must not stay.
+  rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   const run = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
   process.exitCode = run.status ?? 1;
 }

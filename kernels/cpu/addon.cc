@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 
@@ -20,7 +22,6 @@ struct Waiting {
 };
 
 struct Device {
-  napi_env env = nullptr;
   napi_threadsafe_function notify = nullptr;
   std::unique_ptr<Engine> engine;
   std::unordered_map<Job*, Waiting> waiting;
@@ -178,6 +179,12 @@ napi_value list_variants(napi_env env, napi_callback_info) {
   return out;
 }
 
+// threads(device): those that work for it
+napi_value get_threads(napi_env env, napi_callback_info info) {
+  Device* device = Arguments(env, info).device();
+  return device ? number(env, device->engine->threads()) : nullptr;
+}
+
 napi_value get_default_threads(napi_env env, napi_callback_info) { return number(env, default_threads()); }
 
 // open(variant, threads, bf16Activations): device
@@ -194,7 +201,6 @@ napi_value open(napi_env env, napi_callback_info info) {
   }
   if (!kernels) return fail(env, "no such instruction-set variant");
   auto device = std::make_unique<Device>();
-  device->env = env;
   if (napi_create_threadsafe_function(env, nullptr, nullptr, text(env, "lodestone cpu device"), 0, 1, nullptr, nullptr, device.get(), settle,
                                       &device->notify) != napi_ok)
     return fail(env, "no thread-safe function could be made");
@@ -206,7 +212,7 @@ napi_value open(napi_env env, napi_callback_info info) {
     });
   } catch (const std::exception& failure) {
     napi_release_threadsafe_function(notify, napi_tsfn_abort);
-    return fail(env, failure.what());
+    return fail(env, (std::string("its threads can't be started: ") + failure.what()).c_str());
   }
   napi_add_env_cleanup_hook(env, at_exit, device.get());
   napi_value out;
@@ -349,15 +355,41 @@ napi_value close(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+// A function whose C++ exceptions become JavaScript's: none may cross Node-API, which is C.
+template <napi_callback function>
+napi_value guarded(napi_env env, napi_callback_info info) {
+  try {
+    return function(env, info);
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, "OUT_OF_MEMORY", "out of memory");
+  } catch (const std::exception& failure) {
+    napi_throw_error(env, nullptr, failure.what());
+  }
+  return nullptr;
+}
+
+// Also in src/device/cpu/native.ts. It changes when a function's arguments do, or the numbers of a command.
+constexpr int abi = 1;
+
 napi_value init(napi_env env, napi_value exports) {
   const struct {
     const char* name;
     napi_callback function;
   } functions[] = {
-      {"variants", list_variants}, {"defaultThreads", get_default_threads}, {"open", open},      {"createBuffer", create_buffer},
-      {"destroyBuffer", destroy_buffer}, {"write", write}, {"read", read}, {"loadWeight", load_weight}, {"submit", submit},
-      {"cancel", cancel}, {"close", close},
+      {"variants", guarded<list_variants>},
+      {"defaultThreads", guarded<get_default_threads>},
+      {"open", guarded<open>},
+      {"threads", guarded<get_threads>},
+      {"createBuffer", guarded<create_buffer>},
+      {"destroyBuffer", guarded<destroy_buffer>},
+      {"write", guarded<write>},
+      {"read", guarded<read>},
+      {"loadWeight", guarded<load_weight>},
+      {"submit", guarded<submit>},
+      {"cancel", guarded<cancel>},
+      {"close", guarded<close>},
   };
+  set(env, exports, "abi", number(env, abi));
   for (const auto& f : functions) {
     napi_value value;
     napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.function, nullptr, &value);

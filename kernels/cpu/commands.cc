@@ -6,7 +6,7 @@ namespace lodestone {
 
 static bool quantised(Format f) { return f == Format::q8_0 || f == Format::q4_0; }
 
-bool Executor::run(std::vector<Command>& commands, const bool* cancelled, std::string* error) {
+void Executor::run(std::vector<Command>& commands, const bool* cancelled, std::string* error) {
   pool_.set_cancel_flag(cancelled);
   for (Command& command : commands) {
     if (pool_.cancelled()) break;
@@ -15,13 +15,12 @@ bool Executor::run(std::vector<Command>& commands, const bool* cancelled, std::s
         if (int64_t(embed->args.ids[r]) < embed->args.weights.outputs) continue;
         *error = "embed: token id " + std::to_string(embed->args.ids[r]) + " is outside the vocabulary of " +
                  std::to_string(embed->args.weights.outputs);
-        return false;
+        return;
       }
     }
     if (auto* attention = std::get_if<AttentionCommand>(&command)) attention->args.cancelled = cancelled;
     std::visit([this](auto& c) { run_one(c); }, command);
   }
-  return true;
 }
 
 void Executor::run_one(EmbedCommand& c) {
@@ -84,6 +83,7 @@ static Cut cut(int64_t rows, int64_t row_block, int64_t units, int64_t macs_per_
 }
 
 void Executor::run_one(MatMulCommand& c) {
+  if (c.rows == 0) return;
   Activations activations{};
   for (const auto& part : c.parts) {
     if (!quantised(part.weights.format)) continue;
@@ -103,6 +103,7 @@ void Executor::run_one(MatMulCommand& c) {
   };
   std::vector<Piece> pieces;
   int64_t tasks = 0;
+  size_t scratch = 0;
   for (const auto& part : c.parts) {
     const Weights& w = part.weights;
     Piece piece;
@@ -113,11 +114,13 @@ void Executor::run_one(MatMulCommand& c) {
                       panel_bytes(w.format, w.inputs), pool_.threads(), 1);
     } else {
       piece.cut = cut(c.rows, 64, w.outputs, w.inputs, 60e3, bytes_per_row(w.format, w.inputs), pool_.threads(), 24);
+      scratch = std::max(scratch, kernels_.dense_scratch(piece.cut.row_block));
     }
     piece.first_task = tasks;
     tasks += piece.cut.row_blocks * piece.cut.unit_groups;
     pieces.push_back(piece);
   }
+  pool_.reserve_scratch(scratch);
   pool_.run(tasks, [&](int64_t task, int thread) {
     size_t p = pieces.size() - 1;
     while (pieces[p].first_task > task) p--;
@@ -136,8 +139,7 @@ void Executor::run_one(MatMulCommand& c) {
       kernels_.bf16_product(product, row, row_end, unit, std::min(unit + piece.unit_group, w.outputs));
     } else {
       const DenseProduct product{c.x, w.inputs, w, part.out, w.outputs};
-      kernels_.dense_product(product, row, row_end, unit, std::min(unit + piece.unit_group, w.outputs),
-                             pool_.scratch(thread, kernels_.dense_scratch(row_end - row)));
+      kernels_.dense_product(product, row, row_end, unit, std::min(unit + piece.unit_group, w.outputs), pool_.scratch(thread));
     }
   });
 }
@@ -156,20 +158,22 @@ void Executor::run_one(AttentionCommand& c) {
   while (tile > 8 && kv_heads * ((a.rows + tile - 1) / tile) < 4 * threads) tile /= 2;
   tile = std::min(tile, a.rows);
   const int64_t tiles = (a.rows + tile - 1) / tile;
+  pool_.reserve_scratch(kernels_.attention_scratch(a, tile));
 
   if (threads == 1 || kv_heads * tiles >= 2 * threads || part_end - part_begin == 1) {
     pool_.run(kv_heads * tiles, [&](int64_t task, int thread) {
       // The last rows see the most keys: they go first.
       const int64_t row = (tiles - 1 - task / kv_heads) * tile;
-      kernels_.attention_tile(a, task % kv_heads, row, std::min(row + tile, a.rows), pool_.scratch(thread, kernels_.attention_scratch(a, tile)));
+      kernels_.attention_tile(a, task % kv_heads, row, std::min(row + tile, a.rows), pool_.scratch(thread));
     });
     return;
   }
 
-  // Few queries, many keys: split the keys too, in waves whose results fit in 16 MiB or so.
+  // Few queries, many keys: split the keys too, in waves whose results fit in 16 MiB, or that give each thread four
+  // tasks where that takes more.
   const int64_t queries = a.rows * a.heads;
   const int64_t per_part = queries * (dim + 2) * 4;
-  const int64_t wave = std::min(part_end - part_begin, std::max<int64_t>(4 * threads, (16 << 20) / per_part));
+  const int64_t wave = std::min(part_end - part_begin, std::max((4 * threads + kv_heads * tiles - 1) / (kv_heads * tiles), (16 << 20) / per_part));
   uint8_t* memory = partials_.reserve(size_t(wave * per_part + queries * 8 + 192));
   Partial* states = (Partial*)memory;
   Partial* partials = states + queries;
@@ -183,7 +187,7 @@ void Executor::run_one(AttentionCommand& c) {
       const int64_t range = task % ranges_of_parts, row = task / ranges_of_parts % tiles * tile, kv_head = task / ranges_of_parts / tiles;
       const int64_t from = range * per_task, to = std::min(from + per_task, parts);
       kernels_.attention_partitions(a, kv_head, row, std::min(row + tile, a.rows), begin + from, begin + to, partials + from * queries,
-                                    outputs + from * queries * dim, pool_.scratch(thread, kernels_.attention_scratch(a, tile)));
+                                    outputs + from * queries * dim, pool_.scratch(thread));
     });
     by_rows(a.rows, parts * a.heads * dim, [&](int64_t row, int64_t end) {
       kernels_.attention_merge(a, row, end, parts, partials, outputs, states, begin + wave >= part_end);

@@ -65,8 +65,8 @@ class Executor {
   Executor(const Kernels& kernels, int threads, bool bf16_activations)
       : kernels_(kernels), pool_(threads), bf16_activations_(bf16_activations) {}
 
-  // False, and why, where a command can't be run (a token id outside the vocabulary). Stops early when *cancelled.
-  bool run(std::vector<Command>& commands, const bool* cancelled, std::string* error);
+  // Stops early when *cancelled, and where a command can't be run (a token id outside the vocabulary): *error says why.
+  void run(std::vector<Command>& commands, const bool* cancelled, std::string* error);
 
   // Packs, quantises or widens a matrix; `data` has packed_bytes(to, ...) bytes.
   void convert(const Matrix& from, Format to, uint8_t* data, const bool* cancelled);

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include <future>
 #include <new>
+#include <optional>
 #include <utility>
 
 namespace lodestone {
@@ -41,7 +43,28 @@ void LoadJob::run(Executor& executor) {
 }
 
 Engine::Engine(const Kernels& kernels, int threads, bool bf16_activations, std::function<void(std::unique_ptr<Job>)> on_done)
-    : kernels(kernels), threads(threads), bf16_activations(bf16_activations), on_done_(std::move(on_done)), thread_([this] { work(); }) {}
+    : on_done_(std::move(on_done)) {
+  std::promise<int> started;
+  std::future<int> threads_started = started.get_future();
+  // This thread comes before those of the pool, which can do without some.
+  thread_ = std::thread([this, &kernels, threads, bf16_activations, started = std::move(started)]() mutable {
+    std::optional<Executor> executor;
+    try {
+      executor.emplace(kernels, threads, bf16_activations);
+    } catch (...) {
+      started.set_exception(std::current_exception());
+      return;
+    }
+    started.set_value(executor->threads());
+    work(*executor);
+  });
+  try {
+    threads_ = threads_started.get();
+  } catch (...) {
+    thread_.join();
+    throw;
+  }
+}
 
 void Engine::add(std::unique_ptr<Job> job) {
   {
@@ -66,8 +89,7 @@ void Engine::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Engine::work() {
-  Executor executor(kernels, threads, bf16_activations);
+void Engine::work(Executor& executor) {
   for (;;) {
     std::unique_ptr<Job> job;
     {

@@ -70,7 +70,8 @@ struct LoadJob : Job {
 
 class Engine {
  public:
-  // `on_done` is called on the engine's thread, once for every job added.
+  // `on_done` is called on the engine's thread, once for every job added. Throws where no thread can be started, or
+  // there is no memory.
   Engine(const Kernels& kernels, int threads, bool bf16_activations, std::function<void(std::unique_ptr<Job>)> on_done);
   ~Engine() { stop(); }
 
@@ -80,16 +81,17 @@ class Engine {
   // Cancels what waits or runs, and joins all threads. on_done is not called for jobs that had not begun.
   void stop();
 
-  const Kernels& kernels;
-  const int threads;
-  const bool bf16_activations;
+  // That work: as many as asked for, or as the system would start.
+  int threads() const { return threads_; }
+
   // These are touched by the caller's thread only.
   std::unordered_map<uint32_t, Memory> buffers;
   std::unordered_map<uint32_t, HeldWeights> weights;
   FileMap files;  // by the engine's thread only
 
  private:
-  void work();
+  void work(Executor& executor);
+  int threads_ = 0;
   std::function<void(std::unique_ptr<Job>)> on_done_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -19,12 +19,13 @@ constexpr int64_t activation_tile = 16; // rows stored together in quantised act
 // q4_0, per block 256 bytes: 4 groups of [16 outputs][4 inputs] bytes, whose low nibbles are group g and whose high
 // nibbles are group g + 4, as unsigned values (the weight is nibble - 8).
 // Scales: f16 [block][16 outputs]. Panels start at multiples of 64 bytes.
-inline int64_t quant_bytes_per_block(Format f) { return f == Format::q8_0 ? 512 : 256; }
-inline int64_t panel_bytes(Format f, int64_t inputs) {
+// `static`: every variant keeps a copy of its own. Merged by the linker, the one that stays could need AVX-512.
+static inline int64_t quant_bytes_per_block(Format f) { return f == Format::q8_0 ? 512 : 256; }
+static inline int64_t panel_bytes(Format f, int64_t inputs) {
   const int64_t blocks = inputs / quant_block;
   return (blocks * (quant_bytes_per_block(f) + 2 * panel_outputs) + 63) / 64 * 64;
 }
-inline int64_t bytes_per_row(Format f, int64_t inputs) {
+static inline int64_t bytes_per_row(Format f, int64_t inputs) {
   switch (f) {
     case Format::f32: return inputs * 4;
     case Format::f16: case Format::bf16: return inputs * 2;

@@ -123,16 +123,18 @@ static void quantise_rows(const float* x, int64_t x_stride, const Activations& a
       }
       const float d = max_of(largest) / 127.0f;
       // |x / d| may round to just above 127 only if d is subnormal; such a block counts as zero.
-      const bool empty = !(d >= 1.17549435e-38f);
+      const bool empty = d < 1.17549435e-38f;
       const F divisor = set(empty ? 1.0f : d);
       F total = zero();
       for (int i = 0; i < parts; i++) {
-        const F q = empty ? zero() : round_even(v[i] / divisor);
-        total = total + q;  // exact: small integers
+        const F q = round_even(empty ? v[i] * zero() : v[i] / divisor);
+        total = total + q;  // exact: small integers; NaN where an x is NaN or infinite, whatever max() made of it
         store_int8(a.values + at * quant_block + i * lanes, q);
       }
-      a.scales[at] = empty ? 0.0f : d;
-      a.minus_8_sums[at] = -8 * int32_t(sum(total));
+      const float added = sum(total);
+      const bool finite = added == added;
+      a.scales[at] = !finite ? added : empty ? 0.0f : d;
+      a.minus_8_sums[at] = finite ? -8 * int32_t(added) : 0;
       a.minus_128_sums[at] = 16 * a.minus_8_sums[at];
     }
   }

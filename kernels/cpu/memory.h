@@ -33,6 +33,7 @@ class Memory {
 class GrowingMemory {
  public:
   uint8_t* reserve(size_t bytes);
+  uint8_t* data() const { return memory_.data(); }
 
  private:
   Memory memory_;

@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <system_error>
+
 namespace lodestone {
 
 constexpr uint64_t index_mask = (uint64_t(1) << 20) - 1;
@@ -17,7 +19,13 @@ static void pause() {
 }
 
 Pool::Pool(int threads) : scratch_(size_t(threads)) {
-  for (int thread = 1; thread < threads; thread++) workers_.emplace_back([this, thread] { work(thread); });
+  workers_.reserve(size_t(threads));  // so that the next line throws nothing but what is caught
+  try {
+    for (int thread = 1; thread < threads; thread++) workers_.emplace_back([this, thread] { work(thread); });
+  } catch (const std::system_error&) {
+    // A limit on processes or memory: the work gets done by those there are.
+  }
+  scratch_.resize(workers_.size() + 1);
 }
 
 Pool::~Pool() {
@@ -52,8 +60,7 @@ void Pool::run_erased(int64_t count, Body body, void* context) {
   body_ = body;
   context_ = context;
   done_.store(0, std::memory_order_relaxed);
-  generation_ = (generation_ + 1) & 0xffffff;
-  ticket_.store(generation_ << 40 | uint64_t(count) << 20, std::memory_order_seq_cst);
+  ticket_.store(uint64_t(count) << 20, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) {
     { std::lock_guard<std::mutex> lock(mutex_); }
     wake_.notify_all();

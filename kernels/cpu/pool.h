@@ -17,7 +17,7 @@ namespace lodestone {
 // microseconds while a command list runs) and then sleep.
 class Pool {
  public:
-  // `threads` in all, the caller's included.
+  // `threads` in all, the caller's included; fewer where the system has no more of them.
   explicit Pool(int threads);
   ~Pool();
 
@@ -40,8 +40,13 @@ class Pool {
   void set_cancel_flag(const bool* cancelled) { cancelled_ = cancelled; }
   bool cancelled() const { return cancelled_ && __atomic_load_n(cancelled_, __ATOMIC_RELAXED); }
 
-  // Scratch of one thread, at least this many floats, 64-byte aligned; content is undefined.
-  float* scratch(int thread, size_t floats) { return (float*)scratch_[size_t(thread)].reserve(floats * 4); }
+  // Gives every thread scratch of at least this many floats. Throws std::bad_alloc, so not from inside a loop's body:
+  // there nothing may throw, as other threads are still at work on the caller's stack.
+  void reserve_scratch(size_t floats) {
+    for (GrowingMemory& scratch : scratch_) scratch.reserve(floats * 4);
+  }
+  // Scratch of one thread, as last reserved, 64-byte aligned; content is undefined.
+  float* scratch(int thread) const { return (float*)scratch_[size_t(thread)].data(); }
 
  private:
   // Indices of one loop: half of what 20 bits count, as threads that find nothing left count on.
@@ -54,13 +59,12 @@ class Pool {
 
   std::vector<std::thread> workers_;
   std::vector<GrowingMemory> scratch_;
-  // The loop in progress: its generation (24 bits), its count (20) and the next index (20) in one word, so that a claim
-  // by a thread that comes late can never belong to another loop. body_ and context_ change only between loops.
+  // The loop in progress: its count (20 bits) and the next index (20) in one word, so that what a late thread claims is
+  // an index of the very loop whose count it sees. body_ and context_ change only between loops.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) Body body_ = nullptr;
   void* context_ = nullptr;
-  uint64_t generation_ = 0;
   const bool* cancelled_ = nullptr;
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};

@@ -8,10 +8,18 @@ export interface Answer {
   /** Empty if not found. */
   readonly answer: string;
   readonly found: boolean;
-  /** Product of the answer's token probabilities, 0..1: how sure the model was of these very words. */
+  /**
+   * Product of the answer's token probabilities, 0..1: how sure the model was of these very words. If it gave none, the
+   * probability of its saying so.
+   */
   readonly confidence: number;
   readonly citations: readonly Citation[];
-  readonly model: { readonly id: string; readonly sha256: string; readonly quantization: string; readonly context: number };
+  /** What was read for it: everything, then, by an extractive model, the most related passages alone. */
+  readonly readings: readonly ReadingSummary[];
+  /** Why the model stopped: at the end of its answer, at `--max-tokens`, or where its context is full. */
+  readonly finish: 'stop' | 'length' | 'context';
+  /** sha256: of the weight files; always there in JSON, left out where nobody asked (`AskRequest.hashWeights`). */
+  readonly model: { readonly id: string; readonly sha256?: string; readonly quantization: string; readonly context: number };
   readonly device: { readonly name: string; readonly adapter: string };
   readonly tokens: { readonly input: number; readonly cached: number; readonly generated: number; readonly context: number };
   /** Always false: what does not fit is an error, never cut. */
@@ -21,10 +29,23 @@ export interface Answer {
     readonly load_ms: number;
     readonly prefill_ms: number;
     readonly decode_ms: number;
+    /** Of the second look. */
+    readonly look_ms: number;
     readonly prefill_tps: number;
     readonly decode_tps: number;
   };
   readonly sources: readonly SourceSummary[];
+}
+
+/** One reading, and what the model made of it; page or line is where a passage begins. */
+export interface ReadingSummary {
+  readonly of: 'everything' | 'passage';
+  readonly page?: number;
+  readonly line?: number;
+  /** Share of the question's words in the passage, rare ones weighing more. */
+  readonly relevance?: number;
+  readonly answer: string;
+  readonly confidence: number;
 }
 
 export interface SourceSummary {
@@ -43,7 +64,7 @@ export interface Plan {
   readonly device: { readonly name: string; readonly adapter: string };
   readonly sources: readonly SourceSummary[];
   readonly tokens: { readonly sources: number; readonly prompt: number; readonly answer: number; readonly context: number };
-  /** Bytes of keys and values; local layers hold a ring, global layers every position. */
+  /** Bytes of keys and values that reading and answering take; local layers hold a ring, global layers every position. */
   readonly kv: {
     readonly bytes: number;
     readonly local: { readonly layers: number; readonly bytes: number; readonly positions: number };
@@ -59,5 +80,6 @@ export type AskEvent =
   | ({ readonly type: 'ingest' } & IngestProgress)
   | { readonly type: 'plan'; readonly plan: Plan }
   | { readonly type: 'prefill'; readonly done: number; readonly total: number; readonly tokens_per_second: number; readonly eta_seconds: number }
+  | { readonly type: 'look'; readonly done: number; readonly total: number }
   | { readonly type: 'token'; readonly text: string }
   | { readonly type: 'answer'; readonly answer: Answer };

@@ -2,11 +2,13 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Answer, AskEvent } from '../answer/answer.js';
 import type { AskRequest } from '../answer/ask.js';
+import { defaultLooks } from '../answer/second-look.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { parsePageRanges } from '../ingest/pages.js';
+import { defaultChunk } from '../runtime/kv.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
-import { progressLine } from '../ui/progress.js';
+import { progressLine, type ProgressLine } from '../ui/progress.js';
 import type { AskScreen } from '../ui/ask-view.js';
 
 interface AskOptions {
@@ -29,6 +31,7 @@ interface AskOptions {
   readonly minP: number;
   readonly seed: number;
   readonly chunk: number;
+  readonly looks: number;
   readonly quiet?: boolean;
   readonly plain?: boolean;
 }
@@ -68,6 +71,8 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
     maxTokens: options.maxTokens,
     chunk: options.chunk,
+    looks: options.looks,
+    hashWeights: options.json === true || options.jsonl === true,
   };
 }
 
@@ -83,6 +88,8 @@ async function openScreen(options: AskOptions): Promise<AskScreen | null> {
   const scripted = options.json === true || options.jsonl === true || options.plain === true || options.quiet === true || options.dryRun === true;
   const terminal = process.stdin.isTTY && process.stdout.isTTY && !process.env['CI'] && process.env['TERM'] !== 'dumb';
   if (scripted || !terminal) return null;
+  // React looks at it when it is loaded; its development build is slow and keeps a record of every frame.
+  process.env['NODE_ENV'] ??= 'production';
   // chalk, under Ink, looks at FORCE_COLOR alone, and only when it is first loaded.
   if (process.env['NO_COLOR'] && process.env['FORCE_COLOR'] === undefined) process.env['FORCE_COLOR'] = '0';
   const { askScreen } = await import('../ui/ask-view.js');
@@ -93,31 +100,34 @@ async function run(question: string, files: string[], options: AskOptions, signa
   const request = toRequest(question, files, options);
   // Loaded here, so that --help and usage errors are quick.
   const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
-  const screen = await openScreen(options);
-  const progress = progressLine(process.stderr, screen === null && options.quiet !== true && options.jsonl !== true);
-  const emit = (event: AskEvent): void => {
-    if (options.jsonl === true) process.stdout.write(`${JSON.stringify(event)}\n`);
-    else if (screen !== null) screen.show(event);
-    else progress.show(event);
-  };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
+  let screen: AskScreen | null = null;
+  let progress: ProgressLine | undefined;
   try {
+    screen = await openScreen(options);
+    const view = screen;
+    const line = progressLine(process.stderr, view === null && options.quiet !== true && options.jsonl !== true);
+    progress = line;
+    const emit = (event: AskEvent): void => {
+      if (options.jsonl === true) process.stdout.write(`${JSON.stringify(event)}\n`);
+      else (view ?? line).show(event);
+    };
     if (device.name === 'reference' && options.device === 'auto') emit({ type: 'warning', message: why });
     if (options.dryRun === true) {
       const plan = await planAsk(request, device, signal, emit);
-      progress.clear();
+      line.clear();
       if (options.json === true) process.stdout.write(`${JSON.stringify(plan)}\n`);
       else if (options.jsonl !== true) process.stdout.write(formatPlan(plan));
       if (!plan.fits) process.exitCode = ExitCode.contextExceeded;
       return;
     }
     const answer = await ask(request, device, signal, emit);
-    progress.clear();
+    line.clear();
     if (options.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
-    else if (options.jsonl !== true && screen === null) process.stdout.write(formatAnswer(answer));
+    else if (options.jsonl !== true && view === null) process.stdout.write(formatAnswer(answer));
     process.exitCode = answerExitCode(answer, options);
   } finally {
-    progress.clear();
+    progress?.clear();
     await screen?.close();
     await device.close();
   }
@@ -139,16 +149,16 @@ export function askCommand(signal: AbortSignal): Command {
     .option('--jsonl', 'print events as JSON lines while it runs; the last one is the answer')
     .option('--dry-run', 'print what it would take (tokens, memory, device) and stop')
     .option('--strict', 'exit with 8 if the answer is not in the sources')
-    .option('--require-citations', 'exit with 9 if no citation could be verified')
+    .option('--require-citations', 'exit with 9 if no citation could be verified, and with 8 if there is no answer to cite')
     .option('--max-tokens <n>', 'longest answer', integer(1), 128)
     .option('--temperature <t>', '0 is greedy', between(0, 100), 0)
     .option('--top-k <n>', '0 is off', integer(0), 0)
     .option('--top-p <p>', '1 is off', between(0, 1), 1)
     .option('--min-p <p>', '0 is off', between(0, 1), 0)
     .option('--seed <n>', 'of sampling', integer(0), 0)
-    .option('--chunk <n>', 'positions read at a time', integer(1), 256)
+    .option('--looks <n>', 'passages that an extractive model reads again; 0 is none', integer(0), defaultLooks)
+    .option('--chunk <n>', 'positions read at a time', integer(1), defaultChunk)
     .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
-    .exitOverride()
     .action((question: string, files: string[], options: AskOptions) => run(question, files, options, signal));
 }

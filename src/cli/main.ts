@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { packageRoot } from '../paths.js';
+import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
 import { installSignalHandlers } from './signals.js';
 
@@ -11,7 +12,7 @@ const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'),
 
 function fail(error: unknown): void {
   if (error instanceof LodestoneError) {
-    process.stderr.write(`lodestone: ${error.message}\n`);
+    process.stderr.write(`lodestone: ${clean(error.message)}\n`);
     process.exitCode = error.exitCode;
     return;
   }
@@ -34,13 +35,13 @@ const program = new Command('lodestone')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /u, 'lodestone: ')) })
   .showHelpAfterError('(lodestone --help shows how to use it)')
   .enablePositionalOptions();
-program.addCommand(askCommand(abort.signal), { isDefault: false });
+program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
 program.addHelpText(
   'after',
   `
 Exit codes: 0 answered · 2 usage · 4 input exceeds the context · 5 not enough memory · 6 model missing or invalid
-            7 input unreadable · 8 not in the sources (--strict) · 9 citation not verified (--require-citations)
-            130 interrupted · 141 closed pipe · 143 terminated · 1 internal error`,
+            7 input unreadable · 8 not in the sources (--strict, --require-citations)
+            9 citation not verified (--require-citations) · 130 interrupted · 141 closed pipe · 143 terminated · 1 internal error`,
 );
 
 try {

@@ -3,7 +3,8 @@ import { ExitCode, LodestoneError } from '../errors.js';
 
 /**
  * The first SIGINT or SIGTERM aborts the returned controller, so that work stops and the program ends by itself with
- * 130 or 143; a second one leaves at once. A reader that closed our stdout ends us quietly with 141.
+ * 130 or 143; a second one leaves at once. A reader that closed our stdout ends us quietly with 141; a
+ * full disk behind it, in one line with 1.
  */
 export function installSignalHandlers(): AbortController {
   const controller = new AbortController();
@@ -18,7 +19,8 @@ export function installSignalHandlers(): AbortController {
   on('SIGHUP', ExitCode.terminated, 'terminal closed');
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(ExitCode.closedPipe);
-    throw error;
+    process.stderr.write(`lodestone: can't write the answer: ${error.message}\n`);
+    process.exit(ExitCode.internal);
   });
   process.stderr.on('error', () => {
     // Nobody reads the progress: the answer still counts.

@@ -7,8 +7,8 @@
  *
  * Laws that every device keeps:
  * - Activations, residuals, norms, softmax and accumulation are float32 (Gemma 3's residual stream overflows float16).
- * - A row's result does not depend, in any bit, on how many rows are computed beside it, on the chunk it came in or
- *   on the number of threads. So warm and cold runs, and every chunk size, agree bit for bit on one device.
+ * - Of finite values, a row's result does not depend, in any bit, on how many rows are computed beside it, on the chunk
+ *   it came in or on the number of threads. So warm and cold runs, and every chunk size, agree bit for bit on one device.
  * - Commands of one `submit` run in order; a later submit sees the results of an earlier one.
  */
 
@@ -48,7 +48,12 @@ export interface WeightSource {
   readonly outputs: number;
   readonly inputs: number;
   readonly data:
-    /** `offset` need not be aligned: a safetensors header may have any length. */
+    /**
+     * The file may stay mapped, and be computed on where it lies, as long as the device lives: a new version of it must
+     * be renamed over it. Where it is overwritten the weights change with it, and where it is cut short the process
+     * dies of SIGBUS.
+     * `offset` need not be aligned: a safetensors header may have any length.
+     */
     | { readonly path: string; readonly offset: number; readonly bytes: number }
     | { readonly memory: Uint8Array };
 }
@@ -110,8 +115,9 @@ export interface AddNormCommand {
  * For each part: part.out[r] = part.weight * x[r]. All parts share x (so it is quantised once) and its width.
  * With weights in f32, f16 or bf16 the activations stay f32 (exact to f32 rounding). With q8_0 and q4_0 weights the
  * activations are first quantised per row in blocks of 32 to int8: d = max|x| / 127, q = round(x / d) to nearest even
- * (q = 0 where d = 0), in f32; the products of a block are summed exactly as integers, then scaled by the f32 product
- * of both scales, and the blocks are added in f32.
+ * (d and q are 0 where d would be subnormal: below 2^-126), in f32; the products of a block are summed exactly as
+ * integers, then scaled by the f32 product of both scales, and the blocks are added in f32. A block of activations that
+ * holds NaN or an infinity, and one of weights whose scale is NaN, give NaN.
  * x f32 [rows, inputs], out f32 [rows, outputs].
  */
 export interface MatMulCommand {
@@ -212,13 +218,14 @@ export interface Device {
    * Brings a matrix onto the device, stored as `as` (default: as in the source). Only quantising f32/f16/bf16 to
    * q8_0/q4_0 (ggml's rounding, see weights/blocks.ts: all in f32, x times the reciprocal of the unrounded scale),
    * or widening to f32, is a legal change of format; inputs must be a multiple of 32 for the quantised formats.
-   * Errors: LodestoneError(badModel).
+   * Errors: LodestoneError(badModel), or (outOfMemory) naming the label.
    */
   loadWeight(source: WeightSource, as?: WeightFormat): Promise<Weight>;
   /**
    * Runs the commands in order, off the event loop. When `signal` aborts, stops soon and rejects with the signal's
    * reason; the rows and cache slots that the list writes are then undefined, everything else is as before (the
    * other slots of the same caches too: an interrupted prefill goes on from its last completed chunk).
+   * Errors: LodestoneError(outOfMemory) where there is no memory for what kernels need in between.
    */
   submit(commands: readonly Command[], signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;

@@ -4,6 +4,7 @@
  * The documents come first and the question last, so that a later question about the same documents shares everything
  * but the tail. Text from files and from the user never becomes a control token (`Tokenizer.encodeText`).
  */
+import { abortError } from '../errors.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -47,9 +48,10 @@ class IdList {
   }
 }
 
-async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean): Promise<number> {
+async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
   const before = list.length;
   for (const segment of entry.segments) {
+    if (signal?.aborted) throw abortError(signal);
     const mark = pageMarks && segment.page !== undefined ? `[page ${segment.page}]\n` : '';
     list.push(await tokenizer.encodeText(mark + segment.text));
   }
@@ -57,11 +59,11 @@ async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokeni
 }
 
 /** `<bos>` documents `<question>` question `<answer>`: the form that lodestone-tiny is trained on. */
-async function qaPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer): Promise<Prompt> {
+async function qaPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<Prompt> {
   const list = new IdList();
   list.push([tokenizer.controlId('<bos>')]);
   const sourceTokens: number[] = [];
-  for (const entry of sources) sourceTokens.push(await pushSource(list, entry, tokenizer, false));
+  for (const entry of sources) sourceTokens.push(await pushSource(list, entry, tokenizer, false, signal));
   list.push([tokenizer.controlId('<question>')]);
   list.push(await tokenizer.encodeText(question.trim()));
   list.push([tokenizer.controlId('<answer>')]);
@@ -69,7 +71,7 @@ async function qaPrompt(question: string, sources: readonly IngestedSource[], to
 }
 
 /** One user turn in Gemma's chat format. */
-async function chatPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer): Promise<Prompt> {
+async function chatPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<Prompt> {
   const list = new IdList();
   const startOfTurn = tokenizer.controlId('<start_of_turn>');
   const endOfTurn = tokenizer.controlId('<end_of_turn>');
@@ -78,7 +80,7 @@ async function chatPrompt(question: string, sources: readonly IngestedSource[], 
   const sourceTokens: number[] = [];
   for (const entry of sources) {
     list.push(await tokenizer.encodeText(`<document name=${JSON.stringify(entry.source.path)}>\n`));
-    sourceTokens.push(await pushSource(list, entry, tokenizer, true));
+    sourceTokens.push(await pushSource(list, entry, tokenizer, true, signal));
     list.push(await tokenizer.encodeText('</document>\n\n'));
   }
   list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${CHAT_FORM}`));
@@ -89,13 +91,15 @@ async function chatPrompt(question: string, sources: readonly IngestedSource[], 
   return { ids: list.toArray(), sourceTokens };
 }
 
+/** Throws the signal's reason once it fires. */
 export function buildPrompt(
   style: PromptStyle,
   question: string,
   sources: readonly IngestedSource[],
   tokenizer: Tokenizer,
+  signal?: AbortSignal,
 ): Promise<Prompt> {
-  return style === 'qa' ? qaPrompt(question, sources, tokenizer) : chatPrompt(question, sources, tokenizer);
+  return style === 'qa' ? qaPrompt(question, sources, tokenizer, signal) : chatPrompt(question, sources, tokenizer, signal);
 }
 
 export interface ParsedAnswer {
@@ -115,7 +119,9 @@ export function parseAnswer(style: PromptStyle, text: string, absent: boolean): 
     const span = trimmed.replace(/\s+/gu, ' ');
     return { found: true, answer: span, needle: span };
   }
-  const quote = /\n\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*$/isu.exec(trimmed);
+  const quote = /(?:^|\n)\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*$/isu.exec(trimmed);
   if (quote === null) return { found: true, answer: trimmed, needle: trimmed };
-  return { found: true, answer: trimmed.slice(0, quote.index).trim(), needle: quote[1]!.trim() };
+  const needle = quote[1]!.trim();
+  // Of a model that gave nothing but a quote, the quote is the answer.
+  return { found: true, answer: trimmed.slice(0, quote.index).trim() || needle, needle };
 }

@@ -22,6 +22,8 @@ export interface Tokenizer {
   findControlId(name: string): number | undefined;
   /** All control tokens, name -> id. */
   readonly controls: ReadonlyMap<string, number>;
+  /** The largest id that text can have. */
+  readonly largestTextId: number;
 }
 
 /** Text of ids that come one at a time. */
@@ -66,7 +68,7 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
   } catch (cause) {
     throw bad(`${path}: is not JSON`, cause);
   }
-  const { controls, unknown } = controlTokens(json, (what) => {
+  const { controls, unknown, largestTextId } = readTokens(json, (what) => {
     throw bad(`${path}: ${what}`);
   });
   let backend: Backend;
@@ -75,12 +77,19 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
   } catch (cause) {
     throw bad(`${path}: is not a tokenizer (${(cause as Error).message.split('\n', 1)[0]})`, cause);
   }
-  return new TextTokenizer(path, backend, controls, unknown);
+  return new TextTokenizer(path, backend, controls, unknown, largestTextId);
 }
 
-/** Special added tokens, and the name of the unknown token, which plain text may yield where bytes have no tokens. */
-function controlTokens(json: unknown, fail: (what: string) => never): { controls: Map<string, number>; unknown: string | null } {
-  const file = json as { added_tokens?: unknown; model?: { unk_token?: unknown } } | null;
+interface Tokens {
+  readonly controls: Map<string, number>;
+  /** Plain text may yield it where bytes have no tokens. */
+  readonly unknown: string | null;
+  readonly largestTextId: number;
+}
+
+/** Special added tokens, the name of the unknown token, and how far the ids of text reach. */
+function readTokens(json: unknown, fail: (what: string) => never): Tokens {
+  const file = json as { added_tokens?: unknown; model?: { unk_token?: unknown; vocab?: unknown } } | null;
   if (typeof file !== 'object' || file === null || typeof file.model !== 'object' || file.model === null) {
     return fail('has no "model"');
   }
@@ -94,7 +103,15 @@ function controlTokens(json: unknown, fail: (what: string) => never): { controls
     if (token.special === true) controls.set(token.content, token.id!);
   }
   const unknown = file.model.unk_token;
-  return { controls, unknown: typeof unknown === 'string' ? unknown : null };
+  const { vocab } = file.model;
+  // A list (Unigram) or an object, name -> id. A control token may stand there too, and text never yields it.
+  const ids: Iterable<unknown> = Array.isArray(vocab) ? vocab.keys() : Object.values(vocab ?? {});
+  const special = new Set<unknown>(controls.values());
+  let largestTextId = 0;
+  for (const id of [ids, (added as AddedToken[]).map((token) => token.id)].flatMap((list) => [...list])) {
+    if (typeof id === 'number' && id > largestTextId && !special.has(id)) largestTextId = id;
+  }
+  return { controls, unknown: typeof unknown === 'string' ? unknown : null, largestTextId };
 }
 
 async function openBackend(text: string, json: object, prefer: 'native' | 'js' | undefined): Promise<Backend> {
@@ -167,6 +184,7 @@ class TextTokenizer implements Tokenizer {
     backend: Backend,
     readonly controls: ReadonlyMap<string, number>,
     unknown: string | null,
+    readonly largestTextId: number,
   ) {
     this.#path = path;
     this.#backend = backend;

@@ -47,6 +47,31 @@ export interface GemmaWeights {
 
 export type Quantize = 'none' | 'q8_0' | 'q4_0';
 
+/** A matrix in the checkpoint. Of a longer one (the embedding of image models), its first `outputs` rows. */
+interface MatrixPlace {
+  readonly entry: TensorEntry;
+  readonly format: WeightFormat;
+  readonly outputs: number;
+  readonly inputs: number;
+}
+
+/** A vector in the checkpoint; `add` is added to each element. */
+interface VectorPlace {
+  readonly entry: TensorEntry;
+  readonly add: 0 | 1;
+}
+
+type LayerPlaces = { readonly [K in keyof LayerWeights]: LayerWeights[K] extends Weight ? MatrixPlace : VectorPlace | Extract<LayerWeights[K], null> };
+
+/** Where all text weights lie, found and checked; nothing of them is read yet. */
+export interface GemmaPlaces {
+  readonly embedding: MatrixPlace;
+  /** null: the embedding. */
+  readonly head: MatrixPlace | null;
+  readonly layers: readonly LayerPlaces[];
+  readonly finalNorm: VectorPlace;
+}
+
 /** In front of `embed_tokens.weight`, with the `lm_head` names that go with each. */
 const prefixes = ['model.', 'language_model.model.', 'model.language_model.', 'model.language_model.model.', 'language_model.', ''];
 const headNames = ['lm_head.weight', 'language_model.lm_head.weight', 'model.lm_head.weight', 'model.language_model.lm_head.weight'];
@@ -63,16 +88,10 @@ const bytesPerElement: Readonly<Record<WeightFormat, number>> = {
 };
 
 /**
- * Loads all text weights. Errors: LodestoneError(badModel) that names the first missing tensors, or the tensor whose
- * shape is not the config's.
+ * Finds all text weights by name. Errors: LodestoneError(badModel) that names the first missing tensors, or the tensor
+ * whose shape is not the config's.
  */
-export async function loadGemmaWeights(
-  device: Device,
-  checkpoint: Checkpoint,
-  config: GemmaConfig,
-  quantize: Quantize = 'none',
-  signal?: AbortSignal,
-): Promise<GemmaWeights> {
+export function locateGemmaWeights(checkpoint: Checkpoint, config: GemmaConfig): GemmaPlaces {
   const where = checkpoint.files[0] ?? 'checkpoint';
   const bad = (what: string): LodestoneError => new LodestoneError(ExitCode.badModel, `${where}: ${what}`);
   const { tensors } = checkpoint;
@@ -80,86 +99,114 @@ export async function loadGemmaWeights(
   if (prefix === undefined) throw bad('no embed_tokens.weight under any of the names that Gemma 3 checkpoints use');
   checkAllPresent(tensors, prefix, config, bad);
 
-  const buffers: DeviceBuffer[] = [];
-  let bytes = 0;
-
-  const entry = (name: string, shape: readonly number[]): TensorEntry => {
+  const find = (name: string, shape: readonly number[]): TensorEntry => {
     const found = tensors.get(prefix + name)!;
     if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) {
       throw bad(`tensor ${found.name} is [${found.shape.join(', ')}], but config.json makes it [${shape.join(', ')}]`);
     }
     return found;
   };
-
-  const matrixOf = async (found: TensorEntry, outputs: number, inputs: number): Promise<Weight> => {
-    signal?.throwIfAborted();
-    const format = formats[found.dtype];
-    if (!format) throw bad(`tensor ${found.name} is ${found.dtype}; matrices must be F32, F16 or BF16`);
-    const as = quantize === 'none' ? format : quantize;
-    // Of a longer matrix (the embedding of image models), the first rows.
-    const data = { path: found.path, offset: found.offset, bytes: outputs * inputs * bytesPerElement[format] };
-    bytes += outputs * inputs * bytesPerElement[as];
-    return device.loadWeight({ label: found.name, format, outputs, inputs, data }, as);
+  const matrixOf = (entry: TensorEntry, outputs: number, inputs: number): MatrixPlace => {
+    const format = formats[entry.dtype];
+    if (!format) throw bad(`tensor ${entry.name} is ${entry.dtype}; matrices must be F32, F16 or BF16`);
+    return { entry, format, outputs, inputs };
   };
-  const matrix = (name: string, outputs: number, inputs: number): Promise<Weight> =>
-    matrixOf(entry(name, [outputs, inputs]), outputs, inputs);
+  const matrix = (name: string, outputs: number, inputs: number): MatrixPlace => matrixOf(find(name, [outputs, inputs]), outputs, inputs);
+  // 1 + w in float32, as in training; in bf16 it would lose most of w.
+  const gain = (name: string, length: number): VectorPlace => ({ entry: find(name, [length]), add: 1 });
 
-  const vector = async (name: string, length: number, add: number): Promise<View> => {
-    const found = entry(name, [length]);
-    const values = await readTensorF32(found);
-    // 1 + w in float32, as in training; in bf16 it would lose most of w.
+  const { hiddenSize: d, intermediateSize: f, headDim, heads, kvHeads, vocabSize } = config;
+  const rows = (entry: TensorEntry): MatrixPlace => {
+    if (entry.shape.length !== 2 || entry.shape[1] !== d || entry.shape[0]! < vocabSize) {
+      throw bad(`tensor ${entry.name} is [${entry.shape.join(', ')}], but config.json makes it [${vocabSize} or more, ${d}]`);
+    }
+    return matrixOf(entry, vocabSize, d);
+  };
+  const headEntry = headNames.map((name) => tensors.get(name)).find((found) => found !== undefined);
+  return {
+    embedding: rows(tensors.get(`${prefix}embed_tokens.weight`)!),
+    head: headEntry ? rows(headEntry) : null,
+    layers: config.layers.map(({ kind }, i) => {
+      const at = `layers.${i}`;
+      const scaled = config.globalLogScale && kind === 'global';
+      return {
+        inputNorm: gain(`${at}.input_layernorm.weight`, d),
+        q: matrix(`${at}.self_attn.q_proj.weight`, heads * headDim, d),
+        k: matrix(`${at}.self_attn.k_proj.weight`, kvHeads * headDim, d),
+        v: matrix(`${at}.self_attn.v_proj.weight`, kvHeads * headDim, d),
+        o: matrix(`${at}.self_attn.o_proj.weight`, d, heads * headDim),
+        qNorm: gain(`${at}.self_attn.q_norm.weight`, headDim),
+        kNorm: gain(`${at}.self_attn.k_norm.weight`, headDim),
+        logScale: scaled ? { entry: find(`${at}.self_attn.log_n_scale`, [heads]), add: 0 } : null,
+        postAttentionNorm: gain(`${at}.post_attention_layernorm.weight`, d),
+        preFeedforwardNorm: gain(`${at}.pre_feedforward_layernorm.weight`, d),
+        gate: matrix(`${at}.mlp.gate_proj.weight`, f, d),
+        up: matrix(`${at}.mlp.up_proj.weight`, f, d),
+        down: matrix(`${at}.mlp.down_proj.weight`, d, f),
+        postFeedforwardNorm: gain(`${at}.post_feedforward_layernorm.weight`, d),
+      };
+    }),
+    finalNorm: gain('norm.weight', d),
+  };
+}
+
+/** How most matrices will be stored, and the bytes of all matrices and gains: `format` and `bytes` of the loaded weights. */
+export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): { readonly format: WeightFormat; readonly bytes: number } {
+  const { embedding, head, layers, finalNorm } = places;
+  const all = [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))];
+  const stored = (format: WeightFormat): WeightFormat => (quantize === 'none' ? format : quantize);
+  const bytes = all.reduce((sum, place) => {
+    if (place === null) return sum;
+    if ('add' in place) return sum + place.entry.shape[0]! * Float32Array.BYTES_PER_ELEMENT;
+    return sum + place.outputs * place.inputs * bytesPerElement[stored(place.format)];
+  }, 0);
+  return { format: stored(layers[0]!.q.format), bytes };
+}
+
+/** Loads all text weights. Errors: LodestoneError(badModel), those of `locateGemmaWeights` among them; the signal's reason. */
+export async function loadGemmaWeights(
+  device: Device,
+  checkpoint: Checkpoint,
+  config: GemmaConfig,
+  quantize: Quantize = 'none',
+  signal?: AbortSignal,
+  places = locateGemmaWeights(checkpoint, config),
+): Promise<GemmaWeights> {
+  const buffers: DeviceBuffer[] = [];
+
+  const matrix = async ({ entry, format, outputs, inputs }: MatrixPlace): Promise<Weight> => {
+    signal?.throwIfAborted();
+    const data = { path: entry.path, offset: entry.offset, bytes: outputs * inputs * bytesPerElement[format] };
+    return device.loadWeight({ label: entry.name, format, outputs, inputs, data }, quantize === 'none' ? format : quantize);
+  };
+  const vector = async ({ entry, add }: VectorPlace): Promise<View> => {
+    const values = await readTensorF32(entry);
     for (let i = 0; i < values.length; i++) values[i]! += add;
-    const buffer = device.createBuffer(values.byteLength, found.name);
+    const buffer = device.createBuffer(values.byteLength, entry.name);
     buffers.push(buffer);
-    bytes += values.byteLength;
     device.write({ buffer, offset: 0 }, values);
     return { buffer, offset: 0 };
   };
-  const gain = (name: string, length: number): Promise<View> => vector(name, length, 1);
-
-  const rows = (found: TensorEntry): TensorEntry => {
-    if (found.shape.length !== 2 || found.shape[1] !== config.hiddenSize || found.shape[0]! < config.vocabSize) {
-      const wanted = `[${config.vocabSize} or more, ${config.hiddenSize}]`;
-      throw bad(`tensor ${found.name} is [${found.shape.join(', ')}], but config.json makes it ${wanted}`);
-    }
-    return found;
-  };
 
   try {
-    const { hiddenSize: d, intermediateSize: f, headDim, heads, kvHeads, vocabSize } = config;
-    const embeddingEntry = rows(tensors.get(`${prefix}embed_tokens.weight`)!);
-    const headEntry = headNames.map((name) => tensors.get(name)).find((found) => found !== undefined);
-    const embedding = await matrixOf(embeddingEntry, vocabSize, d);
-    const head = headEntry ? await matrixOf(rows(headEntry), vocabSize, d) : embedding;
+    const embedding = await matrix(places.embedding);
+    const head = places.head ? await matrix(places.head) : embedding;
     const layers: LayerWeights[] = [];
-    for (const [i, { kind }] of config.layers.entries()) {
-      const at = `layers.${i}`;
-      layers.push({
-        inputNorm: await gain(`${at}.input_layernorm.weight`, d),
-        q: await matrix(`${at}.self_attn.q_proj.weight`, heads * headDim, d),
-        k: await matrix(`${at}.self_attn.k_proj.weight`, kvHeads * headDim, d),
-        v: await matrix(`${at}.self_attn.v_proj.weight`, kvHeads * headDim, d),
-        o: await matrix(`${at}.self_attn.o_proj.weight`, d, heads * headDim),
-        qNorm: await gain(`${at}.self_attn.q_norm.weight`, headDim),
-        kNorm: await gain(`${at}.self_attn.k_norm.weight`, headDim),
-        logScale:
-          config.globalLogScale && kind === 'global' ? await vector(`${at}.self_attn.log_n_scale`, heads, 0) : null,
-        postAttentionNorm: await gain(`${at}.post_attention_layernorm.weight`, d),
-        preFeedforwardNorm: await gain(`${at}.pre_feedforward_layernorm.weight`, d),
-        gate: await matrix(`${at}.mlp.gate_proj.weight`, f, d),
-        up: await matrix(`${at}.mlp.up_proj.weight`, f, d),
-        down: await matrix(`${at}.mlp.down_proj.weight`, d, f),
-        postFeedforwardNorm: await gain(`${at}.post_feedforward_layernorm.weight`, d),
-      });
+    for (const layer of places.layers) {
+      const loaded: Partial<Record<keyof LayerWeights, Weight | View | null>> = {};
+      for (const name of Object.keys(layer) as (keyof LayerPlaces)[]) {
+        const place = layer[name];
+        loaded[name] = place === null ? null : await ('add' in place ? vector(place) : matrix(place));
+      }
+      layers.push(loaded as LayerWeights);
     }
     return {
       embedding,
-      embedScale: embedScale(config, embeddingEntry.dtype),
+      embedScale: embedScale(config, places.embedding.entry.dtype),
       head,
       layers,
-      finalNorm: await gain('norm.weight', d),
-      format: layers[0]!.q.format,
-      bytes,
+      finalNorm: await vector(places.finalNorm),
+      ...gemmaStorage(places, quantize),
       buffers,
     };
   } catch (error) {

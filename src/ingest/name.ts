@@ -5,6 +5,9 @@ export function sourceName(path: string): string {
   if (path === '-') {
     return 'standard input';
   }
+  if (path === '') {
+    return '""';
+  }
   // oxlint-disable-next-line no-control-regex -- a file's name may hold any of them, and they would reach the terminal
   return path.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

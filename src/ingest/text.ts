@@ -40,7 +40,8 @@ export function decodeText(bytes: Uint8Array, encoding: TextEncoding): DecodedTe
 /**
  * Cuts a text into segments of whole consecutive lines, at paragraph ends where it can, up to `most` characters each.
  * A longer line is cut between words, each piece with the line's number. Nothing is dropped but blank lines at the
- * text's beginning and white space at its end: the segments' texts, concatenated, are the text.
+ * text's beginning and white space at its end, where one line end is put, so that the next source begins on a line of
+ * its own: the segments' texts, concatenated, are the text.
  * @throws LodestoneError (unreadableInput) where there is nothing but white space.
  */
 export function segmentText(path: string, source: number, text: string, most = segmentChars): Segment[] {
@@ -59,11 +60,12 @@ export function segmentText(path: string, source: number, text: string, most = s
     paragraphEnd = 0;
   };
 
-  const body = text.trimEnd();
+  const trimmed = text.trimEnd();
+  const body = trimmed === '' ? '' : `${trimmed}\n`;
   let line = 0;
   for (let from = 0; from < body.length; ) {
     line++;
-    const to = body.indexOf('\n', from) + 1 || body.length;
+    const to = body.indexOf('\n', from) + 1;
     const content = body.slice(from, to);
     from = to;
     const blank = content.trim() === '';
@@ -93,7 +95,7 @@ export function segmentText(path: string, source: number, text: string, most = s
         flush();
       }
     }
-    if (content.length > most) {
+    if (content.trimEnd().length > most) {
       flush();
       for (const piece of splitLongLine(content, most)) {
         segments.push({ source, text: piece, line });
@@ -112,11 +114,15 @@ export function segmentText(path: string, source: number, text: string, most = s
   return segments;
 }
 
-/** Pieces of at most `most` characters that end after white space where there is some; no surrogate pair is parted. */
+/**
+ * Pieces of at most `most` characters (the line's end aside) that end after white space where there is some; no surrogate
+ * pair is parted.
+ */
 function splitLongLine(line: string, most: number): string[] {
   const pieces: string[] = [];
+  const length = line.trimEnd().length;
   let from = 0;
-  while (line.length - from > most) {
+  while (length - from > most) {
     let to = from + most;
     for (let i = to; i > from + most / 2; i--) {
       if (/\s/.test(line.charAt(i - 1))) {

@@ -1,6 +1,6 @@
 /**
  * Facts in phrasings, with keys and values, that the embedded model's training never sees: the phrasings come from the
- * recipe's eval_templates.json, whose absence from the training templates the recipe tests.
+ * recipe's eval_templates.json, and tests/recall/heldout.test.ts compares all of them with what the recipe trains on.
  */
 import { readFileSync } from 'node:fs';
 import { insertNeedle, type NeedleTrial } from './niah.js';
@@ -13,7 +13,8 @@ interface Family {
   readonly questions: readonly string[];
 }
 
-const KEYS: Readonly<Record<string, readonly string[]>> = {
+/** By kind. None of them may be one of the recipe's nouns (templates/nouns.json). */
+export const KEYS: Readonly<Record<string, readonly string[]>> = {
   thing: ['the Quillfeather strongroom', 'the Ostravik granary', 'the Belmonte cistern', 'the Wexcombe silo'],
   person: ['Ottoline Bramhall', 'Casimir Tredgold', 'Yevgenia Marrack', 'Barnaby Oduya'],
   project: ['Project Saltmarsh', 'the Heronsgate tunnel', 'the Vandermeer causeway', 'Operation Candlewick'],
@@ -25,19 +26,28 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   event: ['the Midwater regatta', 'the Corvane sprint', 'the Ashdale ploughing match', 'the lantern race'],
 };
 
-const VALUES: Readonly<Record<string, (random: () => number) => string>> = {
+/** By kind, as `KEYS`. */
+export const NAMED_VALUES: Readonly<Record<string, readonly string[]>> = {
+  place: ['Ravensmoor', 'Little Aldwick', 'Carrowbeg', 'Tollerton Quay'],
+  person: ['Philippa Drumgoole', 'Anselm Kettleby', 'Roderick Vane', 'Ursula Thackston'],
+  colour: ['puce', 'cerise', 'mustard', 'taupe'],
+  food: ['potted shrimps', 'gooseberry tart', 'smoked eel', 'barley dumplings'],
+};
+
+const MADE_VALUES: Readonly<Record<string, (random: () => number) => string>> = {
   num: (random) => String(1000 + Math.floor(random() * 9_999_000)),
   money: (random) => `$${(1000 + Math.floor(random() * 99_000)).toLocaleString('en-US')}`,
-  place: (random) => pick(['Ravensmoor', 'Little Aldwick', 'Carrowbeg', 'Tollerton Quay'], random),
-  person: (random) => pick(['Philippa Drumgoole', 'Anselm Kettleby', 'Roderick Vane', 'Ursula Thackston'], random),
-  colour: (random) => pick(['crimson', 'turquoise', 'mustard', 'violet'], random),
-  food: (random) => pick(['pickled walnuts', 'gooseberry tart', 'smoked eel', 'barley dumplings'], random),
   code: (random) => `${String.fromCodePoint(65 + Math.floor(random() * 26))}${String.fromCodePoint(65 + Math.floor(random() * 26))}-${100 + Math.floor(random() * 900)}`,
   time: (random) => `${1 + Math.floor(random() * 12)}:${String(Math.floor(random() * 60)).padStart(2, '0')}`,
 };
 
 function pick<T>(list: readonly T[], random: () => number): T {
   return list[Math.floor(random() * list.length)]!;
+}
+
+function valueOf(kind: string, random: () => number): string {
+  const make = MADE_VALUES[kind];
+  return make === undefined ? pick(NAMED_VALUES[kind]!, random) : make(random);
 }
 
 function capitalised(sentence: string): string {
@@ -51,7 +61,7 @@ export function loadHeldOutFamilies(path: string): Family[] {
 
 export function heldOutTrial(document: string, family: Family, depthPercent: number, random: () => number): NeedleTrial {
   const key = pick(KEYS[pick(family.keys, random)]!, random);
-  const expected = VALUES[pick(family.values, random)]!(random);
+  const expected = valueOf(pick(family.values, random), random);
   const fill = (template: string): string => template.replace('{k}', key).replace('{v}', expected);
   return {
     document: insertNeedle(document, capitalised(fill(pick(family.facts, random))), depthPercent),

@@ -1,20 +1,25 @@
 /**
  * Measures what the embedded model can do, through the product's own code: `npm run recall`.
  * Three tables: the magic-number needle and held-out phrasings by length, the facts of the fixture report, and the
- * checked questions about real government documents. Options: --json, --quick, --model DIR, --device NAME.
+ * checked questions about real government documents.
+ * Options: --model DIR, --device NAME, --lengths LIST, --trials N, --misses, --json.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ask } from '../answer/ask.js';
+import { defaultLooks } from '../answer/second-look.js';
 import { selectDevice } from '../device/select.js';
 import type { Device } from '../device/device.js';
 import { ABSENT_TOKEN, buildPrompt } from '../encode/prompt.js';
-import { LodestoneError } from '../errors.js';
+import { ExitCode, LodestoneError } from '../errors.js';
+import { segmentText } from '../ingest/text.js';
 import { embeddedModelDir, packageRoot } from '../paths.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
+import { defaultChunk } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
+import { clean } from '../ui/format.js';
 import { heldOutTrial, loadHeldOutFamilies } from './heldout.js';
 import { cutToTokens, isHit, linearDepths, magicNumberTrial, type NeedleTrial } from './niah.js';
 import { seededRandom, wilson } from './statistics.js';
@@ -24,7 +29,7 @@ const fixtures = path.join(packageRoot, 'fixtures');
 interface Options {
   readonly model: string;
   readonly device: 'auto' | 'cpu' | 'reference';
-  readonly lengths: string;
+  readonly lengths: readonly number[];
   readonly trials: number;
   readonly misses?: boolean;
   readonly json?: boolean;
@@ -41,9 +46,9 @@ interface RecallRow {
 /** The model's answer to a question about plain text; '' for "not there". */
 async function respond(model: Model, document: string, question: string): Promise<string> {
   const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
-  const sources = [{ source, segments: [{ source: 0, text: document, line: 1 }], warnings: [] }];
+  const sources = [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
   const prompt = await buildPrompt(model.config.prompt, question, sources, model.tokenizer);
-  const context = new Context(model, { chunk: 512 });
+  const context = new Context(model);
   try {
     const logits = await context.prefill(prompt.ids, {});
     const ids: number[] = [];
@@ -101,6 +106,8 @@ interface DocumentRow {
   readonly expected: string;
   readonly answer: string;
   readonly right: boolean;
+  /** By the first reading of everything alone. */
+  readonly wholeRight: boolean;
   readonly page: number | null;
   readonly citedPage: number | null;
   readonly rightPage: boolean;
@@ -127,19 +134,22 @@ function isRight(answer: string, expected: string): boolean {
 async function questions(file: string, list: readonly Question[], modelDir: string, device: Device): Promise<DocumentRow[]> {
   const rows: DocumentRow[] = [];
   for (const { question, answer: expected, page } of list) {
-    const request = { question, paths: [file], modelDir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 64, chunk: 512 } as const;
+    const request = { question, paths: [file], modelDir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 64, chunk: defaultChunk, looks: defaultLooks } as const;
     let answer = '';
+    let right = false;
+    let wholeRight = false;
     let citedPage: number | null = null;
     try {
       const result = await ask(request, device, new AbortController().signal, () => undefined);
       answer = result.answer;
+      right = isRight(answer, expected);
+      wholeRight = isRight(result.readings[0]!.answer, expected);
       citedPage = result.citations[0]?.page ?? null;
     } catch (error) {
       if (!(error instanceof LodestoneError)) throw error;
       answer = `refused: ${error.message}`;
     }
-    const right = isRight(answer, expected);
-    rows.push({ file: path.basename(file), question, expected, answer, right, page, citedPage, rightPage: page !== null && citedPage === page });
+    rows.push({ file: path.basename(file), question, expected, answer, right, wholeRight, page, citedPage, rightPage: page !== null && citedPage === page });
   }
   return rows;
 }
@@ -163,67 +173,93 @@ function mediaQuestions(): { file: string; qa: Question[] }[] {
 function printDocumentRows(title: string, rows: readonly DocumentRow[]): void {
   const right = rows.filter((row) => row.right).length;
   const both = rows.filter((row) => row.right && row.rightPage).length;
-  process.stdout.write(`\n${title}: ${right} of ${rows.length} answers right, ${both} with the right page\n`);
+  const whole = rows.filter((row) => row.wholeRight).length;
+  process.stdout.write(`\n${title}: ${right} of ${rows.length} answers right, ${both} with the right page; ${whole} right without the second look\n`);
   for (const row of rows) {
     process.stdout.write(`  ${row.right ? 'right' : 'WRONG'} ${row.rightPage ? 'page ' : 'PAGE?'} ${row.file}: ${row.question} -> ${row.answer} [p. ${row.citedPage ?? '-'}] (${row.expected}, p. ${row.page ?? '-'})\n`);
   }
 }
 
-const options = new Command('recall')
-  .option('--model <dir>', 'model folder', embeddedModelDir)
-  .option('--device <name>', 'auto, cpu or reference', 'auto')
-  .option('--lengths <list>', 'needle lengths in tokens', '1024,2048,4096,8192,16384,32768')
-  .option('--trials <n>', 'repeats of the 11 depths per length', (text) => Number(text), 4)
-  .option('--misses', 'print every miss on stderr')
-  .option('--json', 'print one JSON object')
-  .parse()
-  .opts<Options>();
-
-const { device, why } = await selectDevice(options.device);
-const model = await openModel(options.model, device, { quantize: 'none' });
-const lengths = options.lengths.split(',').map(Number);
-const say = (line: string): void => void (options.json === true || process.stdout.write(`${line}\n`));
-const report = (row: RecallRow): void =>
-  say(
-    `${row.suite.padEnd(18)} ${String(row.tokens).padStart(7)} tokens  ${row.hits}/${row.trials}  ${((100 * row.hits) / row.trials).toFixed(1)} %` +
-      `  (95 %: ${(100 * row.interval[0]).toFixed(1)}-${(100 * row.interval[1]).toFixed(1)})`,
-  );
-
-say(`${model.id} on ${device.name}: ${why}`);
-const { cities } = JSON.parse(readFileSync(path.join(fixtures, 'haystack', 'cities.json'), 'utf8')) as { cities: string[] };
-const needle = await recall(
-  model,
-  'magic-number',
-  lengths,
-  options.trials,
-  (document, depth, random) => magicNumberTrial(document, cities[Math.floor(random() * cities.length)]!, depth, random),
-  report,
-  options.misses === true,
-);
-const templates = path.join(options.model, 'recipe', 'eval_templates.json');
-const families = existsSync(templates) ? loadHeldOutFamilies(templates) : [];
-const heldOut =
-  families.length === 0
-    ? []
-    : await recall(
-        model,
-        'held-out phrasings',
-        lengths,
-        options.trials,
-        (document, depth, random) => heldOutTrial(document, families[Math.floor(random() * families.length)]!, depth, random),
-        report,
-        options.misses === true,
-      );
-await model.close();
-
-const reportFile = path.join(fixtures, 'long-report.pdf');
-const reportRows = existsSync(reportFile) ? await questions(reportFile, fixtureReport(), options.model, device) : [];
-const mediaRows: DocumentRow[] = [];
-for (const { file, qa } of mediaQuestions()) mediaRows.push(...(await questions(file, qa, options.model, device)));
-if (options.json === true) {
-  process.stdout.write(`${JSON.stringify({ model: model.id, device: device.description, needle, heldOut, report: reportRows, media: mediaRows })}\n`);
-} else {
-  printDocumentRows('facts in the 20+ page report', reportRows);
-  printDocumentRows('real documents', mediaRows);
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('A whole number, at least 1, is needed.');
+  return value;
 }
-await device.close();
+
+/** A document must hold the needle and more. */
+const LEAST_LENGTH = 128;
+
+function lengthList(text: string): number[] {
+  return text.split(',').map((part) => {
+    const value = Number(part);
+    if (!Number.isSafeInteger(value) || value < LEAST_LENGTH) throw new InvalidArgumentError(`Numbers of tokens, at least ${LEAST_LENGTH} each, are needed: 1024,4096`);
+    return value;
+  });
+}
+
+function parseOptions(): Options {
+  return new Command('recall')
+    .option('--model <dir>', 'model folder', embeddedModelDir)
+    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .option('--lengths <list>', 'needle lengths in tokens', lengthList, [1024, 2048, 4096, 8192, 16384, 32768])
+    .option('--trials <n>', 'repeats of the 11 depths per length', wholeNumber, 4)
+    .option('--misses', 'print every miss on stderr')
+    .option('--json', 'print one JSON object')
+    .allowExcessArguments(false)
+    .exitOverride()
+    .parse()
+    .opts<Options>();
+}
+
+async function measure(options: Options, device: Device, why: string): Promise<void> {
+  const { lengths, trials, misses = false, json = false } = options;
+  const say = (line: string): void => void (json || process.stdout.write(`${line}\n`));
+  const report = (row: RecallRow): void =>
+    say(
+      `${row.suite.padEnd(18)} ${String(row.tokens).padStart(7)} tokens  ${row.hits}/${row.trials}  ${((100 * row.hits) / row.trials).toFixed(1)} %` +
+        `  (95 %: ${(100 * row.interval[0]).toFixed(1)}-${(100 * row.interval[1]).toFixed(1)})`,
+    );
+
+  const model = await openModel(options.model, device);
+  say(`${model.id} on ${device.name}: ${why}`);
+  const { cities } = JSON.parse(readFileSync(path.join(fixtures, 'haystack', 'cities.json'), 'utf8')) as { cities: string[] };
+  const ofCity = (document: string, depth: number, random: () => number): NeedleTrial =>
+    magicNumberTrial(document, cities[Math.floor(random() * cities.length)]!, depth, random);
+  const needle = await recall(model, 'magic-number', lengths, trials, ofCity, report, misses);
+
+  const templates = path.join(options.model, 'recipe', 'eval_templates.json');
+  const families = existsSync(templates) ? loadHeldOutFamilies(templates) : [];
+  const ofFamily = (document: string, depth: number, random: () => number): NeedleTrial =>
+    heldOutTrial(document, families[Math.floor(random() * families.length)]!, depth, random);
+  const heldOut = families.length === 0 ? [] : await recall(model, 'held-out phrasings', lengths, trials, ofFamily, report, misses);
+  await model.close();
+
+  const reportFile = path.join(fixtures, 'long-report.pdf');
+  const reportRows = existsSync(reportFile) ? await questions(reportFile, fixtureReport(), options.model, device) : [];
+  const mediaRows: DocumentRow[] = [];
+  for (const { file, qa } of mediaQuestions()) mediaRows.push(...(await questions(file, qa, options.model, device)));
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ model: model.id, device: device.description, needle, heldOut, report: reportRows, media: mediaRows })}\n`);
+  } else {
+    printDocumentRows('facts in the 20+ page report', reportRows);
+    printDocumentRows('real documents', mediaRows);
+  }
+}
+
+try {
+  const options = parseOptions();
+  const { device, why } = await selectDevice(options.device);
+  try {
+    await measure(options, device, why);
+  } finally {
+    await device.close();
+  }
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed its message (or the help) already.
+    process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+  } else {
+    process.stderr.write(`recall: ${clean(error instanceof Error ? error.message : String(error)).replaceAll('\n', ' ')}\n`);
+    process.exitCode = error instanceof LodestoneError ? error.exitCode : ExitCode.internal;
+  }
+}

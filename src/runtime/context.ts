@@ -8,13 +8,15 @@ import type { DeviceBuffer, View } from '../device/device.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
-import { KvCaches } from './kv.js';
+import { chunkSize, defaultChunk, KvCaches } from './kv.js';
 import type { Model } from './model.js';
 import { createRope, fillRope, type Rope } from './rope.js';
 
 export interface ContextOptions {
   /** The most positions per submit. Results do not depend on it; memory and how soon an abort is seen do. */
   readonly chunk?: number;
+  /** How many positions will be read, where that is known: memory for a chunk is not larger than they need. */
+  readonly positions?: number;
 }
 
 /** Values of the residual stream that `PrefillOptions.tap` shows: `rows` [n, hiddenSize] of positions from `start` on. */
@@ -29,8 +31,6 @@ export interface PrefillOptions {
   /** For tests: shows every layer's output at every position (0 is the embedding), which must all be computed then. */
   readonly tap?: StateTap;
 }
-
-export const defaultChunk = 256;
 
 export class Context {
   readonly config: GemmaConfig;
@@ -56,7 +56,7 @@ export class Context {
     if (!Number.isSafeInteger(chunk) || chunk < 1) throw new RangeError(`chunk is ${chunk}, not a positive whole number`);
     this.#model = model;
     this.config = config;
-    this.chunk = Math.min(chunk, config.maxPositions);
+    this.chunk = chunkSize(chunk, config.maxPositions, options.positions);
     this.#storedFrom = config.layers.map(() => 0);
     this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
     this.#ropeGlobal = config.ropeGlobal && createRope(config.headDim, config.ropeGlobal.base, config.ropeGlobal.factor);

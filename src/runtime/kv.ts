@@ -5,6 +5,14 @@
 import type { Device, DeviceBuffer, KvCache } from '../device/device.js';
 import type { GemmaConfig } from '../gemma/config.js';
 
+/** Positions per submit, unless told otherwise. */
+export const defaultChunk = 512;
+
+/** Positions per submit of a context: no more than it can hold, or than a run of known length needs. */
+export function chunkSize(wanted: number, maxPositions: number, positions = maxPositions): number {
+  return Math.max(1, Math.min(wanted, maxPositions, positions));
+}
+
 /** Positions per page of a global layer. */
 export const pageSlots = 1024;
 

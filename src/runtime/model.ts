@@ -5,10 +5,20 @@ import type { Device, WeightFormat } from '../device/device.js';
 import { openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
-import { loadGemmaWeights, type GemmaWeights, type Quantize } from '../gemma/weights.js';
-import { openCheckpoint } from '../weights/safetensors.js';
+import { loadGemmaWeights, locateGemmaWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
+import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
 
-export interface OpenModelOptions {
+/** A model directory whose weights are found and checked, and not read. */
+export interface ModelFiles {
+  /** The directory's base name. */
+  readonly id: string;
+  readonly config: GemmaConfig;
+  readonly tokenizer: Tokenizer;
+  readonly checkpoint: Checkpoint;
+  readonly places: GemmaPlaces;
+}
+
+export interface LoadOptions {
   /** How matrices are stored on the device; 'none': as in the files. */
   readonly quantize?: Quantize;
   readonly signal?: AbortSignal;
@@ -17,7 +27,6 @@ export interface OpenModelOptions {
 export interface Model {
   /** The directory's base name. */
   readonly id: string;
-  readonly dir: string;
   readonly device: Device;
   readonly config: GemmaConfig;
   readonly weights: GemmaWeights;
@@ -32,21 +41,30 @@ export interface Model {
   close(): Promise<void>;
 }
 
-/** Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where; the signal's reason. */
-export async function openModel(dir: string, device: Device, options: OpenModelOptions = {}): Promise<Model> {
-  const { quantize = 'none', signal } = options;
-  if (signal?.aborted) throw abortError(signal);
+/** Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where. */
+export async function openModelFiles(dir: string): Promise<ModelFiles> {
   const info = await stat(dir).catch((cause: unknown) => {
-    throw bad(`${dir}: no such model directory`, cause);
+    throw bad(`${dir === '' ? '""' : dir}: no such model directory`, cause);
   });
   if (!info.isDirectory()) throw bad(`${dir}: is not a model directory`);
   const config = await openConfig(dir);
   const checkpoint = await openCheckpoint(dir);
+  const places = locateGemmaWeights(checkpoint, config);
   const tokenizer = await openTokenizer(dir);
-  const weights = await loadGemmaWeights(device, checkpoint, config, quantize, signal);
+  if (tokenizer.largestTextId >= config.vocabSize) {
+    throw bad(`${dir}: tokenizer.json has ids up to ${tokenizer.largestTextId}, but config.json says that there are ${config.vocabSize}`);
+  }
+  return { id: basename(resolve(dir)), config, tokenizer, checkpoint, places };
+}
+
+/** Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason. */
+export async function loadModel(files: ModelFiles, device: Device, options: LoadOptions = {}): Promise<Model> {
+  const { id, config, tokenizer, checkpoint, places } = files;
+  const { quantize = 'none', signal } = options;
+  if (signal?.aborted) throw abortError(signal);
+  const weights = await loadGemmaWeights(device, checkpoint, config, quantize, signal, places);
   return {
-    id: basename(resolve(dir)),
-    dir,
+    id,
     device,
     config,
     weights,
@@ -58,6 +76,12 @@ export async function openModel(dir: string, device: Device, options: OpenModelO
       for (const buffer of weights.buffers) device.destroyBuffer(buffer);
     },
   };
+}
+
+/** Opens and loads. */
+export async function openModel(dir: string, device: Device, options: LoadOptions = {}): Promise<Model> {
+  if (options.signal?.aborted) throw abortError(options.signal);
+  return loadModel(await openModelFiles(dir), device, options);
 }
 
 /** `config.json`, with the stop ids of `generation_config.json` where there is one. Errors: LodestoneError(badModel). */

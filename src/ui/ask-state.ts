@@ -1,30 +1,52 @@
 /** What the terminal shows of a running `ask`, as plain data: a fold over its events. */
 import type { Answer, AskEvent, SourceSummary } from '../answer/answer.js';
+import type { Citation } from '../answer/citations.js';
+
+/** A part that will not change any more, in the order in which it came. */
+export type Finished =
+  | { readonly type: 'warning'; readonly message: string }
+  | { readonly type: 'source'; readonly source: SourceSummary }
+  | { readonly type: 'more-sources'; readonly count: number }
+  | { readonly type: 'answer'; readonly answer: Answer }
+  | { readonly type: 'citation'; readonly citation: Citation; readonly number: number };
 
 export interface AskState {
+  readonly finished: readonly Finished[];
   readonly reading: { readonly path: string; readonly unit: string; readonly done: number; readonly total: number } | null;
-  readonly sources: readonly SourceSummary[];
   readonly prefill: { readonly done: number; readonly total: number; readonly rate: number; readonly eta: number } | null;
+  /** Passages of the second look. */
+  readonly look: { readonly done: number; readonly total: number } | null;
+  /** Of the answer so far; empty once it is finished. */
   readonly text: string;
-  readonly warnings: readonly string[];
-  readonly answer: Answer | null;
 }
 
-export const initialAskState: AskState = { reading: null, sources: [], prefill: null, text: '', warnings: [], answer: null };
+export const initialAskState: AskState = { finished: [], reading: null, prefill: null, look: null, text: '' };
+
+/** More sources than these are counted, not named. */
+const NAMED_SOURCES = 8;
+
+function finishedSources(sources: readonly SourceSummary[]): Finished[] {
+  const named = sources.slice(0, NAMED_SOURCES).map((source) => ({ type: 'source', source }) as const);
+  return sources.length > named.length ? [...named, { type: 'more-sources', count: sources.length - named.length }] : named;
+}
 
 export function reduceAsk(state: AskState, event: AskEvent): AskState {
   switch (event.type) {
     case 'warning':
-      return { ...state, warnings: [...state.warnings, event.message] };
+      return { ...state, finished: [...state.finished, { type: 'warning', message: event.message }] };
     case 'ingest':
       return { ...state, reading: { path: event.path, unit: event.unit, done: event.done, total: event.total } };
     case 'plan':
-      return { ...state, reading: null, sources: event.plan.sources };
+      return { ...state, reading: null, finished: [...state.finished, ...finishedSources(event.plan.sources)] };
     case 'prefill':
       return { ...state, prefill: { done: event.done, total: event.total, rate: event.tokens_per_second, eta: event.eta_seconds } };
+    case 'look':
+      return { ...state, look: { done: event.done, total: event.total } };
     case 'token':
       return { ...state, text: state.text + event.text };
-    case 'answer':
-      return { ...state, answer: event.answer };
+    case 'answer': {
+      const citations = event.answer.citations.map((citation, i) => ({ type: 'citation', citation, number: i + 1 }) as const);
+      return { ...state, text: '', look: null, finished: [...state.finished, { type: 'answer', answer: event.answer }, ...citations] };
+    }
   }
 }

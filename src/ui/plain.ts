@@ -13,6 +13,9 @@ export function place(citation: Citation): string {
   return `${source}, ${from === to ? `line ${from}` : `lines ${from}-${to}`}`;
 }
 
+/** Stands in the place of citations. */
+export const NO_CITATION = '(no citation: nothing in the sources supports this answer)';
+
 export function answerText(answer: Answer): string {
   return answer.found ? clean(answer.answer) : 'Not found in the sources.';
 }
@@ -24,7 +27,7 @@ export function formatAnswer(answer: Answer): string {
     const mark = citation.verified ? '' : '  (not verified: the answer does not stand there to the letter)';
     lines.push(`  [${i + 1}] ${place(citation)}: "${clean(citation.quote)}"${mark}`);
   });
-  if (answer.citations.length === 0) lines.push('  (no citation: nothing in the sources supports this answer)');
+  if (answer.citations.length === 0) lines.push(`  ${NO_CITATION}`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -44,6 +47,6 @@ export function formatPlan(plan: Plan): string {
     `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,
     layer('local', kv.local),
     layer('global', kv.global),
-    plan.fits ? 'fits' : 'does not fit: choose pages with --pages, or a model with a longer context',
+    plan.fits ? "fits the model's context" : "does not fit the model's context: choose pages with --pages, or a model with a longer context",
   ].join('\n')}\n`;
 }

@@ -66,23 +66,24 @@ export function quantizeBlocks(format: BlockFormat, x: Float32Array): Uint8Array
     if (format === 'q8_0') {
       for (let j = 0; j < 32; j++) out[at + 2 + j] = roundHalfAway(Math.fround(values[j]! * inverse));
     } else {
-      const nibble = (v: number): number => Math.max(0, Math.min(15, Math.trunc(v * inverse + 8.5)));
+      const nibble = (v: number): number => Math.max(0, Math.min(15, Math.trunc(Math.fround(Math.fround(v * inverse) + 8.5))));
       for (let j = 0; j < 16; j++) out[at + 2 + j] = nibble(values[j]!) | (nibble(values[j + 16]!) << 4);
     }
   }
   return out;
 }
 
-/** The element of largest magnitude, with its sign; the first of several. */
+/** The element of largest magnitude, with its sign; the first of several. NaN where there is one. */
 function largest(values: Float32Array): number {
   let best = 0;
-  for (const v of values) if (Math.abs(v) > Math.abs(best)) best = v;
+  for (const v of values) if (Math.abs(v) > Math.abs(best) || Number.isNaN(v)) best = v;
   return best;
 }
 
 /**
  * An activation row, quantised for a product with q8_0 or q4_0 weights: d = max|x| / 127, q = round(x / d) to nearest
- * even, both in float32; d stays float32. See `MatMulCommand`.
+ * even, both in float32; d stays float32. Where d would be subnormal, d and q are 0; where the block holds NaN or an
+ * infinity, so does d. See `MatMulCommand`.
  */
 export function quantizeActivations(x: Float32Array): Blocks {
   const q = new Int8Array(x.length);
@@ -90,8 +91,8 @@ export function quantizeActivations(x: Float32Array): Blocks {
   for (let block = 0; block < d.length; block++) {
     const values = x.subarray(block * blockSize, (block + 1) * blockSize);
     const scale = Math.fround(Math.abs(largest(values)) / 127);
+    if (scale < 2 ** -126) continue;
     d[block] = scale;
-    if (scale === 0) continue;
     for (let j = 0; j < 32; j++) q[block * blockSize + j] = roundHalfEven(Math.fround(values[j]! / scale));
   }
   return { q, d };

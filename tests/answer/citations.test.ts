@@ -77,6 +77,33 @@ describe('cite', () => {
     expect(cite('Who is the keeper?', 'ines okafor', [source]).map((citation) => citation.page)).toEqual([1, 3]);
   });
 
+  it('cites the same sentence of two sources, and of two lines, each by its own place', () => {
+    const text = (source: number, lines: string): IngestedSource => ({
+      source: { path: `${source}.txt`, kind: 'text', bytes: 1, sha256: '00' },
+      segments: [{ source, text: lines, line: 1 }],
+      warnings: [],
+    });
+    const line = 'The keeper is Ines Okafor.\n';
+    const sources = [text(0, line), text(1, `${line}\n${line}`)];
+    expect(cite('Who is the keeper?', 'Ines Okafor', sources).map(({ source, lines }) => [source, lines])).toEqual([
+      ['0.txt', [1, 1]],
+      ['1.txt', [1, 1]],
+      ['1.txt', [3, 3]],
+    ]);
+    // Twice in one sentence is one place.
+    expect(cite('Who is the keeper?', 'Okafor', [text(0, 'Okafor, keeper, is Ines Okafor.\n')])).toHaveLength(1);
+  });
+
+  it('finds what begins on one page and ends on the next, and cites the first', () => {
+    const source = pdf('Nothing here.\n', 'Much prose. The keeper of the light is\n', 'Ines Okafor of Dunmore. More prose.\n');
+    const [citation, ...rest] = cite('Who keeps the light?', 'the keeper of the light is Ines Okafor of Dunmore', [source]);
+    expect(citation).toEqual({ source: 'report.pdf', page: 2, quote: 'The keeper of the light is Ines Okafor of Dunmore.', verified: true });
+    expect(rest).toEqual([]);
+    // Pages that are not neighbours do not join.
+    const apart = { ...source, segments: source.segments.map((segment, i) => ({ ...segment, page: 3 * i + 1 })) };
+    expect(cite('Who keeps the light?', 'the keeper of the light is Ines Okafor of Dunmore', [apart])[0]?.verified).toBe(false);
+  });
+
   it('gives the most related place, unverified, for an answer that stands nowhere', () => {
     const source = pdf('Nothing of interest.', 'The lighthouse at Cape Wrath was lit in 1828.');
     const [citation] = cite('When was the lighthouse lit?', '1829', [source]);

@@ -1,6 +1,6 @@
 /** What a user does wrong, or has done to him: the right exit code, one clear line, no stack trace, no hang. */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { deflateSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -44,6 +44,14 @@ describe('usage', () => {
     expect(outcome.stderr).toMatch(/missing required argument 'question'/u);
   });
   it('empty question', async () => expectRefusal(await lodestone(['ask', '  ', report]), 2, /question is empty/u));
+  it('a verb answers in the form of the program: what is wrong, and where help is', async () => {
+    for (const args of [['ask'], ['ask', 'q', report, '--nonsense'], ['ask', 'q', '--top-p', '7'], ['nonsense']]) {
+      const { code, stdout, stderr } = await lodestone(args);
+      expect(stderr).toMatch(/^lodestone: [^\n]+\n\(lodestone --help shows how to use it\)\n$/u);
+      expect(stdout).toBe('');
+      expect(code).toBe(2);
+    }
+  });
   it('unknown option', async () => expect((await lodestone(['ask', 'q', report, '--nonsense'])).code).toBe(2));
   it('unknown verb', async () => expect((await lodestone(['nonsense'])).code).toBe(2));
   it('a number that is none', async () => expect((await lodestone(['ask', 'q', report, '--top-p', '7'])).code).toBe(2));
@@ -57,6 +65,12 @@ describe('usage', () => {
 
 describe('input', () => {
   it('missing file', async () => expectRefusal(await lodestone(['ask', 'Who?', path.join(dir, 'nowhere.pdf')]), 7, /nowhere\.pdf/u));
+  it('a name that is empty, or steers the terminal', async () => {
+    expectRefusal(await lodestone(['ask', 'Who?', '']), 7, /^lodestone: "" does not exist/u);
+    expectRefusal(await lodestone(['ask', 'Who?', report, '-m', '']), 6, /^lodestone: "": no such model/u);
+    const { stderr, code } = await lodestone(['ask', 'Who?', report, '-m', '\u001b[2Jnowhere\u202e']);
+    expect([stderr, code]).toEqual(['lodestone: [2Jnowhere: no such model directory\n', 6]);
+  });
   it('empty file', async () => expectRefusal(await lodestone(['ask', 'Who?', inDir('empty.txt', '')]), 7, /empty\.txt.*empty/u));
   it('empty standard input', async () => expectRefusal(await lodestone(['ask', 'Who?']), 7, /standard input.*empty/iu));
   it('a directory', async () => expectRefusal(await lodestone(['ask', 'Who?', dir]), 7, /director|folder/u));
@@ -84,7 +98,7 @@ describe('input', () => {
 });
 
 describe('model', () => {
-  it('no such folder', async () => expectRefusal(await lodestone(['ask', 'Who?', report, '-m', path.join(dir, 'no-model')]), 6, /no-model/u));
+  it('no such folder', async () => expectRefusal(await lodestone(['ask', 'Who?', report, '-m', path.join(dir, 'no-model')]), 6, /no-model: no such model directory/u));
   it('an empty folder', async () => expectRefusal(await lodestone(['ask', 'Who?', report, '-m', scratch()]), 6, /config\.json/u));
   it('weights cut short', async () => {
     const broken = modelWith({});
@@ -100,6 +114,9 @@ describe('model', () => {
   it('shapes that lie', async () => {
     expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ intermediate_size: 640 })]), 6, /config\.json makes it/u);
   });
+  it('a tokenizer with more ids than the config', async () => {
+    expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ vocab_size: 600 })]), 6, /ids up to 4095.*there are 600/u);
+  });
   it('an input longer than the context', async () => {
     const outcome = await lodestone(['ask', 'Who?', report, '-m', modelWith({ max_position_embeddings: 2048 })]);
     expectRefusal(outcome, 4, /tokens.*long-report\.pdf: \d+ tokens.*--pages/u);
@@ -107,28 +124,42 @@ describe('model', () => {
 });
 
 describe('interruption', () => {
-  it('Ctrl-C while reading', async () => {
-    const file = path.join(dir, 'big.txt');
+  /** Sends the signal once, at the first event that says `when`. */
+  const interrupted = async (name: string, signal: NodeJS.Signals, when: string): Promise<Outcome> => {
+    const file = path.join(dir, name);
     await bigText(file, 3_000_000);
-    const outcome = await lodestone(['ask', 'Who?', file, '--jsonl'], {
+    let sent = false;
+    return lodestone(['ask', 'Who?', file, '--jsonl'], {
       during: (child) => {
         child.stdout!.on('data', (text: string) => {
-          if (text.includes('"prefill"')) child.kill('SIGINT');
+          if (!sent && text.includes(when)) sent = child.kill(signal);
         });
       },
     });
-    expect(outcome.code).toBe(130);
+  };
+  it('Ctrl-C while reading', async () => {
+    const outcome = await interrupted('int.txt', 'SIGINT', '"prefill"');
     expect(outcome.stderr).toBe('lodestone: interrupted\n');
+    expect(outcome.code).toBe(130);
+  });
+  it('Ctrl-C before anything is read by the model', async () => {
+    const outcome = await interrupted('early.txt', 'SIGINT', '"ingest"');
+    expect(outcome.stderr).toBe('lodestone: interrupted\n');
+    expect(outcome.stdout).not.toContain('"prefill"');
+    expect(outcome.code).toBe(130);
   });
   it('termination', async () => {
-    const outcome = await lodestone(['ask', 'Who?', path.join(dir, 'big.txt'), '--jsonl'], {
-      during: (child) => {
-        child.stdout!.on('data', (text: string) => {
-          if (text.includes('"prefill"')) child.kill('SIGTERM');
-        });
-      },
-    });
+    const outcome = await interrupted('term.txt', 'SIGTERM', '"prefill"');
+    expect(outcome.stderr).toBe('lodestone: terminated\n');
     expect(outcome.code).toBe(143);
+  });
+  it.skipIf(!existsSync('/dev/full'))('a full disk behind the output', () => {
+    for (const form of ['--plain', '--json', '--jsonl', '--dry-run']) {
+      const command = `"${process.execPath}" "${path.join(packageRoot, 'bin', 'lodestone.js')}" ask "Who?" "${report}" --pages 2 --quiet ${form} > /dev/full`;
+      const { status, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8', timeout: 60_000 });
+      expect(stderr).toMatch(/^lodestone: can't write the answer: ENOSPC[^\n]*\n$/u);
+      expect(status).toBe(1);
+    }
   });
   it('a reader that goes away', () => {
     mkdirSync(dir, { recursive: true });

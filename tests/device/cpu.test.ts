@@ -1,10 +1,11 @@
 /** Every kernel of the CPU device, in every instruction-set variant that this machine has, against the reference. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cpuVariants, createCpuDevice, type CpuDevice, type CpuOptions } from '../../src/device/cpu/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, Device, KvCache, View, WeightFormat } from '../../src/device/device.js';
@@ -32,6 +33,10 @@ async function compare(device: Device, record: (rig: Rig) => Promise<[View, numb
     }),
   );
   return relativeError(got!, want!);
+}
+
+function digest(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 const variants = cpuVariants();
@@ -110,8 +115,10 @@ describe.each(variants)('%s', (isa) => {
     [130, 96, 49, 1],
     [1, 64, 4096, 1],
   ];
+  /** Rows and inputs so many that dense products walk the inputs in several spans. */
+  const cutInputs: (typeof shapes)[number] = [33, 2500, 13, 1];
   it.each(['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const)('multiplies by %s', async (format) => {
-    const more: typeof shapes = format.startsWith('q') ? [] : [[9, 1000, 31, 1], [1, 3, 5, 1]];
+    const more: typeof shapes = format.startsWith('q') ? [] : [[9, 1000, 31, 1], [1, 3, 5, 1], cutInputs];
     for (const [rows, inputs, outputs, magnitude] of [...shapes, ...more]) {
       const error = await compare(device, async (rig) => {
         const weight = await rig.weight(randomFloats(outputs * inputs, 8, 0.1), outputs, inputs, format);
@@ -162,27 +169,28 @@ describe.each(variants)('%s', (isa) => {
   });
 
   it.each(['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const)('gives a row the same bits in any company (%s)', async (format) => {
-    const [rows, inputs, outputs] = [37, 320, 70];
-    const values = randomFloats(outputs * inputs, 11);
-    const x = randomFloats(rows * inputs, 12);
-    const results = new Set<string>();
-    for (const [each, chunk] of [[device, 37], [device, 1], [device, 5], [alone, 16], [alone, 37]] as const) {
-      const rig = new Rig(each);
-      const weight = await rig.weight(values, outputs, inputs, format);
-      const input = rig.data(x);
-      const out = rig.empty(rows * outputs);
-      for (let r = 0; r < rows; r += chunk) {
-        await rig.run({
-          op: 'matMul',
-          x: { buffer: input.buffer, offset: r * inputs * 4 },
-          rows: Math.min(chunk, rows - r),
-          parts: [{ weight, out: { buffer: out.buffer, offset: r * outputs * 4 } }],
-        });
+    for (const [rows, inputs, outputs] of [[37, 320, 70], ...(format.startsWith('q') ? [] : [cutInputs])] as const) {
+      const values = randomFloats(outputs * inputs, 11);
+      const x = randomFloats(rows * inputs, 12);
+      const results = new Set<string>();
+      for (const [each, chunk] of [[device, rows], [device, 1], [device, 5], [alone, 16], [alone, rows]] as const) {
+        const rig = new Rig(each);
+        const weight = await rig.weight(values, outputs, inputs, format);
+        const input = rig.data(x);
+        const out = rig.empty(rows * outputs);
+        for (let r = 0; r < rows; r += chunk) {
+          await rig.run({
+            op: 'matMul',
+            x: { buffer: input.buffer, offset: r * inputs * 4 },
+            rows: Math.min(chunk, rows - r),
+            parts: [{ weight, out: { buffer: out.buffer, offset: r * outputs * 4 } }],
+          });
+        }
+        results.add(digest(await each.read(out, rows * outputs * 4)));
+        rig.free();
       }
-      results.add(Buffer.from(await each.read(out, rows * outputs * 4)).toString('base64'));
-      rig.free();
+      expect(results.size, `${rows} x ${inputs} x ${outputs}`).toBe(1);
     }
-    expect(results.size).toBe(1);
   });
 
   it.each([32, 64, 256, 24, 10])('norms and rotates heads of %i', async (headDim) => {
@@ -300,24 +308,103 @@ describe.each(variants)('%s', (isa) => {
   });
 
   it('gives the same bits when the keys of a few queries are shared out in several waves', async () => {
-    const [heads, headDim, end, rows] = [64, 256, 4500, 16];
+    // Two threads, tiles of 1 row: 3 tiles are too few, so the 12 partitions are cut too, and of 1536 results of
+    // (256 + 2) floats 10 partitions fit in 16 MiB: a wave of 10 and one of 2. One thread does without waves.
+    const [heads, headDim, end, rows] = [512, 256, 2900, 3];
     const k = randomFloats(end * headDim, 28);
     const q = randomFloats(rows * heads * headDim, 29);
     const results = new Set<string>();
     for (const each of [device, alone]) {
       const rig = new Rig(each);
-      const cache = rig.cache({ ring: false, pageSlots: 2048, kvHeads: 1, headDim, pages: 3 });
+      const cache = rig.cache({ ring: false, pageSlots: 2048, kvHeads: 1, headDim, pages: 2 });
       for (const [i, page] of cache.pages.entries()) {
         const part = k.subarray(i * 2048 * headDim, (i + 1) * 2048 * headDim);
         each.write({ buffer: page.k, offset: 0 }, part);
         each.write({ buffer: page.v, offset: 0 }, part);
       }
       const out = rig.empty(q.length);
-      await rig.run({ op: 'attention', q: rig.data(q), out, rows, start: end - rows, heads, window: 0, scale: 1, logScale: null, cache });
-      results.add(Buffer.from(await each.read(out, q.length * 4)).toString('base64'));
+      await rig.run({ op: 'attention', q: rig.data(q), out, rows, start: end - rows, heads, window: 0, scale: 0.1, logScale: null, cache });
+      results.add(digest(await each.read(out, q.length * 4)));
       rig.free();
     }
     expect(results.size).toBe(1);
+  });
+
+  it('gives normRope, addNorm and geGlu the same bits for a row in any company', async () => {
+    const [rows, heads, headDim] = [41, 3, 50];
+    const width = heads * headDim;
+    const at = (view: View, row: number, perRow = width): View => ({ buffer: view.buffer, offset: row * perRow * 4 });
+    const results = new Set<string>();
+    for (const [each, chunk] of [[device, rows], [device, 1], [device, 7], [alone, rows]] as const) {
+      const rig = new Rig(each);
+      const [q, x, gate] = [30, 31, 32].map((seed) => rig.data(randomFloats(rows * width, seed, 5))) as [View, View, View];
+      const [branch, up] = [33, 34].map((seed) => rig.data(randomFloats(rows * width, seed, 5))) as [View, View];
+      const rope = rig.data(ropeTable(77, rows, headDim));
+      const [headGain, gain] = [rig.data(randomFloats(headDim, 35)), rig.data(randomFloats(width, 36))];
+      const next = rig.empty(rows * width);
+      for (let r = 0; r < rows; r += chunk) {
+        const few = Math.min(chunk, rows - r);
+        await rig.run(
+          { op: 'normRope', q: at(q, r), rows: few, heads, headDim, gain: headGain, eps, rope: at(rope, r, headDim) },
+          { op: 'addNorm', x: at(x, r), branch: at(branch, r), gain, next: { gain, out: at(next, r) }, rows: few, width, eps },
+          { op: 'geGlu', gate: at(gate, r), up: at(up, r), out: at(gate, r), count: few * width },
+        );
+      }
+      const outs = await Promise.all([q, x, next, gate].map((view) => each.read(view, rows * width * 4)));
+      results.add(outs.map(digest).join());
+      rig.free();
+    }
+    expect(results.size).toBe(1);
+  });
+
+  it('does nothing for 0 rows, whatever the command', async () => {
+    const rig = new Rig(device);
+    const data = rig.data(randomFloats(64, 37));
+    const before = digest(await device.read(data, 256));
+    const weights = await Promise.all((['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const).map((format) => rig.weight(randomFloats(64, 38), 2, 32, format)));
+    const cache: KvCache = { ring: true, pageSlots: 4, kvHeads: 1, headDim: 16, pages: [{ k: data.buffer, v: data.buffer }] };
+    const rows = 0;
+    await rig.run(
+      ...weights.map((weight): Command => ({ op: 'embed', ids: data, weight, scale: 1, out: data, rows })),
+      ...weights.map((weight): Command => ({ op: 'matMul', x: data, rows, parts: [{ weight, out: data }] })),
+      { op: 'matMul', x: data, rows, parts: weights.map((weight) => ({ weight, out: data })) },
+      { op: 'rmsNorm', x: data, gain: data, out: data, rows, width: 32, eps },
+      { op: 'addNorm', x: data, branch: data, gain: data, next: { gain: data, out: data }, rows, width: 32, eps },
+      { op: 'normRope', q: data, rows, heads: 2, headDim: 16, gain: data, eps, rope: data },
+      { op: 'storeKv', k: data, v: data, rows, start: 9, gain: data, eps, rope: data, cache },
+      { op: 'attention', q: data, out: data, rows, start: 9, heads: 2, window: 3, scale: 1, logScale: null, cache },
+      { op: 'geGlu', gate: data, up: data, out: data, count: 0 },
+    );
+    expect(digest(await device.read(data, 256))).toBe(before);
+    rig.free();
+  });
+
+  it.each(['q8_0', 'q4_0'] as const)('gives NaN for a row that holds NaN or an infinity, and the others their own bits (%s)', async (format) => {
+    const [rows, inputs, outputs] = [5, 64, 20];
+    const values = randomFloats(outputs * inputs, 39);
+    const clean = randomFloats(rows * inputs, 40);
+    clean.fill(0, 3 * inputs, 3 * inputs + 32); // where NaN is alone among zeros
+    for (const each of [device, reference]) {
+      const rig = new Rig(each);
+      const weight = await rig.weight(values, outputs, inputs, format);
+      const product = async (x: Float32Array): Promise<Float32Array> => {
+        const out = rig.empty(rows * outputs);
+        await rig.run({ op: 'matMul', x: rig.data(x), rows, parts: [{ weight, out }] });
+        return rig.floats(out, rows * outputs);
+      };
+      const want = await product(clean);
+      for (const row of [1, 3]) {
+        for (const [element, bad] of [[0, Number.NaN], [13, Number.NaN], [31, Number.NaN], [5, Number.POSITIVE_INFINITY]] as const) {
+          const x = clean.slice();
+          x[row * inputs + element] = bad;
+          const got = await product(x);
+          for (const [i, value] of got.entries()) {
+            expect(value, `${each.name}: row ${row}, element ${element}, result ${i}`).toBe(Math.floor(i / outputs) === row ? Number.NaN : want[i]);
+          }
+        }
+      }
+      rig.free();
+    }
   });
 
   it('survives logits and values of 1e5', async () => {
@@ -415,6 +502,26 @@ describe('the device', () => {
     rig.free();
   });
 
+  it('frees a buffer only after the work that uses it', async () => {
+    const n = 4_000_000;
+    const gate = device.createBuffer(n * 4, 'gate');
+    const up = { buffer: device.createBuffer(n * 4, 'up'), offset: 0 };
+    device.write({ buffer: gate, offset: 0 }, new Float32Array(n).fill(30));
+    device.write(up, new Float32Array(n).fill(1));
+    const before = device.allocatedBytes;
+    const job = device.submit(Array.from({ length: 5 }, () => ({ op: 'geGlu', gate: { buffer: gate, offset: 0 }, up, out: up, count: n }) as const));
+    device.destroyBuffer(gate);
+    expect(device.allocatedBytes).toBe(before - n * 4);
+    await expect(device.read({ buffer: gate, offset: 0 }, 4)).rejects.toThrow(/destroyed/);
+    const other = device.createBuffer(n * 4, 'in its place');
+    device.write({ buffer: other, offset: 0 }, new Float32Array(n).fill(1000));
+    await job;
+    const got = new Float32Array((await device.read(up, n * 4)).buffer);
+    expect(got.every((value) => value === 30 ** 5)).toBe(true);
+    device.destroyBuffer(other);
+    device.destroyBuffer(up.buffer);
+  });
+
   it('counts memory, and gives zeros', async () => {
     const before = device.allocatedBytes;
     const buffer = device.createBuffer(1000, 'zeros');
@@ -485,7 +592,21 @@ describe('the device', () => {
 
   it('refuses variants and thread numbers that there are not', () => {
     expect(() => createCpuDevice({ isa: 'sse9' as 'scalar' })).toThrow(LodestoneError);
+    expect(() => createCpuDevice({ isa: 'sse9' as 'scalar' })).toThrow(/^the option isa is "sse9"/);
     expect(() => createCpuDevice({ threads: 0 })).toThrow(LodestoneError);
+    expect(() => createCpuDevice({ threads: 5000 })).toThrow(/^--threads is 5000/);
+  });
+
+  it.each([
+    ['LODESTONE_THREADS', 'many'],
+    ['LODESTONE_ISA', 'sse9'],
+  ])('names %s where it came from there', (name, value) => {
+    vi.stubEnv(name, value);
+    try {
+      expect(() => createCpuDevice()).toThrow(`${name} is "${value}"`);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('rounds activations to bf16 only where asked, and then gives the same bits in any company', async (context) => {
@@ -569,12 +690,69 @@ describe('a process', () => {
     expect(stdout).toBe('cpu (3 threads, scalar)\n');
   });
 
+  it.runIf(process.platform === 'linux')('goes on with the threads that it gets', () => {
+    // The addon alone, as tsx needs more memory; 1024 stacks of 8 MiB are more than there may be.
+    const code = `
+      const native = require(process.argv[1]);
+      const device = native.open('scalar', 1024, false);
+      console.log(native.threads(device));
+      native.close(device);`;
+    const addon = fileURLToPath(new URL('../../build/lodestone-cpu.node', import.meta.url));
+    const { status, stdout } = spawnSync('sh', ['-c', 'ulimit -s 8192 && ulimit -v 4000000 && exec "$@"', 'sh', process.execPath, '-e', code, addon], { encoding: 'utf8' });
+    expect(status).toBe(0);
+    expect(Number(stdout)).toBeGreaterThanOrEqual(1);
+    expect(Number(stdout)).toBeLessThan(1024);
+  });
+
   it('says in one line why the addon was not built, and installs all the same', () => {
     const script = fileURLToPath(new URL('../../scripts/build-addon.mjs', import.meta.url));
     const { status, stdout, stderr } = spawnSync(process.execPath, [script], { env: { ...process.env, CXX: '/no/such/compiler' }, encoding: 'utf8' });
     expect(status).toBe(0);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^lodestone: the CPU device was not built \(the compiler \/no\/such\/compiler.*reference device.*C\+\+20.*\n$/);
+  });
+});
+
+describe('building the addon', () => {
+  // A checkout of its own, in a folder that a shell has to quote, and compilers that only seem to be some.
+  const folder = mkdtempSync(join(tmpdir(), 'lodestone build '));
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const built = join(folder, 'build');
+  beforeAll(() => {
+    mkdirSync(join(folder, 'scripts'));
+    cpSync(join(root, 'scripts', 'build-addon.mjs'), join(folder, 'scripts', 'build-addon.mjs'));
+    cpSync(join(root, 'kernels', 'cpu'), join(folder, 'kernels', 'cpu'), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+    writeFileSync(join(folder, 'compiler'), 'for last; do :; done; if [ "$last" = --version ]; then echo "seems 1.0"; else : > "$last"; fi\n');
+    writeFileSync(join(folder, 'broken'), 'if [ "$1" = --version ]; then echo "broken 1.0"; else echo "error: no such header" >&2; exit 1; fi\n');
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const build = (CXX: string): string => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'scripts', 'build-addon.mjs')], { cwd: folder, env: { ...process.env, CXX }, encoding: 'utf8' });
+    expect([status, stdout]).toEqual([0, '']);
+    return stderr;
+  };
+
+  it('takes a compiler with arguments, and sweeps away what killed builds have left', () => {
+    const [old, recent] = [join(built, 'work-old'), join(built, 'work-recent')];
+    for (const path of [old, recent]) mkdirSync(path, { recursive: true });
+    utimesSync(old, new Date(0), new Date(0));
+    expect(build('sh ./compiler')).toBe('');
+    expect(readdirSync(built).sort()).toEqual(['lodestone-cpu.node', 'lodestone-cpu.sha256', 'work-recent']);
+  });
+
+  it('says how to get one where the compiler fails', () => {
+    const said = build('sh ./broken');
+    expect(said).toMatch(/^lodestone: the CPU device was not built \(sh \.\/broken failed: error: no such header; .*C\+\+20.*\n$/);
+    expect(said).toContain(`run node '${join(folder, 'scripts', 'build-addon.mjs')}'`);
+    expect(existsSync(join(built, 'lodestone-cpu.node'))).toBe(false);
+  });
+
+  it('does not ask for a compiler where something else is missing', () => {
+    rmSync(join(folder, 'node_modules'));
+    const said = build('sh ./compiler');
+    expect(said).toMatch(/node-api-headers is missing.*run npm install; then run node/);
+    expect(said).not.toMatch(/C\+\+20/);
   });
 });
 

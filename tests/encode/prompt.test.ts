@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ABSENT_SENTENCE, buildPrompt, parseAnswer } from '../../src/encode/prompt.js';
 import type { Tokenizer } from '../../src/encode/tokenizer.js';
 import type { IngestedSource } from '../../src/ingest/segment.js';
+import { segmentText } from '../../src/ingest/text.js';
 
 /** Text as character codes from 1000 on, control tokens as small ids: enough to see who is who. */
 const controls = new Map(['<bos>', '<question>', '<answer>', '<start_of_turn>', '<end_of_turn>'].map((name, i) => [name, i]));
@@ -28,6 +29,22 @@ describe('buildPrompt', () => {
     expect(ids.filter((id) => id === controls.get('<bos>'))).toHaveLength(1);
     expect(sourceTokens).toEqual([16, 7]);
   });
+  it('begins every source on a line of its own, whatever the one before ends with', async () => {
+    const two = ['First.', 'Second.\n\n\n'].map((text, i): IngestedSource => ({
+      source: { path: `${i}.txt`, kind: 'text', bytes: 1, sha256: '' },
+      segments: segmentText(`${i}.txt`, i, text),
+      warnings: [],
+    }));
+    expect(render((await buildPrompt('qa', 'Who?', two, tokenizer)).ids)).toBe('<bos>First.\nSecond.\n<question>Who?<answer>');
+    expect(render((await buildPrompt('gemma-chat', 'Who?', two, tokenizer)).ids)).toContain('First.\n</document>');
+  });
+  it('stops at the segment where the signal fires', async () => {
+    const abort = new AbortController();
+    let encoded = 0;
+    const slow = { ...tokenizer, encodeText: async () => (encoded++ === 0 && abort.abort(new Error('enough')), [7]) } as unknown as Tokenizer;
+    await expect(buildPrompt('qa', 'Who?', sources, slow, abort.signal)).rejects.toThrow('enough');
+    expect(encoded).toBe(1);
+  });
   it('writes one turn of Gemma chat, documents first, pages marked', async () => {
     const { ids } = await buildPrompt('gemma-chat', 'Who?', sources, tokenizer);
     const text = render(ids);
@@ -51,6 +68,7 @@ describe('parseAnswer', () => {
       answer: 'Captain Okafor',
       needle: 'The Petrel is commanded by Captain Okafor.',
     });
+    expect(parseAnswer('gemma-chat', 'Quote: "It is Okafor."', false)).toEqual({ found: true, answer: 'It is Okafor.', needle: 'It is Okafor.' });
     expect(parseAnswer('gemma-chat', 'Okafor.', false)).toEqual({ found: true, answer: 'Okafor.', needle: 'Okafor.' });
     expect(parseAnswer('gemma-chat', ABSENT_SENTENCE, false).found).toBe(false);
     expect(parseAnswer('gemma-chat', 'not in the documents', false).found).toBe(false);

@@ -101,6 +101,6 @@ describe('standard input', () => {
       process.stdout.write(JSON.stringify(one.segments));`;
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: packageRoot, input: 'fed\nthrough a pipe\n', encoding: 'utf8' });
     expect(stderr).toBe('');
-    expect(JSON.parse(stdout)).toEqual([{ source: 0, text: 'fed\nthrough a pipe', line: 1 }]);
+    expect(JSON.parse(stdout)).toEqual([{ source: 0, text: 'fed\nthrough a pipe\n', line: 1 }]);
   });
 });

@@ -65,7 +65,7 @@ describe('segments', () => {
   it('concatenated are the text, and every line keeps its number', () => {
     const text = numberedProse(700);
     const segments = segmentText('a.txt', 3, text);
-    expect(joined(segments)).toBe(text.trimEnd());
+    expect(joined(segments)).toBe(text);
     expect(segments.length).toBeGreaterThan(10);
     for (let n = 1; n <= 700; n++) {
       if (text.includes(`Line L${n}.`)) {
@@ -82,36 +82,40 @@ describe('segments', () => {
   });
   it('end with whole lines', () => {
     const segments = segmentText('a.txt', 0, numberedProse(300));
-    expect(segments.slice(0, -1).every(({ text }) => text.endsWith('\n'))).toBe(true);
+    expect(segments.every(({ text }) => text.endsWith('\n'))).toBe(true);
   });
   it('any size gives the same text', () => {
     const text = numberedProse(120);
     for (const most of [1, 2, 7, 40, 100, 333, 5000]) {
-      expect(joined(segmentText('a.txt', 0, text, most))).toBe(text.trimEnd());
+      expect(joined(segmentText('a.txt', 0, text, most))).toBe(text);
     }
   });
   it('a line longer than a segment is cut between words, each piece with its number', () => {
     const long = 'word '.repeat(2000).trimEnd();
     const segments = segmentText('a.txt', 0, `first\n${long}\n\nlast\n`);
-    expect(joined(segments)).toBe(`first\n${long}\n\nlast`);
+    expect(joined(segments)).toBe(`first\n${long}\n\nlast\n`);
     const pieces = segments.filter(({ line }) => line === 2);
     expect(pieces.length).toBeGreaterThan(5);
     expect(pieces.slice(0, -1).every(({ text }) => /\bword $/.test(text) && text.length <= segmentChars)).toBe(true);
-    expect(segments.at(-1)).toMatchObject({ line: 4, text: 'last' });
+    expect(segments.at(-1)).toMatchObject({ line: 4, text: 'last\n' });
   });
   it('no character outside the first plane is parted', () => {
     const text = `x${'🙂'.repeat(2000)}`;
     const segments = segmentText('a.txt', 0, text);
-    expect(joined(segments)).toBe(text);
+    expect(joined(segments)).toBe(`${text}\n`);
     expect(segments.every((s) => !/\p{Surrogate}/u.test(s.text))).toBe(true);
   });
   it('blank lines at the beginning count as lines', () => {
     const segments = segmentText('a.txt', 0, '\n \n\n  indented\nnext\n\n\n');
-    expect(joined(segments)).toBe('  indented\nnext');
+    expect(joined(segments)).toBe('  indented\nnext\n');
     expect(segments[0]!.line).toBe(4);
   });
-  it('a text without a line end, and one of nothing but white space', async () => {
-    expect(segmentText('a.txt', 0, 'x')).toEqual([{ source: 0, text: 'x', line: 1 }]);
+  it('a line as long as a segment stays one segment with its end', () => {
+    const line = 'x'.repeat(segmentChars);
+    expect(segmentText('a.txt', 0, `${line}\nb\n`).map(({ text }) => text)).toEqual([`${line}\n`, 'b\n']);
+  });
+  it('a text without a line end gets one, and one of nothing but white space', async () => {
+    expect(segmentText('a.txt', 0, 'x')).toEqual([{ source: 0, text: 'x\n', line: 1 }]);
     expect(await refusal(ingest([file(dir, 'blank.txt', ' \n\t\n\n')]), 'blank.txt')).toMatch(/white space/);
   });
 });

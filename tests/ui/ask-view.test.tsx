@@ -4,7 +4,7 @@ import type { Answer, AskEvent, Plan } from '../../src/answer/answer.js';
 import { initialAskState, reduceAsk } from '../../src/ui/ask-state.js';
 import { AskView } from '../../src/ui/ask-view.js';
 import { bytes, clean, count } from '../../src/ui/format.js';
-import { formatAnswer, formatPlan } from '../../src/ui/plain.js';
+import { formatAnswer, formatPlan, NO_CITATION } from '../../src/ui/plain.js';
 
 afterEach(cleanup);
 
@@ -33,11 +33,13 @@ const answer: Answer = {
     { source: 'a.pdf', page: 9, quote: 'The code is 7731942.', verified: true },
     { source: 'b.txt', lines: [3, 4], quote: 'Other.', verified: false },
   ],
+  readings: [],
+  finish: 'stop',
   model: { id: 'tiny', sha256: '00', quantization: 'bf16', context: 1 },
   device: { name: 'cpu', adapter: '' },
   tokens: { input: 1, cached: 0, generated: 1, context: 2 },
   truncated: false,
-  timings: { ingest_ms: 1, load_ms: 1, prefill_ms: 1, decode_ms: 1, prefill_tps: 1, decode_tps: 1 },
+  timings: { ingest_ms: 1, load_ms: 1, prefill_ms: 1, decode_ms: 1, look_ms: 1, prefill_tps: 1, decode_tps: 1 },
   sources: plan.sources,
 };
 
@@ -69,6 +71,13 @@ describe('the terminal view of ask', () => {
     expect(lastFrame()).toContain('[1] a.pdf, page 9');
     expect(lastFrame()).toContain('[2] b.txt, lines 3-4  (not verified)');
     expect(lastFrame()).not.toContain('tokens/s');
+    expect(lastFrame()!.split('7731942.')).toHaveLength(2);
+  });
+  it('says where there is nothing to cite, as plain text does', () => {
+    const bare = { ...answer, citations: [] };
+    const { lastFrame } = render(<AskView state={reduceAsk(initialAskState, { type: 'answer', answer: bare })} />);
+    expect(lastFrame()).toContain(NO_CITATION);
+    expect(formatAnswer(bare)).toContain(NO_CITATION);
   });
 });
 
@@ -85,7 +94,8 @@ describe('plain text', () => {
     expect(text).toContain('local   5 layers x 320 positions  1.0 MiB');
     expect(text).toContain('global  1 layers x 15,360 positions  2.0 MiB');
     expect(text).toContain('3.0 MiB (18.0 MiB if every layer held every position)');
-    expect(formatPlan({ ...plan, fits: false })).toContain('does not fit');
+    expect(text).toMatch(/\nfits the model's context\n$/u);
+    expect(formatPlan({ ...plan, fits: false })).toContain("does not fit the model's context");
   });
   it('does not let a document steer the terminal', () => {
     expect(clean('a\u001b[2Jb\u202ec\u0007')).toBe('a[2Jbc');

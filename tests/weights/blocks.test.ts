@@ -54,6 +54,14 @@ describe('blocks', () => {
     }
   });
 
+  it('q4_0 rounds in float32: 8.9999999 becomes 9', () => {
+    const x = new Float32Array(32);
+    x[0] = -8 / 9.192461967468262; // the largest element; 1 / d is 9.192461967468262
+    x[1] = 0.054392363876104355;
+    expect(Math.fround(1 / Math.fround(x[0] / -8))).toBe(9.192461967468262);
+    expect(unpackBlocks('q4_0', quantizeBlocks('q4_0', x)).q[1]! + 8).toBe(9);
+  });
+
   it('round trips within half a step', () => {
     const x = randomFloats(320, 4, 3);
     for (const [format, steps] of [
@@ -79,6 +87,16 @@ describe('blocks', () => {
     expect([...q.subarray(0, 10)]).toEqual([127, 0, 2, 2, 0, -2, -2, -127, 3, 4]);
     expect([...d]).toEqual([1, 0]);
     expect(q.subarray(32).every((v) => v === 0)).toBe(true);
+  });
+
+  it('activations below the normal numbers are zeros; NaN and infinity are not lost', () => {
+    const x = new Float32Array(160);
+    x.fill(127 * 2 ** -127, 0, 32);
+    x.fill(127 * 2 ** -126, 32, 64);
+    x.set([1, Number.NaN, 2], 64);
+    x[100] = Number.NEGATIVE_INFINITY;
+    x[130] = Number.NaN;
+    expect([...quantizeActivations(x).d]).toEqual([0, 2 ** -126, Number.NaN, Number.POSITIVE_INFINITY, Number.NaN]);
   });
 
   it('unpack q4_0 with element j in the low nibble and j + 16 in the high one', () => {

@@ -25,7 +25,10 @@ export function cpuVariants(): NativeVariant['name'][] {
   return 'unavailable' in native ? [] : native.variants().filter((variant) => variant.supported).map((variant) => variant.name);
 }
 
-/** Throws LodestoneError(usage) where an option or LODESTONE_ISA, LODESTONE_THREADS asks for what there isn't. */
+/**
+ * `unavailable` says why there is none: no addon that fits, or no thread for it. Throws LodestoneError(usage) where an
+ * option or LODESTONE_ISA, LODESTONE_THREADS asks for what there isn't.
+ */
 export function createCpuDevice(options: CpuOptions = {}): CpuDevice | { readonly unavailable: string } {
   const native = loadNative();
   if ('unavailable' in native) return native;
@@ -34,17 +37,31 @@ export function createCpuDevice(options: CpuOptions = {}): CpuDevice | { readonl
   const variant = isa === undefined ? supported[0] : supported.find(({ name }) => name === isa);
   if (!variant) {
     const names = supported.map(({ name }) => name).join(', ');
-    throw new LodestoneError(ExitCode.usage, `LODESTONE_ISA is "${isa}", but this processor has: ${names}`);
+    throw new LodestoneError(ExitCode.usage, `${options.isa === undefined ? 'LODESTONE_ISA' : 'the option isa'} is "${isa}", but this processor has: ${names}`);
   }
-  const threads = options.threads ?? Number(process.env['LODESTONE_THREADS'] || native.defaultThreads());
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
-    throw new LodestoneError(ExitCode.usage, `LODESTONE_THREADS must be a number from 1 to 1024`);
+  const set = process.env['LODESTONE_THREADS'] || undefined;
+  const threads = options.threads ?? (set === undefined ? Math.min(mostThreads, native.defaultThreads()) : Number(set));
+  if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
+    const asked = options.threads === undefined ? `LODESTONE_THREADS is "${set}", but` : `--threads is ${threads}, but`;
+    throw new LodestoneError(ExitCode.usage, `${asked} it must be a whole number from 1 to ${mostThreads}`);
   }
   const { bf16Activations = false } = options;
   if (bf16Activations && !variant.bf16) {
     throw new LodestoneError(ExitCode.usage, `${variant.title} has no dot product of bf16 numbers, which bf16 activations need`);
   }
-  return new CpuDevice(native, variant, threads, bf16Activations);
+  try {
+    return new CpuDevice(native, variant, threads, bf16Activations);
+  } catch (error) {
+    return { unavailable: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const mostThreads = 1024;
+
+/** What the addon failed with; LodestoneError(outOfMemory) naming `what` where it is that. */
+function withMemoryNamed(error: unknown, what: string): unknown {
+  if ((error as { code?: unknown }).code !== 'OUT_OF_MEMORY') return error;
+  return new LodestoneError(ExitCode.outOfMemory, `not enough memory for ${what}`, { cause: error });
 }
 
 /** Bytes that a matrix takes where it comes from. */
@@ -61,6 +78,7 @@ export class CpuDevice implements Device, Ownership {
   readonly name = 'cpu';
   readonly description: string;
   readonly isa: NativeVariant['name'];
+  /** At work: fewer than asked for where the system would start no more. */
   readonly threads: number;
   private readonly handle: NativeDevice;
   private readonly buffers = new Map<number, DeviceBuffer>();
@@ -78,8 +96,8 @@ export class CpuDevice implements Device, Ownership {
   ) {
     this.handle = native.open(variant.name, threads, bf16Activations);
     this.isa = variant.name;
-    this.threads = threads;
-    this.description = `cpu (${threads} thread${threads === 1 ? '' : 's'}, ${variant.title}${bf16Activations ? ', bf16 activations' : ''})`;
+    this.threads = native.threads(this.handle);
+    this.description = `cpu (${this.threads} thread${this.threads === 1 ? '' : 's'}, ${variant.title}${bf16Activations ? ', bf16 activations' : ''})`;
   }
 
   get allocatedBytes(): number {
@@ -111,7 +129,12 @@ export class CpuDevice implements Device, Ownership {
 
   write(to: View, data: ArrayBufferView): void {
     this.checkRange('write', to, data.byteLength);
-    this.native.write(this.handle, to.buffer.id, to.offset, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    try {
+      this.native.write(this.handle, to.buffer.id, to.offset, bytes);
+    } catch (error) {
+      throw withMemoryNamed(error, `what is written to ${to.buffer.label}`);
+    }
   }
 
   async read(from: View, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -138,25 +161,25 @@ export class CpuDevice implements Device, Ownership {
     if ('path' in data && (!Number.isSafeInteger(data.offset) || data.offset < 0)) throw bad(`an offset of ${data.offset} bytes`);
 
     const id = this.nextId++;
-    const job = this.native.loadWeight(
-      this.handle,
-      id,
-      formats.indexOf(format),
-      formats.indexOf(as),
-      outputs,
-      inputs,
-      'path' in data ? data.path : '',
-      'path' in data ? data.offset : 0,
-      bytes,
-      'path' in data ? null : data.memory,
-    );
     let held: number;
     try {
+      const job = this.native.loadWeight(
+        this.handle,
+        id,
+        formats.indexOf(format),
+        formats.indexOf(as),
+        outputs,
+        inputs,
+        'path' in data ? data.path : '',
+        'path' in data ? data.offset : 0,
+        bytes,
+        'path' in data ? null : data.memory,
+      );
       held = await this.track(job);
-    } catch (error) {
-      const { code, message } = error as Error & { code?: string };
-      if (code === 'OUT_OF_MEMORY') throw new LodestoneError(ExitCode.outOfMemory, `not enough memory for the weight ${label}`, { cause: error });
-      throw new LodestoneError(ExitCode.badModel, `${'path' in data ? `${data.path}: ` : ''}${label}: ${message}`, { cause: error });
+    } catch (cause) {
+      const error = withMemoryNamed(cause, `the weight ${label}`);
+      if (error instanceof LodestoneError) throw error;
+      throw new LodestoneError(ExitCode.badModel, `${'path' in data ? `${data.path}: ` : ''}${label}: ${(cause as Error).message}`, { cause });
     }
     const weight: Weight = { id, label, format: as, outputs, inputs, bytes: held };
     this.weights.set(id, weight);
@@ -167,11 +190,13 @@ export class CpuDevice implements Device, Ownership {
     this.checkOpen();
     if (signal?.aborted) throw abortError(signal);
     const serial = this.nextId++;
-    const job = this.track(this.native.submit(this.handle, serial, encodeCommands(commands, this)));
+    const numbers = encodeCommands(commands, this);
     const cancel = (): void => this.native.cancel(this.handle, serial);
     signal?.addEventListener('abort', cancel, { once: true });
     try {
-      await job;
+      await this.track(this.native.submit(this.handle, serial, numbers));
+    } catch (error) {
+      throw withMemoryNamed(error, 'the results between kernels');
     } finally {
       signal?.removeEventListener('abort', cancel);
     }

@@ -16,13 +16,21 @@ export interface NativeVariant {
   readonly bf16: boolean;
 }
 
-/** Functions throw only where a buffer or weight is unknown: sizes are checked on this side of the boundary. */
+/**
+ * Sizes are checked on this side of the boundary, so functions throw only where a buffer or weight is unknown, the
+ * device is closed, or there is no memory (code OUT_OF_MEMORY).
+ */
 export interface Native {
+  /** Of `addonAbi`'s kind. */
+  readonly abi: number;
   /** Best first. */
   variants(): NativeVariant[];
   /** Physical cores that this process may run on. */
   defaultThreads(): number;
+  /** Throws where its threads can't be started. */
   open(variant: string, threads: number, bf16Activations: boolean): NativeDevice;
+  /** Threads at work: fewer than asked for where the system would start no more. */
+  threads(device: NativeDevice): number;
   /** False where there is no memory for it. */
   createBuffer(device: NativeDevice, id: number, bytes: number): boolean;
   destroyBuffer(device: NativeDevice, id: number): void;
@@ -41,12 +49,15 @@ export interface Native {
     bytes: number,
     memory: Uint8Array | null,
   ): Promise<number>;
-  /** Resolves to 0, or to 1 where it was cancelled. */
+  /** Resolves to 0, or to 1 where it was cancelled; rejects like loadWeight. */
   submit(device: NativeDevice, serial: number, commands: Float64Array): Promise<number>;
   cancel(device: NativeDevice, serial: number): void;
   /** Joins the threads and frees all memory. No job may be in flight. */
   close(device: NativeDevice): void;
 }
+
+/** The addon's interface that this code speaks: `abi` in kernels/cpu/addon.cc, and changed together with it. */
+const addonAbi = 1;
 
 /** Relative to src/device/cpu and to dist/device/cpu alike. */
 const addonPath = fileURLToPath(new URL('../../../build/lodestone-cpu.node', import.meta.url));
@@ -55,11 +66,17 @@ const addonPath = fileURLToPath(new URL('../../../build/lodestone-cpu.node', imp
 export function loadNative(): Native | { readonly unavailable: string } {
   if (!existsSync(addonPath)) {
     const script = fileURLToPath(new URL('../../../scripts/build-addon.mjs', import.meta.url));
-    return { unavailable: `its addon is not built; install a C++20 compiler and run node ${script}` };
+    return { unavailable: `its addon is not built; install a C++20 compiler and run node ${/\s/.test(script) ? `"${script}"` : script}` };
   }
   try {
-    return createRequire(import.meta.url)(addonPath) as Native;
+    return checkedAddon(createRequire(import.meta.url)(addonPath));
   } catch (error) {
     return { unavailable: `its addon does not load: ${error instanceof Error ? error.message : String(error)}` };
   }
+}
+
+/** The addon, if it is of this version: sources may be newer than what was built of them. */
+export function checkedAddon(addon: unknown): Native | { readonly unavailable: string } {
+  if ((addon as Partial<Native>).abi === addonAbi) return addon as Native;
+  return { unavailable: 'its addon is of another version: run npm run build:addon' };
 }

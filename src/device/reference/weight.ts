@@ -37,21 +37,26 @@ export async function loadReferenceWeight(id: number, source: WeightSource, as: 
       `${label}: ${as} needs rows of a multiple of 32 elements, but they have ${inputs}`,
     );
   }
+  const matrix = await readMatrix(source, as).catch((cause: unknown) => {
+    // V8's own RangeErrors, of an array that can't be had; Node's have a code.
+    if (!(cause instanceof RangeError) || 'code' in cause) throw cause;
+    throw new LodestoneError(ExitCode.outOfMemory, `not enough memory for the weight ${label}`, { cause });
+  });
+  const held =
+    'values' in matrix ? matrix.values.byteLength : matrix.blocks.q.byteLength + matrix.blocks.d.byteLength;
+  return { id, label, format: as, outputs, inputs, bytes: held, matrix };
+}
+
+async function readMatrix(source: WeightSource, as: WeightFormat): Promise<ReferenceWeight['matrix']> {
+  const { label, format, outputs, inputs } = source;
   const bytes = await sourceBytes(source);
   const expected = storedBytes(format, outputs * inputs);
   if (bytes.length !== expected) {
     throw new LodestoneError(ExitCode.badModel, `${label}: ${bytes.length} bytes instead of ${expected}`);
   }
-  let matrix: ReferenceWeight['matrix'];
-  if (format === 'q8_0' || format === 'q4_0') matrix = { blocks: unpackBlocks(format, bytes) };
-  else {
-    const values = widen(format, bytes);
-    matrix =
-      as === 'q8_0' || as === 'q4_0' ? { blocks: unpackBlocks(as, quantizeBlocks(as, values)) } : { values };
-  }
-  const held =
-    'values' in matrix ? matrix.values.byteLength : matrix.blocks.q.byteLength + matrix.blocks.d.byteLength;
-  return { id, label, format: as, outputs, inputs, bytes: held, matrix };
+  if (format === 'q8_0' || format === 'q4_0') return { blocks: unpackBlocks(format, bytes) };
+  const values = widen(format, bytes);
+  return as === 'q8_0' || as === 'q4_0' ? { blocks: unpackBlocks(as, quantizeBlocks(as, values)) } : { values };
 }
 
 function widen(format: 'f32' | 'f16' | 'bf16', bytes: Uint8Array): Float32Array {

@@ -1,4 +1,5 @@
 /** The reference kernels against numbers worked out by hand: they are the specification of all others. */
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ExitCode } from '../../../src/errors.js';
 import { createReferenceDevice } from '../../../src/device/reference/device.js';
@@ -187,7 +188,12 @@ describe('the reference device', () => {
     expect(() => rig.device.write({ buffer: x.buffer, offset: 4 }, new Float32Array(2))).toThrow('outside');
   });
 
-  it('says which memory it could not have', () => {
+  it('says which memory it could not have', async () => {
     expect(() => rig.device.createBuffer(2 ** 50, 'keys of layer 3')).toThrow(/not enough memory for keys of layer 3/);
+    const data = { path: fileURLToPath(import.meta.url), offset: 0, bytes: 2 ** 50 };
+    await expect(rig.device.loadWeight({ label: 'layer 3', format: 'f32', outputs: 2 ** 38, inputs: 2 ** 10, data })).rejects.toMatchObject({
+      exitCode: ExitCode.outOfMemory,
+      message: 'not enough memory for the weight layer 3',
+    });
   });
 });

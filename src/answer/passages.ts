@@ -1,0 +1,93 @@
+/** The passages of the sources that share most words with a question, rare words counting most. No model is asked. */
+import type { IngestedSource, Segment } from '../ingest/segment.js';
+import { fold } from './fold.js';
+import { contentWords, rareness, stem } from './words.js';
+
+export interface Passage {
+  /** Index into the sources. */
+  readonly source: number;
+  /** [from, to) in the source's text (its segments, concatenated). */
+  readonly from: number;
+  readonly to: number;
+  /** What the passage covers, cut to it; each piece keeps its page or line. */
+  readonly segments: readonly Segment[];
+  /** Share of the question's words, weighted by rareness, that the passage has: 0..1. */
+  readonly relevance: number;
+}
+
+export interface PassageOptions {
+  /** Length of a passage. */
+  readonly characters: number;
+  /** The most passages. */
+  readonly count: number;
+}
+
+interface Window extends Pick<Passage, 'source' | 'from' | 'to'> {
+  readonly score: number;
+}
+
+/** Windows begin this share of their length apart, so that no fact is cut by all of them. */
+const STEP = 1 / 4;
+/** Windows that overlap more than this say the same. */
+const OVERLAP = 1 / 2;
+
+/** Windows over one source's text, scored by the distinct question words in each. */
+function scoredWindows(source: number, text: string, weights: ReadonlyMap<string, number>, characters: number): Window[] {
+  const step = Math.max(1, Math.floor(characters * STEP));
+  const seen: Set<string>[] = [];
+  const folded = fold(text);
+  for (const match of folded.text.matchAll(/[\p{L}\p{N}]+/gu)) {
+    const word = stem(match[0]);
+    if (!weights.has(word)) continue;
+    const at = folded.origin[match.index]!;
+    const last = Math.floor(at / step);
+    for (let i = Math.max(0, Math.ceil((at - characters + 1) / step)); i <= last; i++) (seen[i] ??= new Set()).add(word);
+  }
+  const windows: Window[] = [];
+  // Only the windows that some word fell into exist in this sparse list.
+  seen.forEach((words, i) => {
+    let score = 0;
+    for (const word of words) score += weights.get(word)!;
+    windows.push({ source, from: i * step, to: Math.min(text.length, i * step + characters), score });
+  });
+  return windows;
+}
+
+/** A cut is moved to a word's end if that is no farther. */
+const LONG_WORD = 40;
+
+/** The segments of one source cut to [from, to) of its text, at words where that is near. */
+function cut(segments: readonly Segment[], from: number, to: number): Segment[] {
+  const pieces: Segment[] = [];
+  let offset = 0;
+  for (const segment of segments) {
+    let start = Math.max(0, from - offset);
+    let end = Math.min(segment.text.length, to - offset);
+    offset += segment.text.length;
+    if (start >= end) continue;
+    if (start > 0) start += Math.max(0, segment.text.slice(start, start + LONG_WORD).search(/\s/u));
+    if (end < segment.text.length) end -= /\S*$/u.exec(segment.text.slice(Math.max(start, end - LONG_WORD), end))![0].length;
+    if (start >= end) continue;
+    const skipped = segment.text.slice(0, start).match(/\n/gu)?.length ?? 0;
+    pieces.push({ ...segment, text: segment.text.slice(start, end), ...(segment.line === undefined ? {} : { line: segment.line + skipped }) });
+  }
+  return pieces;
+}
+
+/** Best first; fewer than asked for where fewer share any word with the question. */
+export function relatedPassages(question: string, sources: readonly IngestedSource[], options: PassageOptions): Passage[] {
+  const texts = sources.map(({ segments }) => segments.map((segment) => segment.text).join(''));
+  const weights = rareness(new Set(contentWords(fold(question).text)), texts.map((text) => fold(text).text));
+  const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
+  if (total === 0) return [];
+  const windows = texts.flatMap((text, source) => scoredWindows(source, text, weights, options.characters));
+  windows.sort((a, b) => b.score - a.score);
+  const chosen: Window[] = [];
+  for (const window of windows) {
+    if (chosen.length === options.count || window.score === 0) break;
+    const shared = (other: Window): number => Math.min(other.to, window.to) - Math.max(other.from, window.from);
+    if (chosen.some((other) => other.source === window.source && shared(other) > options.characters * OVERLAP)) continue;
+    chosen.push(window);
+  }
+  return chosen.map(({ source, from, to, score }) => ({ source, from, to, segments: cut(sources[source]!.segments, from, to), relevance: score / total }));
+}

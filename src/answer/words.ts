@@ -1,0 +1,33 @@
+/** Words as evidence: which of a text carry meaning, and how rare each is in the sources at hand. */
+
+const STOP_WORDS = new Set(
+  ('a an and are as at be been being by can could did do does for from had has have he her him his how i if in into is it its ' +
+    'many me much my name no not of on one or our out s she so some t tell than that the their them then there these they this ' +
+    'those to us was we were what when where which who whom whose why will with would you your please give').split(' '),
+);
+
+/** A light stem, so that "commands" meets "commanded": enough for ranking, no more is claimed. */
+export function stem(word: string): string {
+  if (/\d/u.test(word) || word.length < 5) return word;
+  return word.replace(/(?:ies|ied|ing|edly|ed|es|ly|s|e|y)$/u, '');
+}
+
+/** The words of a folded text that carry meaning, stemmed. */
+export function contentWords(folded: string): string[] {
+  const words = folded.match(/[\p{L}\p{N}]+/gu) ?? [];
+  return words.filter((word) => !STOP_WORDS.has(word)).map(stem);
+}
+
+/** Rareness of each of `words` in folded texts: ln(words / (1 + occurrences)), at least 0. */
+export function rareness(words: ReadonlySet<string>, texts: Iterable<string>): Map<string, number> {
+  const counts = new Map<string, number>();
+  let total = 0;
+  for (const text of texts) {
+    for (const word of contentWords(text)) {
+      total++;
+      if (words.has(word)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    }
+  }
+  return new Map([...words].map((word) => [word, Math.max(0, Math.log((total + 1) / (1 + (counts.get(word) ?? 0))))]));
+}
+
