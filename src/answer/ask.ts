@@ -5,25 +5,21 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Device } from '../device/device.js';
-import { ABSENT_TOKEN, buildPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
+import { buildPrompt, type Prompt } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
 import { gemmaStorage } from '../gemma/weights.js';
-import { Context } from '../runtime/context.js';
-import { generate } from '../runtime/generate.js';
 import { chunkSize, kvBytes } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type Model, type ModelFiles } from '../runtime/model.js';
-import type { Sampling } from '../runtime/sampler.js';
 import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
 import { cite, type Citation } from './citations.js';
-import { relatedPassages } from './passages.js';
-import { chooseReading, passageCharacters, type Reading } from './second-look.js';
+import { lookAgain, readEverything, runLength, type ReadRequest } from './reading.js';
+import { chooseReading, type Reading } from './second-look.js';
 
-export interface AskRequest {
-  readonly question: string;
+export interface AskRequest extends ReadRequest {
   /** "-" is standard input. */
   readonly paths: readonly string[];
   readonly pages?: readonly PageRange[];
@@ -33,12 +29,6 @@ export interface AskRequest {
   readonly pdfTimeoutMs?: number;
   readonly modelDir: string;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
-  readonly sampling: Sampling;
-  readonly maxTokens: number;
-  /** Positions per submit. */
-  readonly chunk: number;
-  /** How many passages to read again (second-look.ts); 0: none. Only extractive models (prompt style qa) do. */
-  readonly looks: number;
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
 }
@@ -62,11 +52,6 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
     segments: segments.length,
     tokens: prompt.sourceTokens[i]!,
   }));
-}
-
-/** Positions of the whole run. */
-function runLength(prompt: Prompt, request: AskRequest): number {
-  return prompt.ids.length + request.maxTokens;
 }
 
 function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, summaries: SourceSummary[]): Plan {
@@ -149,81 +134,9 @@ async function sha256OfFiles(paths: readonly string[], signal: AbortSignal): Pro
   return hash.digest('hex');
 }
 
-async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Float32Array> {
-  const started = performance.now();
-  return context.prefill(ids, {
-    signal,
-    onProgress: (done, total) => {
-      const seconds = Math.max(1e-3, (performance.now() - started) / 1e3);
-      const rate = done / seconds;
-      emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
-    },
-  });
-}
-
-/** Generates until the answer's end, or the token for "not there": after it nothing counts. */
-async function write(
-  context: Context,
-  logits: Float32Array,
-  model: Model,
-  request: AskRequest,
-  signal: AbortSignal,
-  emit: (event: AskEvent) => void,
-): Promise<Reading> {
-  const absentId = model.tokenizer.findControlId(ABSENT_TOKEN);
-  const stop = absentId === undefined ? model.config.eosIds : [...model.config.eosIds, absentId];
-  const stream = model.tokenizer.decodeStream();
-  let text = '';
-  let tokens = 0;
-  let logProbability = 0;
-  const show = (piece: string): void => {
-    if (piece === '') return;
-    text += piece;
-    emit({ type: 'token', text: piece });
-  };
-  const run = generate(context, logits, { sampling: request.sampling, stop, maxTokens: request.maxTokens, signal });
-  let step = await run.next();
-  for (; !step.done; step = await run.next()) {
-    const { id, logProb } = step.value;
-    tokens++;
-    logProbability += logProb;
-    show(await stream.push(id));
-  }
-  show(await stream.flush());
-  const { reason, stopId, logProb = 0 } = step.value;
-  const absent = tokens === 0 && stopId !== undefined && stopId === absentId;
-  const confidence = Math.exp(tokens === 0 ? logProb : logProbability);
-  return { parsed: parseAnswer(model.config.prompt, text, absent), confidence, tokens, finish: reason, passage: null };
-}
-
 function cutMessage({ finish, tokens }: Reading): string {
   const remedy = finish === 'length' ? 'raise --max-tokens' : "the model's context is full";
   return `the answer was cut at ${tokens} ${tokens === 1 ? 'token' : 'tokens'}: ${remedy}`;
-}
-
-/** Reads the passages most related to the question, each alone. */
-async function lookAgain(
-  model: Model,
-  request: AskRequest,
-  sources: readonly IngestedSource[],
-  signal: AbortSignal,
-  emit: (event: AskEvent) => void,
-): Promise<Reading[]> {
-  const passages = relatedPassages(request.question, sources, { characters: passageCharacters, count: request.looks });
-  const readings: Reading[] = [];
-  for (const [i, passage] of passages.entries()) {
-    emit({ type: 'look', done: i, total: passages.length });
-    const alone = sources.map((entry, source) => ({ ...entry, segments: passage.segments.filter((segment) => segment.source === source) }));
-    const prompt = await buildPrompt(model.config.prompt, request.question, alone, model.tokenizer, signal);
-    const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request) });
-    try {
-      const logits = await context.prefill(prompt.ids, { signal });
-      readings.push({ ...(await write(context, logits, model, request, signal, () => undefined)), passage });
-    } finally {
-      context.close();
-    }
-  }
-  return readings;
 }
 
 /** An answer read in a passage is cited there; one of the whole, wherever it stands. */
@@ -259,17 +172,16 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
   const model = await loadModel(files, device, { quantize: request.quantize, signal });
   const loadMs = openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
-  let context: Context | undefined;
   try {
     const hashing = request.hashWeights === true ? sha256OfFiles(model.weightFiles, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
-    context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request) });
-    const prefillStarted = performance.now();
-    const logits = await read(context, prompt.ids, signal, emit);
-    const decodeStarted = performance.now();
     // What the second look may change is not shown before it.
     const twice = request.looks > 0 && model.config.prompt === 'qa';
-    const whole = await write(context, logits, model, request, signal, twice ? () => undefined : emit);
+    const show = (event: AskEvent): void => {
+      if (!twice || event.type !== 'token') emit(event);
+    };
+    const first = await readEverything(model, request, prompt, signal, show);
+    const whole = first.reading;
     const ended = performance.now();
     const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];
     const looked = performance.now();
@@ -289,16 +201,16 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
       finish: chosen.finish,
       model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, context: model.config.maxPositions },
       device: { name: device.name, adapter: device.description },
-      tokens: { input: prompt.ids.length, cached: 0, generated: whole.tokens, context: context.length },
+      tokens: { input: prompt.ids.length, cached: 0, generated: whole.tokens, context: first.positions },
       truncated: false,
       timings: {
         ingest_ms: Math.round(ingestMs),
         load_ms: Math.round(loadMs),
-        prefill_ms: Math.round(decodeStarted - prefillStarted),
-        decode_ms: Math.round(ended - decodeStarted),
-        prefill_tps: Math.round((prompt.ids.length / (decodeStarted - prefillStarted)) * 1e3),
+        prefill_ms: Math.round(first.prefillMs),
+        decode_ms: Math.round(first.decodeMs),
+        prefill_tps: Math.round((prompt.ids.length / first.prefillMs) * 1e3),
         look_ms: Math.round(looked - ended),
-        decode_tps: Math.round((whole.tokens / (ended - decodeStarted)) * 1e3),
+        decode_tps: Math.round((whole.tokens / first.decodeMs) * 1e3),
       },
       sources: plan.sources,
     };
@@ -306,7 +218,6 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
     return answer;
   } finally {
     hashingEnds.abort();
-    context?.close();
     await model.close();
   }
 }
