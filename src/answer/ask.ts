@@ -13,7 +13,7 @@ import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
 import { gemmaStorage } from '../gemma/weights.js';
 import { chunkSize, kvBytes } from '../runtime/kv.js';
-import { loadModel, openModelFiles, type Model, type ModelFiles } from '../runtime/model.js';
+import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
 import { cite, type Citation } from './citations.js';
 import { lookAgain, readEverything, runLength, type ReadRequest } from './reading.js';
