@@ -37,7 +37,7 @@ export function formatPlan(plan: Plan): string {
     `  ${name.padEnd(7)} ${count(part.layers)} layers x ${count(part.positions)} positions  ${bytes(part.bytes)}`;
   return `${[
     `model    ${plan.model.id}  ${plan.model.quantization}  ${bytes(plan.model.weight_bytes)}, context ${count(plan.model.context)} tokens`,
-    `device   ${plan.device.name}: ${plan.device.adapter}`,
+    `device   ${plan.device.adapter}`,
     'sources',
     ...plan.sources.map(
       (source) =>
