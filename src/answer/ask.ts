@@ -185,7 +185,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
     const ended = performance.now();
     const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];
     const looked = performance.now();
-    const chosen = chooseReading(whole, looks);
+    const chosen = chooseReading(request.question, whole, looks);
     const { parsed } = chosen;
     if (twice && parsed.found) emit({ type: 'token', text: parsed.answer });
     if (chosen.finish !== 'stop') emit({ type: 'warning', message: cutMessage(chosen) });

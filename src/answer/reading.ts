@@ -15,7 +15,7 @@ export interface ReadRequest {
   readonly maxTokens: number;
   /** Positions per submit. */
   readonly chunk: number;
-  /** How many passages to read again; 0: none. Only extractive models (prompt style qa) do. */
+  /** How many passages of each length to read again; 0: none. Only extractive models (prompt style qa) do. */
   readonly looks: number;
 }
 
@@ -107,7 +107,7 @@ export async function lookAgain(
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<Reading[]> {
-  const passages = relatedPassages(request.question, sources, { characters: passageCharacters, count: request.looks });
+  const passages = passageCharacters.flatMap((characters) => relatedPassages(request.question, sources, { characters, count: request.looks }));
   const readings: Reading[] = [];
   for (const [i, passage] of passages.entries()) {
     emit({ type: 'look', done: i, total: passages.length });

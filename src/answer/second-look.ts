@@ -4,7 +4,9 @@
  * taken. What a reading is worth is its probability times how much of the question its passage speaks of.
  */
 import type { ParsedAnswer } from '../encode/prompt.js';
+import { fold } from './fold.js';
 import type { Passage } from './passages.js';
+import { contentWords } from './words.js';
 
 export interface Reading {
   readonly parsed: ParsedAnswer;
@@ -16,11 +18,14 @@ export interface Reading {
   readonly passage: Passage | null;
 }
 
-/** Passages read again. */
+/** Passages read again, of each length. */
 export const defaultLooks = 6;
 
-/** Characters of a passage, some 300 tokens: what the embedded model was trained on most. */
-export const passageCharacters = 1000;
+/**
+ * Lengths of a passage in characters: a few sentences, where there is little to mistake for the answer, and a paragraph or
+ * two, for facts that take more room. Chosen on generated documents.
+ */
+export const passageCharacters = [350, 1000] as const;
 
 /** A passage that lacks a word of the question is much less likely to be the right one. */
 const RELEVANCE_POWER = 4;
@@ -29,13 +34,17 @@ const LEAST_WORTH = 0.02;
 /** The whole reading stands alone if it is this sure, and no passage gives an answer. */
 const SURE = 0.5;
 
-function worth({ parsed, confidence, passage }: Reading): number {
-  return parsed.found && passage !== null ? confidence * passage.relevance ** RELEVANCE_POWER : 0;
+/** An answer in words of the question alone tells nothing. */
+function onlyRepeats(answer: string, question: ReadonlySet<string>): boolean {
+  return contentWords(fold(answer).text).every((word) => question.has(word));
 }
 
-/** @param readings the whole one first, then those of passages, most related first */
-export function chooseReading(whole: Reading, looks: readonly Reading[]): Reading {
+/** The best of a reading of everything and readings of passages; not found, where none is worth believing. */
+export function chooseReading(question: string, whole: Reading, looks: readonly Reading[]): Reading {
   if (looks.length === 0) return whole;
+  const asked = new Set(contentWords(fold(question).text));
+  const worth = ({ parsed, confidence, passage }: Reading): number =>
+    !parsed.found || passage === null || onlyRepeats(parsed.answer, asked) ? 0 : confidence * passage.relevance ** RELEVANCE_POWER;
   const best = looks.reduce((a, b) => (worth(b) > worth(a) ? b : a));
   if (worth(best) >= LEAST_WORTH) return best;
   if (whole.parsed.found && whole.confidence >= SURE) return whole;

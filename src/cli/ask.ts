@@ -156,7 +156,7 @@ export function askCommand(signal: AbortSignal): Command {
     .option('--top-p <p>', '1 is off', between(0, 1), 1)
     .option('--min-p <p>', '0 is off', between(0, 1), 0)
     .option('--seed <n>', 'of sampling', integer(0), 0)
-    .option('--looks <n>', 'passages that an extractive model reads again; 0 is none', integer(0), defaultLooks)
+    .option('--looks <n>', 'passages of each length that an extractive model reads again; 0 is none', integer(0), defaultLooks)
     .option('--chunk <n>', 'positions read at a time', integer(1), defaultChunk)
     .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')

@@ -22,5 +22,5 @@ export async function respond(model: Model, document: string, question: string, 
   const prompt = await buildPrompt(model.config.prompt, question, sources, model.tokenizer);
   const { reading } = await readEverything(model, request, prompt, signal, ignore);
   const looks = options.lookAgain ? await lookAgain(model, request, sources, signal, ignore) : [];
-  return { once: reading.parsed.answer, twice: chooseReading(reading, looks).parsed.answer };
+  return { once: reading.parsed.answer, twice: chooseReading(question, reading, looks).parsed.answer };
 }

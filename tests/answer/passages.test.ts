@@ -71,14 +71,18 @@ describe('chooseReading', () => {
   });
   it('weighs how sure a reading is with how much of the question its passage has', () => {
     const looks = [reading('right', 0.7, 1), reading('elsewhere', 0.95, 0.5), reading('', 0.99, 0.8)];
-    expect(chooseReading(reading('junk', 0.9, null), looks).parsed.answer).toBe('right');
+    expect(chooseReading('Who did it?', reading('junk', 0.9, null), looks).parsed.answer).toBe('right');
   });
   it('keeps the first reading where there was no second look', () => {
-    expect(chooseReading(reading('first', 0.1, null), []).parsed.answer).toBe('first');
+    expect(chooseReading('Who did it?', reading('first', 0.1, null), []).parsed.answer).toBe('first');
+  });
+  it('does not take the question for its answer', () => {
+    const looks = [reading('the reserve copy', 0.9, 1), reading('K-408', 0.5, 1)];
+    expect(chooseReading('Where is the reserve copy?', reading('', 0.9, null), looks).parsed.answer).toBe('K-408');
   });
   it('does not answer out of unrelated or hesitant readings', () => {
     const looks = [reading('guess', 0.05, 0.4), reading('', 0.9, 0.9)];
-    expect(chooseReading(reading('junk', 0.2, null), looks).parsed.found).toBe(false);
-    expect(chooseReading(reading('sure', 0.9, null), looks).parsed.answer).toBe('sure');
+    expect(chooseReading('Who did it?', reading('junk', 0.2, null), looks).parsed.found).toBe(false);
+    expect(chooseReading('Who did it?', reading('sure', 0.9, null), looks).parsed.answer).toBe('sure');
   });
 });
