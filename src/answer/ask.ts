@@ -15,7 +15,7 @@ import { gemmaStorage } from '../gemma/weights.js';
 import { chunkSize, kvBytes } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
-import { cite, type Citation } from './citations.js';
+import { cite } from './citations.js';
 import { lookAgain, readEverything, runLength, type ReadRequest } from './reading.js';
 import { chooseReading, type Reading } from './second-look.js';
 
@@ -139,11 +139,6 @@ function cutMessage({ finish, tokens }: Reading): string {
   return `the answer was cut at ${tokens} ${tokens === 1 ? 'token' : 'tokens'}: ${remedy}`;
 }
 
-/** An answer read in a passage is cited there; one of the whole, wherever it stands. */
-function citations(question: string, { parsed, passage }: Reading, sources: readonly IngestedSource[]): Citation[] {
-  return cite(question, parsed.needle, sources, passage ?? undefined);
-}
-
 function summariseReading({ parsed, confidence, passage }: Reading): ReadingSummary {
   const first = passage?.segments[0];
   return {
@@ -196,7 +191,8 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
       answer: parsed.answer,
       found: parsed.found,
       confidence: chosen.confidence,
-      citations: parsed.found ? citations(request.question, chosen, sources) : [],
+      // An answer read in a passage is cited there; one of the whole, wherever it stands.
+      citations: parsed.found ? cite(request.question, parsed.needle, sources, chosen.passage ?? undefined) : [],
       readings: [whole, ...looks].map(summariseReading),
       finish: chosen.finish,
       model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, context: model.config.maxPositions },

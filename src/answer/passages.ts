@@ -1,6 +1,6 @@
 /** The passages of the sources that share most words with a question, rare words counting most. No model is asked. */
 import type { IngestedSource, Segment } from '../ingest/segment.js';
-import { fold } from './fold.js';
+import { fold, type FoldedText } from './fold.js';
 import { contentWords, rareness, stem } from './words.js';
 
 export interface Passage {
@@ -16,9 +16,9 @@ export interface Passage {
 }
 
 export interface PassageOptions {
-  /** Length of a passage. */
-  readonly characters: number;
-  /** The most passages. */
+  /** Lengths of passages; each length is chosen for by itself. */
+  readonly characters: readonly number[];
+  /** The most passages of each length. */
   readonly count: number;
 }
 
@@ -32,10 +32,10 @@ const STEP = 1 / 4;
 const OVERLAP = 1 / 2;
 
 /** Windows over one source's text, scored by the distinct question words in each. */
-function scoredWindows(source: number, text: string, weights: ReadonlyMap<string, number>, characters: number): Window[] {
+function scoredWindows(source: number, folded: FoldedText, weights: ReadonlyMap<string, number>, characters: number): Window[] {
   const step = Math.max(1, Math.floor(characters * STEP));
   const seen: Set<string>[] = [];
-  const folded = fold(text);
+  const length = folded.origin.at(-1)!;
   for (const match of folded.text.matchAll(/[\p{L}\p{N}]+/gu)) {
     const word = stem(match[0]);
     if (!weights.has(word)) continue;
@@ -48,7 +48,7 @@ function scoredWindows(source: number, text: string, weights: ReadonlyMap<string
   seen.forEach((words, i) => {
     let score = 0;
     for (const word of words) score += weights.get(word)!;
-    windows.push({ source, from: i * step, to: Math.min(text.length, i * step + characters), score });
+    windows.push({ source, from: i * step, to: Math.min(length, i * step + characters), score });
   });
   return windows;
 }
@@ -74,20 +74,32 @@ function cut(segments: readonly Segment[], from: number, to: number): Segment[] 
   return pieces;
 }
 
-/** Best first; fewer than asked for where fewer share any word with the question. */
-export function relatedPassages(question: string, sources: readonly IngestedSource[], options: PassageOptions): Passage[] {
-  const texts = sources.map(({ segments }) => segments.map((segment) => segment.text).join(''));
-  const weights = rareness(new Set(contentWords(fold(question).text)), texts.map((text) => fold(text).text));
-  const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
-  if (total === 0) return [];
-  const windows = texts.flatMap((text, source) => scoredWindows(source, text, weights, options.characters));
-  windows.sort((a, b) => b.score - a.score);
+/** The best windows, best first, none of which says mostly the same as a better one. */
+function chooseWindows(windows: readonly Window[], characters: number, count: number): Window[] {
   const chosen: Window[] = [];
-  for (const window of windows) {
-    if (chosen.length === options.count || window.score === 0) break;
+  for (const window of [...windows].sort((a, b) => b.score - a.score)) {
+    if (chosen.length === count || window.score === 0) break;
     const shared = (other: Window): number => Math.min(other.to, window.to) - Math.max(other.from, window.from);
-    if (chosen.some((other) => other.source === window.source && shared(other) > options.characters * OVERLAP)) continue;
+    if (chosen.some((other) => other.source === window.source && shared(other) > characters * OVERLAP)) continue;
     chosen.push(window);
   }
-  return chosen.map(({ source, from, to, score }) => ({ source, from, to, segments: cut(sources[source]!.segments, from, to), relevance: score / total }));
+  return chosen;
+}
+
+/** Best first within each length; fewer than asked for where fewer share any word with the question. */
+export function relatedPassages(question: string, sources: readonly IngestedSource[], options: PassageOptions): Passage[] {
+  const folded = sources.map(({ segments }) => fold(segments.map((segment) => segment.text).join('')));
+  const weights = rareness(new Set(contentWords(fold(question).text)), folded.map(({ text }) => text));
+  const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
+  if (total === 0) return [];
+  return options.characters.flatMap((characters) => {
+    const windows = folded.flatMap((text, source) => scoredWindows(source, text, weights, characters));
+    return chooseWindows(windows, characters, options.count).map(({ source, from, to, score }) => ({
+      source,
+      from,
+      to,
+      segments: cut(sources[source]!.segments, from, to),
+      relevance: score / total,
+    }));
+  });
 }

@@ -107,7 +107,7 @@ export async function lookAgain(
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<Reading[]> {
-  const passages = passageCharacters.flatMap((characters) => relatedPassages(request.question, sources, { characters, count: request.looks }));
+  const passages = relatedPassages(request.question, sources, { characters: passageCharacters, count: request.looks });
   const readings: Reading[] = [];
   for (const [i, passage] of passages.entries()) {
     emit({ type: 'look', done: i, total: passages.length });

@@ -1,5 +1,6 @@
 /** What the benchmark measures, one measurement a function. */
 import { Context } from '../runtime/context.js';
+import { argmax } from '../runtime/sampler.js';
 import type { Device, WeightFormat } from '../device/device.js';
 import { randomBlocks, type RandomModel } from './random-model.js';
 
@@ -22,7 +23,7 @@ export function benchTokens(count: number, vocabSize: number): number[] {
 
 /** Reads `prompt` tokens and generates `generated` more, from an empty context. */
 export async function modelSpeed(model: Pick<RandomModel, 'device' | 'config' | 'weights'>, prompt: number, generated: number): Promise<Speed> {
-  const context = new Context(model, { chunk: 512 });
+  const context = new Context(model);
   try {
     const tokens = benchTokens(prompt, model.config.vocabSize);
     const began = performance.now();
@@ -34,12 +35,6 @@ export async function modelSpeed(model: Pick<RandomModel, 'device' | 'config' | 
   } finally {
     context.close();
   }
-}
-
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
 }
 
 /** Giga-operations (a multiply and an add are two) per second of out = W x, `rows` rows at a time. */

@@ -1,7 +1,6 @@
 /** `npm run bench`: how fast the cpu device is on this machine, beside llama.cpp where that is installed. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js';
 import { startPeer } from '../bench/peer.js';
@@ -10,6 +9,7 @@ import { gemma1b, gemma270m, randomModel, type BlockFormat, type Shape } from '.
 import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
 import type { WeightFormat } from '../device/device.js';
 import { ExitCode } from '../errors.js';
+import { embeddedModelDir } from '../paths.js';
 import { openModel } from '../runtime/model.js';
 
 const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt N] [--generate N] [--threads N] [--peer DIR] [--json]
@@ -24,7 +24,6 @@ const models: Readonly<Record<string, { readonly shape: Shape; readonly format: 
 };
 const matMulFormats: readonly WeightFormat[] = ['q8_0', 'q4_0', 'bf16', 'f32'];
 const tinyTokens = 32_768;
-const tinyPath = fileURLToPath(new URL('../../models/lodestone-tiny', import.meta.url));
 
 interface ModelResult {
   readonly model: string;
@@ -88,8 +87,8 @@ async function openPeer(folder: string, name: string, threads: number): Promise<
 
 /** Reading a long text with the embedded model, stored as in its file. */
 async function measureEmbedded(device: CpuDevice, runs: number): Promise<Report['embedded']> {
-  if (!existsSync(join(tinyPath, 'model.safetensors'))) return null;
-  const model = await openModel(tinyPath, device);
+  if (!existsSync(join(embeddedModelDir, 'model.safetensors'))) return null;
+  const model = await openModel(embeddedModelDir, device);
   const speeds: number[] = [];
   for (let run = 0; run <= runs; run++) {
     const { prefill } = await modelSpeed(model, tinyTokens, 0);

@@ -22,7 +22,7 @@ describe('relatedPassages', () => {
     text('a.txt', 0, `${filler.repeat(60)}\n`, `${filler.repeat(30)}\nAn archive. ${fact}${filler.repeat(30)}\n`),
     text('b.txt', 1, `${filler.repeat(20)}The archive of another lane burned down.\n${filler.repeat(20)}\n`),
   ];
-  const passages = relatedPassages('Who is the keeper of the Harrow Lane archive?', sources, { characters: 600, count: 3 });
+  const passages = relatedPassages('Who is the keeper of the Harrow Lane archive?', sources, { characters: [600], count: 3 });
 
   it('puts the passage with the rare words first, whole', () => {
     const [first] = passages;
@@ -48,8 +48,8 @@ describe('relatedPassages', () => {
     for (const [i, a] of passages.entries()) {
       for (const b of passages.slice(i + 1)) if (a.source === b.source) expect(Math.min(a.to, b.to) - Math.max(a.from, b.from)).toBeLessThanOrEqual(300);
     }
-    expect(relatedPassages('xyzzy plugh?', sources, { characters: 600, count: 3 })).toEqual([]);
-    expect(relatedPassages('who is it', sources, { characters: 600, count: 3 })).toEqual([]);
+    expect(relatedPassages('xyzzy plugh?', sources, { characters: [600], count: 3 })).toEqual([]);
+    expect(relatedPassages('who is it', sources, { characters: [600], count: 3 })).toEqual([]);
   });
 
   it('cites an answer where it was read', () => {
