@@ -5,14 +5,15 @@ positions (NoPE); its attention logits are multiplied by s_h * ln(n), n = number
 so that the attention to one key among n stays sharp when n grows far past the training length.
 
 Because nothing follows the global layer, the document's tokens need no more of it than K and V:
-`forward` computes the rest of that layer for answer positions only. One document serves many
+`forward` computes the rest of that layer for the predicted positions only. One document serves many
 questions; the questions see the document and themselves, not one another.
 
-A training batch (all shapes fixed, so that torch.compile compiles once per shape):
-  doc      [B, T]      document tokens, the first one <bos>; T a multiple of BLOCK
-  qa       [B, N, S]   <pad>* <question> ... | <answer> answer <pad>*; the last A columns are the
-                       answer part, so the question is padded on the left
-  qa_pos   [B, N, S]   absolute positions: the document's length + offset in the pair
+A training batch (see data.Generator.batch; shapes fixed, so that torch.compile compiles once per shape):
+  doc      [B, T]       document tokens, the first one <bos>; T a multiple of BLOCK
+  qa       [B, R, 64]   rows of packed pairs <question> ... <answer> answer
+  pos      [B, R, 64]   absolute positions: the document's length + offset in the pair
+  pair     [B, R, 64]   which pair a token belongs to; -1 is padding
+  at       [B, R, M]    columns whose outputs predict the answer's tokens
 """
 import math
 from dataclasses import dataclass, asdict
@@ -21,12 +22,12 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-BLOCK = 64  # queries per block in local attention; the window must not exceed it
+BLOCK = 64  # queries per block in local attention, and tokens in a row of pairs; the window must not exceed it
 
 
 @dataclass
 class Config:
-    vocab_size: int = 4096
+    vocab_size: int = 8192
     hidden_size: int = 192
     intermediate_size: int = 576
     num_hidden_layers: int = 6
@@ -151,97 +152,76 @@ class Lodestone(nn.Module):
         return x + layer.post_feedforward_layernorm(layer.mlp(layer.pre_feedforward_layernorm(x)))
 
     def attend(self, q, k, v, bias):
-        """q [G, n, H, hd], k, v [G, m, KV, hd], bias broadcastable to [G, 1, n, m] -> [G, n, H*hd].
+        """q [G, n, H, hd], k, v [G, m, KV, hd], bias [G, 1, n, m] -> [G, n, H*hd].
         Query heads that share a K/V head are laid out as extra rows, so K and V are not repeated."""
-        c = self.c
         G, n, H, hd = q.shape
         KV = k.shape[2]
         R = H // KV
-        qr = q.view(G, n, KV, R, hd).permute(0, 2, 3, 1, 4).reshape(G, KV, R * n, hd)
-        kt = k.permute(0, 2, 3, 1)
-        s = torch.matmul(qr.to(DT(k)), kt.to(DT(k))).float() * hd ** -0.5
-        s = s.view(G, KV, R, n, -1) + bias.unsqueeze(1) if bias.dim() == 4 else s.view(G, KV, R, n, -1) + bias
-        p = torch.softmax(s, -1).to(DT(k)).view(G, KV, R * n, -1)
-        o = torch.matmul(p, v.permute(0, 2, 1, 3).to(DT(k)))
+        rows = q.view(G, n, KV, R, hd).permute(0, 2, 3, 1, 4).reshape(G, KV, R * n, hd)
+        s = torch.matmul(rows.to(v.dtype), k.to(v.dtype).permute(0, 2, 3, 1)).float() * hd ** -0.5
+        p = torch.softmax(s.view(G, KV, R, n, -1) + bias.unsqueeze(1), -1).to(v.dtype)
+        o = torch.matmul(p.view(G, KV, R * n, -1), v.permute(0, 2, 1, 3))
         return o.view(G, KV, R, n, hd).permute(0, 3, 1, 2, 4).reshape(G, n, H * hd)
 
     # -- a training batch -----------------------------------------------------------------------
 
-    def forward(self, doc, qa, doc_rope, qa_rope, doc_bias, first_bias, qa_bias, own_bias, log_n, A):
-        """Answer logits [B, N, A, vocab]. The rope tables and biases come from `batch_geometry`."""
+    def forward(self, doc, qa, pos, pair, at, window, absolute_rope):
+        """Logits [B, R, M, vocab] after the columns `at`."""
         c = self.c
         B, T = doc.shape
-        _, N, S = qa.shape
+        R, M = at.shape[1:]
         nb = T // BLOCK
-        x = self.embed(torch.cat([doc.reshape(-1), qa.reshape(-1)]))
-        cos = torch.cat([doc_rope[0].repeat(B, 1), qa_rope[0].reshape(B * N * S, -1)]).unsqueeze(1)
-        sin = torch.cat([doc_rope[1].repeat(B, 1), qa_rope[1].reshape(B * N * S, -1)]).unsqueeze(1)
         H, KV, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
-        bias = torch.cat([first_bias[None], doc_bias[None].expand(nb - 1, -1, -1)]).repeat(B, 1, 1)[:, None, None]
+        # Blocks of 64 queries: of each document its nb own, then its R rows of pairs. A block sees itself and the
+        # block before; before every row of pairs stands the document's last block.
+        ids = torch.cat([doc.view(B, nb, BLOCK), qa], 1)                                # [B, nb+R, 64]
+        positions = torch.cat([torch.arange(T, device=doc.device).view(1, nb, BLOCK).expand(B, -1, -1), pos], 1)
+        bias = local_bias(positions, torch.cat([positions.new_full((B, nb, BLOCK), -2), pair], 1), nb, window)
+        cos, sin = (t[positions].view(-1, 1, hd // 2) for t in absolute_rope)
+        before = torch.cat([torch.arange(-1, nb - 1), torch.full((R,), nb - 1)]).clamp(min=0).to(doc.device)
+        x = self.embed(ids.view(-1))
         for layer in self.layers[:-1]:
             q, k, v = self.qkv(layer, x, cos, sin)
-            k, v = k.to(v.dtype), v
-            # the document: each block of queries sees its own block of keys and the one before
-            qd = q[: B * T].view(B * nb, BLOCK, H, hd)
-            kd, vd = k[: B * T].view(B, nb, BLOCK, KV, hd), v[: B * T].view(B, nb, BLOCK, KV, hd)
-            kp = torch.cat([torch.roll(kd, 1, 1), kd], 2).view(B * nb, 2 * BLOCK, KV, hd)
-            vp = torch.cat([torch.roll(vd, 1, 1), vd], 2).view(B * nb, 2 * BLOCK, KV, hd)
-            od = self.attend(qd, kp, vp, bias).view(B * T, H * hd)
-            # the pairs: the document's last block and themselves
-            qq = q[B * T:].view(B * N, S, H, hd)
-            kq, vq = k[B * T:].view(B, N, S, KV, hd), v[B * T:].view(B, N, S, KV, hd)
-            tail_k = kd[:, -1:].expand(B, N, BLOCK, KV, hd)
-            tail_v = vd[:, -1:].expand(B, N, BLOCK, KV, hd)
-            kq = torch.cat([tail_k, kq], 2).view(B * N, BLOCK + S, KV, hd)
-            vq = torch.cat([tail_v, vq], 2).view(B * N, BLOCK + S, KV, hd)
-            oq = self.attend(qq, kq, vq, qa_bias).view(B * N * S, H * hd)
-            x = self.finish(layer, x, torch.cat([od, oq]))
+            k, v = (t.to(v.dtype).view(B, nb + R, BLOCK, KV, hd) for t in (k, v))
+            k2, v2 = (torch.cat([t[:, before], t], 2).view(-1, 2 * BLOCK, KV, hd) for t in (k, v))
+            x = self.finish(layer, x, self.attend(q.view(-1, BLOCK, H, hd), k2, v2, bias).view(-1, H * hd))
         layer = self.layers[-1]
         q, k, v = self.qkv(layer, x)
-        k = k.to(v.dtype)
-        scale = layer.self_attn.log_n_scale.view(1, 1, 1, H, 1) * log_n[..., None, None]   # [B,N,A,H,1]
-        qa_x = x[B * T:].view(B, N, S, -1)[:, :, S - A:]
-        q = q[B * T:].view(B, N, S, H, hd)[:, :, S - A:] * scale
-        KV, R = c.num_key_value_heads, H // c.num_key_value_heads
-        kd, vd = (t[: B * T].view(B, T, KV, hd) for t in (k, v))
-        ko, vo = (t[B * T:].view(B, N, S, KV, hd) for t in (k, v))
-        q = q.reshape(B, N, A, KV, R, hd).permute(0, 3, 1, 4, 2, 5).to(v.dtype)   # B KV N R A hd
-        sd = torch.matmul(q.reshape(B, KV, N * R * A, hd), kd.permute(0, 2, 3, 1)).float().view(B, KV, N, R, A, T)
-        so = torch.matmul(q.reshape(B, KV, N, R * A, hd), ko.permute(0, 3, 1, 4, 2)).float().view(B, KV, N, R, A, S)
-        s = torch.cat([sd * hd ** -0.5, so * hd ** -0.5 + own_bias[:, None, :, None]], -1)
-        p = torch.softmax(s, -1).to(v.dtype)
-        o = torch.matmul(p[..., :T].reshape(B, KV, N * R * A, T), vd.permute(0, 2, 1, 3)).view(B, KV, N, R, A, hd)
-        o = o + torch.matmul(p[..., T:].reshape(B, KV, N, R * A, S), vo.permute(0, 3, 1, 2, 4)).view(B, KV, N, R, A, hd)
-        o = o.permute(0, 2, 4, 1, 3, 5).reshape(B, N, A, H * hd)
-        return self.logits(self.finish(layer, qa_x, o))
-
-
-def DT(k):
-    return k.dtype
+        k, v = (t.to(v.dtype).view(B, nb + R, BLOCK, KV, hd) for t in (k, v))
+        own = lambda t: torch.gather(t, 2, at)
+        pick = lambda t, w: torch.gather(t.view(B, nb + R, BLOCK, w)[:, nb:], 2, at[..., None].expand(-1, -1, -1, w))
+        log_n = torch.log(own(pos).float() + 1)
+        q = pick(q, H * hd).view(B, R, M, H, hd) * (layer.self_attn.log_n_scale.view(1, 1, 1, H, 1) * log_n[..., None, None] * hd ** -0.5)
+        q = q.view(B, R, M, KV, H // KV, hd).permute(0, 3, 1, 4, 2, 5).reshape(B, KV, R, -1, hd).to(v.dtype)   # B KV R (H/KV M) hd
+        kd, vd = (t[:, :nb].reshape(B, T, KV, hd) for t in (k, v))
+        ko, vo = (t[:, nb:].permute(0, 3, 1, 2, 4) for t in (k, v))                     # B KV R 64 hd
+        sd = torch.matmul(q.view(B, KV, -1, hd), kd.permute(0, 2, 3, 1)).float().view(B, KV, R, -1, T)
+        so = torch.matmul(q, ko.mT).float()
+        seen = (pair[:, :, None] == own(pair)[..., None]) & (pos[:, :, None] <= own(pos)[..., None])      # B R M 64
+        so = so + torch.where(seen, 0.0, NEG)[:, None, :, None].expand(-1, -1, -1, H // KV, -1, -1).flatten(3, 4)
+        p = torch.softmax(torch.cat([sd, so], -1), -1).to(v.dtype)
+        o = torch.matmul(p[..., :T].reshape(B, KV, -1, T), vd.permute(0, 2, 1, 3)).view(B, KV, R, -1, hd) + torch.matmul(p[..., T:], vo)
+        o = o.view(B, KV, R, H // KV, M, hd).permute(0, 2, 4, 1, 3, 5).reshape(B, R, M, H * hd)
+        return self.logits(self.finish(layer, pick(x, c.hidden_size), o))
 
 
 NEG = -1e4  # instead of -inf: a padded row then attends to nothing in particular, without NaN
 
 
-def batch_geometry(c, T, qa, qa_pos, A, window, pad_id=0):
-    """Rotary tables, attention biases and ln n of one batch; depends on the data only through the
-    padding of the pairs. `window` may be smaller than the final one (curriculum)."""
-    assert window <= BLOCK and T % BLOCK == 0
-    i = torch.arange(BLOCK)[:, None] + BLOCK
-    j = torch.arange(2 * BLOCK)[None]
-    ok = (j <= i) & (i - j < window)
-    doc_bias = torch.where(ok, 0.0, NEG)
-    first_bias = torch.where(ok & (j >= BLOCK), 0.0, NEG)
-    B, N, S = qa.shape
-    tail = torch.arange(T - BLOCK, T).expand(B, N, BLOCK)
-    key_pos = torch.cat([tail, qa_pos], -1)
-    real = torch.cat([torch.ones_like(tail, dtype=torch.bool), qa != pad_id], -1)
-    gap = qa_pos[..., :, None] - key_pos[..., None, :]
-    ok = (gap >= 0) & (gap < window) & real[..., None, :]
-    qa_bias = torch.where(ok, 0.0, NEG).view(B * N, 1, 1, S, BLOCK + S)
-    own = (gap[..., BLOCK:] >= 0) & real[..., None, BLOCK:]
-    own_bias = torch.where(own, 0.0, NEG)[:, :, S - A:]
-    log_n = torch.log(qa_pos[..., S - A:].float() + 1)
-    doc_rope = rope_table(torch.arange(T), c.head_dim, c.rope_local_base_freq)
-    qa_rope = rope_table(qa_pos, c.head_dim, c.rope_local_base_freq)
-    return doc_rope, qa_rope, doc_bias, first_bias, qa_bias, own_bias, log_n
+def local_bias(positions, pair, nb, window):
+    """What a query of each block sees of the block before and of its own: 0 or NEG, [B * blocks, 1, 64, 128]. `pair` is -2 for
+    the document, which every pair sees; `window` may be smaller than the final one (curriculum)."""
+    B, blocks, _ = positions.shape
+    before = torch.cat([torch.arange(-1, nb - 1), torch.full((blocks - nb,), nb - 1)]).clamp(min=0).to(positions.device)
+    far = positions[:, before].clone()
+    far[:, 0] = positions.new_full((), 1 << 40)         # before a document's first block there is nothing
+    key = torch.cat([far, positions], 2)[:, :, None]
+    gap = positions[..., None] - key
+    key_pair = torch.cat([pair[:, before], pair], 2)[:, :, None]
+    ok = (gap >= 0) & (gap < window) & ((key_pair == -2) | (key_pair == pair[..., None]))
+    return torch.where(ok, 0.0, NEG).view(B * blocks, 1, BLOCK, 2 * BLOCK)
+
+
+def absolute_rope(c, length):
+    """Rotary tables of positions 0 .. length - 1: (cos, sin), each [length, head_dim / 2]."""
+    return rope_table(torch.arange(length), c.head_dim, c.rope_local_base_freq)

@@ -1,33 +1,40 @@
 """The blocked training pass must equal the plain reference. Run: python -m unittest test_model"""
 import unittest
 
+import numpy as np
 import torch
 
-from model import Config, Lodestone, batch_geometry
+from data import ROW, TARGETS, pack
+from model import Config, Lodestone, absolute_rope
 from reference import logits
 
 
 class ForwardTest(unittest.TestCase):
     def test_blocked_equals_reference(self):
         torch.manual_seed(0)
+        r = np.random.default_rng(0)
         c = Config(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=3, head_dim=16)
         m = Lodestone(c).eval()
-        T, S, A = 192, 20, 6
-        doc = torch.randint(16, 64, (2, T))
-        qa = torch.zeros(2, 2, S, dtype=torch.long)
-        pos = torch.full((2, 2, S), T)
-        for b in range(2):
-            for n in range(2):
-                pad = 3 * n + b      # left padding, and `n` columns on the right
-                qa[b, n, pad:S - n] = torch.randint(16, 64, (S - n - pad,))
-                pos[b, n, pad:] = T + torch.arange(S - pad)
-        with torch.no_grad():
-            got = m(doc, qa, *batch_geometry(c, T, qa, pos, A, c.sliding_window), A)
-        for b in range(2):
-            for n in range(2):
-                ids = doc[b].tolist() + [t for t in qa[b, n].tolist() if t]
-                want = logits(m, ids)[len(ids) - (A - n):]
-                torch.testing.assert_close(got[b, n, :A - n], want, atol=2e-4, rtol=1e-3)
+        B, T, R = 2, 192, 3
+        doc = torch.from_numpy(r.integers(16, 64, (B, T)))
+        rows = dict(qa=np.zeros((B, R, ROW), np.int64), pos=np.full((B, R, ROW), T), pair=np.full((B, R, ROW), -1),
+                    at=np.zeros((B, R, TARGETS), np.int64), target=np.full((B, R, TARGETS), -100))
+        pairs = [[(r.integers(16, 64, n).tolist(), r.integers(16, 64, a).tolist(), str(n)) for n, a in ((5, 2), (30, 9), (1, 1), (17, 3), (40, 8))] for _ in range(B)]
+        for b in range(B):
+            self.assertEqual(len(pack(pairs[b], T, R, {k: v[b] for k, v in rows.items()})), 5)
+        rows = {k: torch.from_numpy(v) for k, v in rows.items()}
+        for window in (9, 64):
+            m.c.sliding_window = window
+            with torch.no_grad():
+                got = m(doc, rows["qa"], rows["pos"], rows["pair"], rows["at"], window, absolute_rope(c, T + ROW))
+            for b in range(B):
+                for n, (q, a, _) in enumerate(pairs[b]):
+                    i = [i for i in range(R) if (rows["pair"][b, i] == n).any()][0]
+                    mine = (rows["pair"][b, i].gather(0, rows["at"][b, i]) == n) & (rows["target"][b, i] != -100)
+                    ids = doc[b].tolist() + [4] + q + [5] + a
+                    want = logits(m, ids)[-len(a) - 1:]
+                    torch.testing.assert_close(got[b, i][mine], want, atol=2e-4, rtol=1e-3)
+                    self.assertEqual(rows["target"][b, i][mine].tolist(), a + [1])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The tokenizer: byte-level BPE of 4,096 pieces, digits one by one, no normaliser, no post-processor.
+"""The tokenizer: byte-level BPE of 8,192 pieces, digits one by one, no normaliser, no post-processor.
 
-Trained on a sample of the books, the QA texts and generated facts and questions."""
+Trained on a sample of the books, articles, question-answer texts and generated facts and questions."""
 import argparse
 import pickle
 import random
@@ -8,26 +8,27 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from data import SPECIAL, Lexicon, fill, load_families
+from data import SPECIAL, Generator, Options
+from lexicon import fill
 
 
-def texts(prepared, books=14_000, facts=60_000, qa=6_000):
+def texts(prepared, books=20_000, articles=12_000, facts=50_000, qa=12_000):
     r = random.Random(1)
-    paragraphs = [" ".join(p) for b in prepared["books"].values() for p in b]
-    yield from r.sample(paragraphs, min(books, len(paragraphs)))
+    for of, n in (("books", books), ("articles", articles)):
+        paragraphs = [" ".join(p) for b in prepared[of].values() for p in b]
+        yield from r.sample(paragraphs, min(n, len(paragraphs)))
     rows = [(c, q[0]) for f in prepared["qa"].values() for c, qs in f for q in qs]
     for c, q in r.sample(rows, min(qa, len(rows))):
         yield c
         yield q
-    from data import Generator, Options
     g = Generator(prepared, None)
     for _ in range(facts):
         f = g.draw_fact(r, Options())
         yield " " + fill(r.choice(f.family.facts), f.key, f.attr, f.value)[0]
-        yield g.question(f, r)
+        yield g.question(f, r, Options())
 
 
-def train(prepared, vocab=4096):
+def train(prepared, vocab=8192):
     t = Tokenizer(models.BPE(unk_token=None))
     t.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Digits(individual_digits=True),
@@ -42,9 +43,10 @@ if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--prepared", default="work/prepared.pkl")
     ap.add_argument("--out", default="work/tokenizer.json")
+    ap.add_argument("--vocab", type=int, default=8192)
     a = ap.parse_args()
     Path(a.out).parent.mkdir(parents=True, exist_ok=True)
-    t = train(pickle.load(open(a.prepared, "rb")))
+    t = train(pickle.load(open(a.prepared, "rb")), a.vocab)
     t.save(a.out)
     print("vocabulary", t.get_vocab_size(), "special", [t.token_to_id(s) for s in SPECIAL])
     print(t.encode("The special magic Dunmore number is: 4412907\nHarrow Lane").tokens)
