@@ -16,7 +16,7 @@ import { chunkSize, kvBytes } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
-import { lookAgain, readEverything, runLength, type ReadRequest } from './reading.js';
+import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
 import { chooseReading, type Reading } from './second-look.js';
 
 export interface AskRequest extends ReadRequest {
@@ -171,7 +171,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
     const hashing = request.hashWeights === true ? sha256OfFiles(model.weightFiles, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
     // What the second look may change is not shown before it.
-    const twice = request.looks > 0 && model.config.prompt === 'qa';
+    const twice = looksAgain(model, request);
     const show = (event: AskEvent): void => {
       if (!twice || event.type !== 'token') emit(event);
     };

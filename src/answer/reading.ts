@@ -1,5 +1,5 @@
 /** The model reads and answers: everything once, then single passages (second-look.ts says why). */
-import { ABSENT_TOKEN, buildPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
+import { ABSENT_TOKEN, buildPrompt, encodeQuestion, joinPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
@@ -25,6 +25,8 @@ export interface WholeReading {
   readonly positions: number;
   readonly prefillMs: number;
   readonly decodeMs: number;
+  /** Bytes of keys and values held at the end. */
+  readonly kvBytes: number;
 }
 
 /** Positions of the whole run. */
@@ -35,7 +37,7 @@ export function runLength(prompt: Prompt, request: Pick<ReadRequest, 'maxTokens'
 /** Reads a prompt from its first token to its last and answers. Emits prefill and token events. */
 export async function readEverything(
   model: Model,
-  request: ReadRequest,
+  request: Omit<ReadRequest, 'question'>,
   prompt: Prompt,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
@@ -46,10 +48,109 @@ export async function readEverything(
     const logits = await read(context, prompt.ids, signal, emit);
     const prefilled = performance.now();
     const reading = await write(context, logits, model, request, signal, emit);
-    return { reading, positions: context.length, prefillMs: prefilled - started, decodeMs: performance.now() - prefilled };
+    const decodeMs = performance.now() - prefilled;
+    return { reading, positions: context.length, prefillMs: prefilled - started, decodeMs, kvBytes: context.kvBytes };
   } finally {
     context.close();
   }
+}
+
+export interface ManyReadings {
+  /** One per question, in their order. */
+  readonly readings: readonly Reading[];
+  /** Tokens that went through the model before the answers, documents and questions. */
+  readonly tokensRead: number;
+  /** For `tokensRead`. */
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+  /** The most bytes of keys and values held. */
+  readonly kvBytes: number;
+}
+
+/** A context that can go back to where it has been: the documents are read once for all questions. */
+interface Rewindable {
+  mark(): Promise<unknown>;
+  rewind(mark: unknown): Promise<void> | void;
+}
+
+function canRewind(context: Context): context is Context & Rewindable {
+  return 'mark' in context && 'rewind' in context;
+}
+
+/** Asks several questions about the same documents (`encodeDocuments`), each as if it were the only one. */
+export async function askMany(
+  model: Model,
+  request: Omit<ReadRequest, 'question'>,
+  documents: Prompt,
+  questions: readonly string[],
+  signal: AbortSignal,
+): Promise<ManyReadings> {
+  const tails: Uint32Array[] = [];
+  for (const question of questions) tails.push(await encodeQuestion(model.config.prompt, question, model.tokenizer));
+  const longest = Math.max(0, ...tails.map((tail) => tail.length));
+  const context = new Context(model, { chunk: request.chunk, positions: documents.ids.length + longest + request.maxTokens });
+  try {
+    return canRewind(context) && questions.length > 1
+      ? await askRewinding(context, model, request, documents, tails, signal)
+      : await askAfresh(model, request, documents, tails, signal);
+  } finally {
+    context.close();
+  }
+}
+
+async function askRewinding(
+  context: Context & Rewindable,
+  model: Model,
+  request: Omit<ReadRequest, 'question'>,
+  documents: Prompt,
+  tails: readonly Uint32Array[],
+  signal: AbortSignal,
+): Promise<ManyReadings> {
+  const ignore = (): void => undefined;
+  const readings: Reading[] = [];
+  let tokensRead = documents.ids.length;
+  let decodeMs = 0;
+  let bytes = 0;
+  let started = performance.now();
+  await context.prefill(documents.ids, { signal, logits: false });
+  let prefillMs = performance.now() - started;
+  const mark = await context.mark();
+  for (const tail of tails) {
+    started = performance.now();
+    const logits = await context.prefill(tail, { signal });
+    const read = performance.now();
+    readings.push(await write(context, logits, model, request, signal, ignore));
+    decodeMs += performance.now() - read;
+    prefillMs += read - started;
+    tokensRead += tail.length;
+    bytes = Math.max(bytes, context.kvBytes);
+    await context.rewind(mark);
+  }
+  return { readings, tokensRead, prefillMs, decodeMs, kvBytes: bytes };
+}
+
+async function askAfresh(
+  model: Model,
+  request: Omit<ReadRequest, 'question'>,
+  documents: Prompt,
+  tails: readonly Uint32Array[],
+  signal: AbortSignal,
+): Promise<ManyReadings> {
+  const readings: Reading[] = [];
+  let tokensRead = 0;
+  let prefillMs = 0;
+  let decodeMs = 0;
+  let bytes = 0;
+  for (const tail of tails) {
+    const prompt = joinPrompt(documents, tail);
+    const whole = await readEverything(model, request, prompt, signal, () => undefined);
+    readings.push(whole.reading);
+    tokensRead += prompt.ids.length;
+    prefillMs += whole.prefillMs;
+    decodeMs += whole.decodeMs;
+    bytes = Math.max(bytes, whole.kvBytes);
+  }
+  return { readings, tokensRead, prefillMs, decodeMs, kvBytes: bytes };
 }
 
 async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Float32Array> {
@@ -69,7 +170,7 @@ async function write(
   context: Context,
   logits: Float32Array,
   model: Model,
-  request: ReadRequest,
+  request: Omit<ReadRequest, 'question'>,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<Reading> {
@@ -97,6 +198,11 @@ async function write(
   const absent = tokens === 0 && stopId !== undefined && stopId === absentId;
   const confidence = Math.exp(tokens === 0 ? logProb : logProbability);
   return { parsed: parseAnswer(model.config.prompt, text, absent), confidence, tokens, finish: reason, passage: null };
+}
+
+/** Whether the passages most related to the question are read again: extractive models do that. */
+export function looksAgain(model: Pick<Model, 'config'>, request: Pick<ReadRequest, 'looks'>): boolean {
+  return request.looks > 0 && model.config.prompt === 'qa';
 }
 
 /** Reads the passages most related to the question, each alone. */
