@@ -1,6 +1,8 @@
-import { lookAgain, readEverything } from '../answer/reading.js';
-import { chooseReading, defaultLooks } from '../answer/second-look.js';
-import { buildPrompt } from '../encode/prompt.js';
+/** Questions about a plain text, answered as `lodestone ask` answers them. */
+import { askMany, lookAgain, looksAgain, type ManyReadings } from '../answer/reading.js';
+import { chooseReading } from '../answer/second-look.js';
+import { encodeDocuments } from '../encode/prompt.js';
+import type { IngestedSource } from '../ingest/segment.js';
 import { segmentText } from '../ingest/text.js';
 import { defaultChunk } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
@@ -8,19 +10,41 @@ import type { Model } from '../runtime/model.js';
 export interface Response {
   /** After one reading of everything; '' for "not there". */
   readonly once: string;
-  /** After the second look too; the same as `once` where it was not asked for. */
-  readonly twice: string;
+  /** After the second look too: what `ask` answers. null where it was not taken. */
+  readonly twice: string | null;
 }
 
-/** The model's answer to a question about plain text, greedy, as `lodestone ask` gives it. */
-export async function respond(model: Model, document: string, question: string, options: { readonly lookAgain: boolean }): Promise<Response> {
+export interface Responses extends Omit<ManyReadings, 'readings'> {
+  readonly responses: readonly Response[];
+  /** Of the document as it is read, without the question. */
+  readonly documentTokens: number;
+  readonly lookMs: number;
+}
+
+export interface RespondOptions {
+  /** As in `ask`: passages of each length that are read again; 0: none. */
+  readonly looks: number;
+  readonly signal?: AbortSignal;
+}
+
+/** The longest answer, in tokens. */
+export const answerTokens = 64;
+
+/** Greedy answers, each as if its question were the only one. */
+export async function respond(model: Model, document: string, questions: readonly string[], options: RespondOptions): Promise<Responses> {
+  const { looks, signal = new AbortController().signal } = options;
   const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
-  const sources = [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
-  const request = { question, sampling: { temperature: 0 }, maxTokens: 32, chunk: defaultChunk, looks: defaultLooks };
-  const signal = new AbortController().signal;
-  const ignore = (): void => undefined;
-  const prompt = await buildPrompt(model.config.prompt, question, sources, model.tokenizer);
-  const { reading } = await readEverything(model, request, prompt, signal, ignore);
-  const looks = options.lookAgain ? await lookAgain(model, request, sources, signal, ignore) : [];
-  return { once: reading.parsed.answer, twice: chooseReading(question, reading, looks).parsed.answer };
+  const sources: IngestedSource[] = [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
+  const request = { sampling: { temperature: 0 }, maxTokens: answerTokens, chunk: defaultChunk, looks };
+  const documents = await encodeDocuments(model.config.prompt, sources, model.tokenizer, signal);
+  const { readings, ...cost } = await askMany(model, request, documents, questions, signal);
+  const started = performance.now();
+  const responses: Response[] = [];
+  for (const [i, question] of questions.entries()) {
+    const whole = readings[i]!;
+    const again = looksAgain(model, request);
+    const found = again ? await lookAgain(model, { ...request, question }, sources, signal, () => undefined) : [];
+    responses.push({ once: whole.parsed.answer, twice: again ? chooseReading(question, whole, found).parsed.answer : null });
+  }
+  return { ...cost, responses, documentTokens: documents.ids.length, lookMs: performance.now() - started };
 }
