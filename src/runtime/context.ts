@@ -8,7 +8,7 @@ import type { DeviceBuffer, View } from '../device/device.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
-import { chunkSize, defaultChunk, KvCaches } from './kv.js';
+import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats } from './kv.js';
 import type { Model } from './model.js';
 import { createRope, fillRope, type Rope } from './rope.js';
 
@@ -17,6 +17,8 @@ export interface ContextOptions {
   readonly chunk?: number;
   /** How many positions will be read, where that is known: memory for a chunk is not larger than they need. */
   readonly positions?: number;
+  /** How keys and values are stored. Default: `defaultKv`. */
+  readonly kv?: Partial<KvFormats>;
 }
 
 /** Values of the residual stream that `PrefillOptions.tap` shows: `rows` [n, hiddenSize] of positions from `start` on. */
@@ -36,6 +38,7 @@ export class Context {
   readonly config: GemmaConfig;
   /** The most positions per submit. */
   readonly chunk: number;
+  readonly kv: KvFormats;
   readonly #model: Pick<Model, 'device' | 'weights' | 'config'>;
   readonly #caches: KvCaches;
   readonly #activations: Activations;
@@ -49,7 +52,7 @@ export class Context {
   #storedFrom: number[];
   #busy = false;
 
-  /** Allocates rings and activations. Throws LodestoneError(outOfMemory). */
+  /** Allocates rings and activations. Throws LodestoneError(outOfMemory), and (usage) where `kv` does not fit the model's heads. */
   constructor(model: Pick<Model, 'device' | 'weights' | 'config'>, options: ContextOptions = {}) {
     const { device, config } = model;
     const chunk = options.chunk ?? defaultChunk;
@@ -57,10 +60,11 @@ export class Context {
     this.#model = model;
     this.config = config;
     this.chunk = chunkSize(chunk, config.maxPositions, options.positions);
+    this.kv = { ...defaultKv, ...options.kv };
     this.#storedFrom = config.layers.map(() => 0);
     this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
     this.#ropeGlobal = config.ropeGlobal && createRope(config.headDim, config.ropeGlobal.base, config.ropeGlobal.factor);
-    this.#caches = new KvCaches(device, config, this.chunk);
+    this.#caches = new KvCaches(device, config, this.chunk, this.kv);
     const rows = (width: number, label: string): View => {
       const buffer = device.createBuffer(this.chunk * width * Float32Array.BYTES_PER_ELEMENT, label);
       this.#buffers.push(buffer);
