@@ -3,7 +3,7 @@
  * position, in pages allocated as the context grows.
  */
 import type { Device, DeviceBuffer, KvCache, KvFormat } from '../device/device.js';
-import { kvFits, kvPageBytes, kvRowBytes } from '../device/kvLayout.js';
+import { kvFits, kvPageBytes, kvPlanes, kvRowBytes } from '../device/kvLayout.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 
@@ -73,6 +73,14 @@ export function checkKv({ headDim }: Pick<GemmaConfig, 'headDim'>, kv: KvFormats
   }
 }
 
+/** K and V of positions from .. to - 1 of a ring, each [plane][kvHead][position] rows (kvLayout.ts). */
+export interface RingContent {
+  readonly from: number;
+  readonly to: number;
+  readonly k: Uint8Array;
+  readonly v: Uint8Array;
+}
+
 interface Page {
   readonly k: DeviceBuffer;
   readonly v: DeviceBuffer;
@@ -118,6 +126,31 @@ export class KvCaches {
     }
   }
 
+  /** Per layer, null for a global one: what its ring holds of positions from .. to - 1, which fit into it. */
+  readRings(from: number, to: number): Promise<(RingContent | null)[]> {
+    return Promise.all(
+      this.layers.map(async (cache) => {
+        if (!cache.ring) return null;
+        const { k, v } = cache.pages[0]!;
+        const [keys, values] = await Promise.all([this.#readRing(cache, k, from, to), this.#readRing(cache, v, from, to)]);
+        return { from, to, k: keys, v: values };
+      }),
+    );
+  }
+
+  /** Puts back what `readRings` gave. The other slots stay as they are. */
+  writeRings(rings: readonly (RingContent | null)[]): void {
+    for (const [l, content] of rings.entries()) {
+      const cache = this.layers[l]!;
+      if (!content) continue;
+      const { k, v } = cache.pages[0]!;
+      for (const { offset, at, bytes } of ringRuns(cache, content.from, content.to)) {
+        this.#device.write({ buffer: k, offset }, content.k.subarray(at, at + bytes));
+        this.#device.write({ buffer: v, offset }, content.v.subarray(at, at + bytes));
+      }
+    }
+  }
+
   close(): void {
     for (const { pages } of this.layers) {
       for (const { k, v } of pages.splice(0)) {
@@ -125,6 +158,13 @@ export class KvCaches {
         this.#device.destroyBuffer(v);
       }
     }
+  }
+
+  async #readRing(cache: KvCache, buffer: DeviceBuffer, from: number, to: number): Promise<Uint8Array> {
+    const content = new Uint8Array((to - from) * cache.kvHeads * kvRowBytes(cache.format, cache.headDim));
+    const runs = [...ringRuns(cache, from, to)];
+    await Promise.all(runs.map(async ({ offset, at, bytes }) => content.set(await this.#device.read({ buffer, offset }, bytes), at)));
+    return content;
   }
 
   #addPage(l: number): void {
@@ -137,6 +177,23 @@ export class KvCaches {
     } catch (error) {
       this.#device.destroyBuffer(k);
       throw error;
+    }
+  }
+}
+
+/** Where positions from .. to - 1 lie in a ring's page and in a `RingContent`, in runs of neighbouring slots; in bytes. */
+function* ringRuns(cache: KvCache, from: number, to: number): Generator<{ readonly offset: number; readonly at: number; readonly bytes: number }> {
+  const { pageSlots: slots, kvHeads } = cache;
+  let at = 0;
+  for (const { offset, rowBytes } of kvPlanes(cache)) {
+    for (let head = 0; head < kvHeads; head++) {
+      for (let p = from; p < to; ) {
+        const slot = p % slots;
+        const count = Math.min(to - p, slots - slot);
+        yield { offset: offset + (head * slots + slot) * rowBytes, at, bytes: count * rowBytes };
+        at += count * rowBytes;
+        p += count;
+      }
     }
   }
 }
