@@ -3,6 +3,7 @@ import { ABSENT_TOKEN, buildPrompt, encodeQuestion, joinPrompt, parseAnswer, typ
 import type { IngestedSource } from '../ingest/segment.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
+import { defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import type { Sampling } from '../runtime/sampler.js';
 import type { AskEvent } from './answer.js';
@@ -15,6 +16,8 @@ export interface ReadRequest {
   readonly maxTokens: number;
   /** Positions per submit. */
   readonly chunk: number;
+  /** How keys and values are stored. Default: `defaultKv`. */
+  readonly kv?: KvFormats;
   /** How many passages of each length to read again; 0: none. Only extractive models (prompt style qa) do. */
   readonly looks: number;
 }
@@ -42,7 +45,7 @@ export async function readEverything(
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<WholeReading> {
-  const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request) });
+  const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
   try {
     const started = performance.now();
     const logits = await read(context, prompt.ids, signal, emit);
