@@ -1,5 +1,5 @@
 /** The model reads and answers: everything once, then single passages (second-look.ts says why). */
-import { ABSENT_TOKEN, buildPrompt, encodeQuestion, joinPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
+import { ABSENT_TOKEN, buildPrompt, encodeQuestion, parseAnswer, type Prompt } from '../encode/prompt.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
@@ -70,17 +70,7 @@ export interface ManyReadings {
   readonly kvBytes: number;
 }
 
-/** A context that can go back to where it has been: the documents are read once for all questions. */
-interface Rewindable {
-  mark(): Promise<unknown>;
-  rewind(mark: unknown): Promise<void> | void;
-}
-
-function canRewind(context: Context): context is Context & Rewindable {
-  return 'mark' in context && 'rewind' in context;
-}
-
-/** Asks several questions about the same documents (`encodeDocuments`), each as if it were the only one. */
+/** Asks several questions about the same documents (`encodeDocuments`), read once; each as if it were the only one. */
 export async function askMany(
   model: Model,
   request: Omit<ReadRequest, 'question'>,
@@ -88,72 +78,35 @@ export async function askMany(
   questions: readonly string[],
   signal: AbortSignal,
 ): Promise<ManyReadings> {
-  const tails: Uint32Array[] = [];
-  for (const question of questions) tails.push(await encodeQuestion(model.config.prompt, question, model.tokenizer));
-  const longest = Math.max(0, ...tails.map((tail) => tail.length));
-  const context = new Context(model, { chunk: request.chunk, positions: documents.ids.length + longest + request.maxTokens });
+  const ends: Uint32Array[] = [];
+  for (const question of questions) ends.push(await encodeQuestion(model.config.prompt, question, model.tokenizer));
+  const longest = Math.max(0, ...ends.map((end) => end.length));
+  const positions = documents.ids.length + longest + request.maxTokens;
+  const context = new Context(model, { chunk: request.chunk, positions, kv: request.kv ?? defaultKv });
   try {
-    return canRewind(context) && questions.length > 1
-      ? await askRewinding(context, model, request, documents, tails, signal)
-      : await askAfresh(model, request, documents, tails, signal);
+    const readings: Reading[] = [];
+    let started = performance.now();
+    await context.prefill(documents.ids, { signal, logits: false });
+    let prefillMs = performance.now() - started;
+    let tokensRead = documents.ids.length;
+    let decodeMs = 0;
+    let bytes = context.kvBytes;
+    const mark = await context.mark();
+    for (const end of ends) {
+      context.rewind(mark);
+      started = performance.now();
+      const logits = await context.prefill(end, { signal });
+      const answering = performance.now();
+      readings.push(await write(context, logits, model, request, signal, () => undefined));
+      prefillMs += answering - started;
+      decodeMs += performance.now() - answering;
+      tokensRead += end.length;
+      bytes = Math.max(bytes, context.kvBytes);
+    }
+    return { readings, tokensRead, prefillMs, decodeMs, kvBytes: bytes };
   } finally {
     context.close();
   }
-}
-
-async function askRewinding(
-  context: Context & Rewindable,
-  model: Model,
-  request: Omit<ReadRequest, 'question'>,
-  documents: Prompt,
-  tails: readonly Uint32Array[],
-  signal: AbortSignal,
-): Promise<ManyReadings> {
-  const ignore = (): void => undefined;
-  const readings: Reading[] = [];
-  let tokensRead = documents.ids.length;
-  let decodeMs = 0;
-  let bytes = 0;
-  let started = performance.now();
-  await context.prefill(documents.ids, { signal, logits: false });
-  let prefillMs = performance.now() - started;
-  const mark = await context.mark();
-  for (const tail of tails) {
-    started = performance.now();
-    const logits = await context.prefill(tail, { signal });
-    const read = performance.now();
-    readings.push(await write(context, logits, model, request, signal, ignore));
-    decodeMs += performance.now() - read;
-    prefillMs += read - started;
-    tokensRead += tail.length;
-    bytes = Math.max(bytes, context.kvBytes);
-    await context.rewind(mark);
-  }
-  return { readings, tokensRead, prefillMs, decodeMs, kvBytes: bytes };
-}
-
-async function askAfresh(
-  model: Model,
-  request: Omit<ReadRequest, 'question'>,
-  documents: Prompt,
-  tails: readonly Uint32Array[],
-  signal: AbortSignal,
-): Promise<ManyReadings> {
-  const readings: Reading[] = [];
-  let tokensRead = 0;
-  let prefillMs = 0;
-  let decodeMs = 0;
-  let bytes = 0;
-  for (const tail of tails) {
-    const prompt = joinPrompt(documents, tail);
-    const whole = await readEverything(model, request, prompt, signal, () => undefined);
-    readings.push(whole.reading);
-    tokensRead += prompt.ids.length;
-    prefillMs += whole.prefillMs;
-    decodeMs += whole.decodeMs;
-    bytes = Math.max(bytes, whole.kvBytes);
-  }
-  return { readings, tokensRead, prefillMs, decodeMs, kvBytes: bytes };
 }
 
 async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Float32Array> {

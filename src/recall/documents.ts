@@ -1,8 +1,7 @@
 /** Checked questions about the fixture report and real PDFs, by `ask` itself, with the page each answer is cited on. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { ask } from '../answer/ask.js';
-import { defaultLooks } from '../answer/second-look.js';
+import { ask, type AskRequest } from '../answer/ask.js';
 import type { Device } from '../device/device.js';
 import { LodestoneError } from '../errors.js';
 import { defaultChunk } from '../runtime/kv.js';
@@ -13,6 +12,9 @@ interface Question {
   readonly answer: string;
   readonly page: number | null;
 }
+
+/** What answers: parts of an `AskRequest`. */
+export type DocumentModel = Pick<AskRequest, 'modelDir' | 'looks' | 'kv'>;
 
 export interface DocumentRow {
   readonly file: string;
@@ -27,10 +29,10 @@ export interface DocumentRow {
   readonly rightPage: boolean;
 }
 
-async function questionsOf(file: string, list: readonly Question[], modelDir: string, device: Device): Promise<DocumentRow[]> {
+async function questionsOf(file: string, list: readonly Question[], model: DocumentModel, device: Device): Promise<DocumentRow[]> {
   const rows: DocumentRow[] = [];
   for (const { question, answer: expected, page } of list) {
-    const request = { question, paths: [file], modelDir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 64, chunk: defaultChunk, looks: defaultLooks } as const;
+    const request = { ...model, question, paths: [file], quantize: 'none', sampling: { temperature: 0 }, maxTokens: 64, chunk: defaultChunk } as const;
     let answer = '';
     let right = false;
     let wholeRight = false;
@@ -51,22 +53,22 @@ async function questionsOf(file: string, list: readonly Question[], modelDir: st
 }
 
 /** Facts in the report of the fixtures. */
-export async function askReport(fixtures: string, modelDir: string, device: Device): Promise<DocumentRow[]> {
+export async function askReport(fixtures: string, model: DocumentModel, device: Device): Promise<DocumentRow[]> {
   const pdf = path.join(fixtures, 'long-report.pdf');
   const list = path.join(fixtures, 'long-report.json');
   if (!existsSync(pdf) || !existsSync(list)) return [];
-  return questionsOf(pdf, JSON.parse(readFileSync(list, 'utf8')) as Question[], modelDir, device);
+  return questionsOf(pdf, JSON.parse(readFileSync(list, 'utf8')) as Question[], model, device);
 }
 
 /** The real PDFs of the fixtures. */
-export async function askMedia(fixtures: string, modelDir: string, device: Device): Promise<DocumentRow[]> {
+export async function askMedia(fixtures: string, model: DocumentModel, device: Device): Promise<DocumentRow[]> {
   const manifest = path.join(fixtures, 'media', 'manifest.jsonl');
   if (!existsSync(manifest)) return [];
   const rows: DocumentRow[] = [];
   for (const line of readFileSync(manifest, 'utf8').split('\n')) {
     if (line.trim() === '') continue;
     const { file, kind, qa } = JSON.parse(line) as { file: string; kind: string; qa: Question[] };
-    if (kind === 'pdf') rows.push(...(await questionsOf(path.join(fixtures, 'media', path.basename(file)), qa, modelDir, device)));
+    if (kind === 'pdf') rows.push(...(await questionsOf(path.join(fixtures, 'media', path.basename(file)), qa, model, device)));
   }
   return rows;
 }

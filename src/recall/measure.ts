@@ -6,9 +6,11 @@ import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { defaultLooks } from '../answer/second-look.js';
 import { selectDevice } from '../device/select.js';
-import type { Device } from '../device/device.js';
+import type { Device, KvFormat } from '../device/device.js';
+import { kvFormats } from '../device/kvLayout.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir, packageRoot } from '../paths.js';
+import { checkKv, defaultKv, type KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { clean } from '../ui/format.js';
 import { askMedia, askReport, type DocumentRow } from './documents.js';
@@ -30,6 +32,7 @@ interface Options {
   readonly trials?: number;
   readonly seed: number;
   readonly looks: number;
+  readonly kv: KvFormat;
   readonly needles?: number;
   readonly haystack?: readonly string[];
   readonly squad?: string;
@@ -41,6 +44,7 @@ interface Report {
   readonly schema: 'lodestone.recall/1';
   readonly model: { readonly id: string; readonly quantization: string; readonly weight_bytes: number; readonly context: number };
   readonly device: string;
+  readonly kv: KvFormats;
   readonly seed: number;
   readonly suites: { readonly name: string; readonly about: string; readonly rows: readonly Row[] }[];
   readonly documents: { readonly report: readonly DocumentRow[]; readonly media: readonly DocumentRow[] } | null;
@@ -78,6 +82,7 @@ function parseOptions(): Options {
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--seed <n>', 'of keys, values, places and samples', wholeNumber(0), 0)
     .option('--looks <n>', 'passages of each length that are read again, as in ask; 0 is none', wholeNumber(0), defaultLooks)
+    .addOption(new Option('--kv <format>', 'how keys and values of global layers are stored').choices(kvFormats).default(defaultKv.global))
     .option('--needles <n>', 'needles in a haystack too long to be read for every question', wholeNumber(1))
     .option('--haystack <file...>', "text files to hide needles in (default: Emerson's Essays)")
     .option('--squad <file>', 'questions in the format of SQuAD 1.1 (default: a sample of its dev set)')
@@ -101,7 +106,7 @@ function lengthsOf(suite: Suite, model: Model, asked: readonly number[] | undefi
 }
 
 async function measureSuites(options: Options, model: Model, say: (line: string) => void): Promise<Report['suites']> {
-  const { suite: wanted, lengths, trials, seed, looks, needles, haystack, squad, misses = false } = options;
+  const { suite: wanted, lengths, trials, seed, looks, kv, needles, haystack, squad, misses = false } = options;
   const sources = {
     ...fixtureSources(fixtures, options.model),
     ...(haystack === undefined ? {} : { haystacks: haystack }),
@@ -118,7 +123,7 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     say(`\n${suite.name}: ${suite.about}`);
     const rows: Row[] = [];
     for (const length of run) {
-      const row = await runSuite(model, suite, length, { questions: trials ?? suite.questions, seed, looks, onAsked });
+      const row = await runSuite(model, suite, length, { questions: trials ?? suite.questions, seed, looks, kv: { ...defaultKv, global: kv }, onAsked });
       rows.push(row);
       for (const line of formatRow(row, suite)) say(line);
     }
@@ -129,9 +134,11 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
 
 async function measure(options: Options, device: Device, why: string): Promise<void> {
   const { json = false } = options;
+  const kv = { ...defaultKv, global: options.kv };
   const say = (line: string): void => void (json || process.stdout.write(`${line}\n`));
   const model = await openModel(options.model, device);
   const { id, quantization, weightBytes, config } = model;
+  checkKv(config, kv);
   say(`${id} on ${device.name}: ${why}`);
   let suites: Report['suites'];
   try {
@@ -141,7 +148,8 @@ async function measure(options: Options, device: Device, why: string): Promise<v
   }
   let documents: Report['documents'] = null;
   if (options.suite.includes('documents')) {
-    documents = { report: await askReport(fixtures, options.model, device), media: await askMedia(fixtures, options.model, device) };
+    const asked = { modelDir: options.model, looks: options.looks, kv };
+    documents = { report: await askReport(fixtures, asked, device), media: await askMedia(fixtures, asked, device) };
     for (const line of ['', ...formatDocuments('facts in the 20+ page report', documents.report)]) say(line);
     for (const line of ['', ...formatDocuments('real documents', documents.media)]) say(line);
   }
@@ -149,6 +157,7 @@ async function measure(options: Options, device: Device, why: string): Promise<v
     schema: 'lodestone.recall/1',
     model: { id, quantization, weight_bytes: weightBytes, context: config.maxPositions },
     device: device.description,
+    kv,
     seed: options.seed,
     suites,
     documents,

@@ -4,7 +4,7 @@ import { chooseReading } from '../answer/second-look.js';
 import { encodeDocuments } from '../encode/prompt.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { segmentText } from '../ingest/text.js';
-import { defaultChunk } from '../runtime/kv.js';
+import { defaultChunk, defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 
 export interface Response {
@@ -24,6 +24,8 @@ export interface Responses extends Omit<ManyReadings, 'readings'> {
 export interface RespondOptions {
   /** As in `ask`: passages of each length that are read again; 0: none. */
   readonly looks: number;
+  /** How keys and values are stored. Default: `defaultKv`. */
+  readonly kv?: KvFormats;
   readonly signal?: AbortSignal;
 }
 
@@ -32,10 +34,10 @@ export const answerTokens = 64;
 
 /** Greedy answers, each as if its question were the only one. */
 export async function respond(model: Model, document: string, questions: readonly string[], options: RespondOptions): Promise<Responses> {
-  const { looks, signal = new AbortController().signal } = options;
+  const { looks, kv = defaultKv, signal = new AbortController().signal } = options;
   const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
   const sources: IngestedSource[] = [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
-  const request = { sampling: { temperature: 0 }, maxTokens: answerTokens, chunk: defaultChunk, looks };
+  const request = { sampling: { temperature: 0 }, maxTokens: answerTokens, chunk: defaultChunk, kv, looks };
   const documents = await encodeDocuments(model.config.prompt, sources, model.tokenizer, signal);
   const { readings, ...cost } = await askMany(model, request, documents, questions, signal);
   const started = performance.now();

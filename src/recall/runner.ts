@@ -1,7 +1,7 @@
 /** Runs a suite at a length: makes its trials, asks the model, scores, counts. */
 import { encodeDocuments, encodeQuestion } from '../encode/prompt.js';
 import type { Model } from '../runtime/model.js';
-import { answerTokens, respond, type Response, type Responses } from './respond.js';
+import { answerTokens, respond, type RespondOptions, type Response, type Responses } from './respond.js';
 import { scoreAnswer, type Score } from './scoring.js';
 import { meanInterval, wilson, type Interval } from './statistics.js';
 import type { Suite, TokenCounter, TrialQuestion } from './trial.js';
@@ -67,12 +67,9 @@ export interface Asked {
   readonly twice: Score | null;
 }
 
-export interface RunOptions {
+export interface RunOptions extends RespondOptions {
   readonly questions: number;
   readonly seed: number;
-  /** As in `ask`. */
-  readonly looks: number;
-  readonly signal?: AbortSignal;
   /** After every question. */
   readonly onAsked?: (asked: Asked) => void;
 }
@@ -104,7 +101,7 @@ export function tokenCounter(model: Pick<Model, 'tokenizer'>): TokenCounter {
 
 /** Every question is asked alone, as `ask` would ask it. Throws the signal's reason. */
 export async function runSuite(model: Model, suite: Suite, length: number | null, options: RunOptions): Promise<Row> {
-  const { questions, seed, onAsked, signal } = options;
+  const { questions, seed, onAsked } = options;
   const looks = length === null || length <= LOOK_UP_TO ? options.looks : 0;
   const started = performance.now();
   const tallies = new Map<string, PartCounter>();
@@ -112,7 +109,7 @@ export async function runSuite(model: Model, suite: Suite, length: number | null
   const request = { tokens: length === null ? null : await documentTokens(model, length), questions, seed, count: tokenCounter(model) };
   for await (const trial of suite.make(request)) {
     const texts = trial.questions.map(({ question }) => question);
-    const all = await respond(model, trial.pieces.join(''), texts, { looks, ...(signal ? { signal } : {}) });
+    const all = await respond(model, trial.pieces.join(''), texts, { ...options, looks });
     costs.add(all);
     for (const [i, question] of trial.questions.entries()) {
       const response = all.responses[i]!;
