@@ -25,7 +25,7 @@ export function absentSuite(prose: Prose, cities: readonly string[], families: r
 
 /** Of 16 questions, 8 are about needles, 8 about phrasings; half of each are absent. */
 async function* absentTrials(prose: Prose, cities: readonly string[], families: readonly Family[], request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('absent', request.seed, tokens));
   for (let made = 0, turn = 0; made < request.questions; turn++) {
     const ofNeedles = turn % 2 === 0 || families.length < 2 * FACTS;

@@ -88,7 +88,7 @@ export function heldOutSuite(prose: Prose, families: readonly Family[]): Suite {
 }
 
 async function* heldOutTrials(prose: Prose, families: readonly Family[], request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('heldout', request.seed, tokens));
   for (let made = 0; made < request.questions; made++) {
     const { sentence, question, value } = heldOutFact(pick(families, random), prose.text, random);

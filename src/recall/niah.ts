@@ -73,7 +73,7 @@ export function needleSuite(prose: Prose, cities: readonly string[], perHaystack
 }
 
 async function* needleTrials(prose: Prose, cities: readonly string[], perHaystack: number, request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('needle', request.seed, tokens));
   const several = tokens > ONE_NEEDLE_UP_TO;
   for (let made = 0; made < request.questions; ) {
@@ -110,7 +110,7 @@ export function hundredSuite(prose: Prose, cities: readonly string[]): Suite {
 }
 
 async function* hundredTrials(prose: Prose, cities: readonly string[], request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('hundred', request.seed, tokens));
   for (let made = 0; made < request.questions; made += HUNDRED) {
     const trial = await magicTrial(prose, drawMagic(cities, HUNDRED, prose, random), linearDepths(HUNDRED), tokens, random, request.count);

@@ -44,7 +44,7 @@ export function multikeySuite(kind: ValueKind): Suite {
 }
 
 async function* multikeyTrials(kind: ValueKind, request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('multikey', kind, request.seed, tokens));
   const depths = linearDepths(MULTIKEY_QUESTIONS);
   for (let made = 0; made < request.questions; made += MULTIKEY_QUESTIONS) {
@@ -96,7 +96,7 @@ export function multivalueSuite(prose: Prose): Suite {
 }
 
 async function* multivalueTrials(prose: Prose, request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('multivalue', request.seed, tokens));
   for (let made = 0; made < request.questions; made++) {
     const key = drawWordKeys(1, random)[0]!;
@@ -121,7 +121,7 @@ export function multiquerySuite(prose: Prose): Suite {
 }
 
 async function* multiqueryTrials(prose: Prose, request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('multiquery', request.seed, tokens));
   for (let made = 0; made < request.questions; made += QUERIES) {
     const keys = drawWordKeys(QUERIES, random);
@@ -153,7 +153,7 @@ export function variableTrackingSuite(): Suite {
 }
 
 async function* variableTrials(request: TrialRequest): AsyncGenerator<Trial> {
-  const tokens = request.tokens!;
+  const tokens = request.tokens;
   const random = createRandom(seedOf('variable-tracking', request.seed, tokens));
   const noise = await countUnits(NOISE, request.count);
   for (let made = 0; made < request.questions; made += HOPS + 1) {

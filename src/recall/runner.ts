@@ -106,7 +106,7 @@ export async function runSuite(model: Model, suite: Suite, length: number | null
   const started = performance.now();
   const tallies = new Map<string, PartCounter>();
   const costs = new CostCounter();
-  const request = { tokens: length === null ? null : await documentTokens(model, length), questions, seed, count: tokenCounter(model) };
+  const request = { tokens: length === null ? 0 : await documentTokens(model, length), questions, seed, count: tokenCounter(model) };
   for await (const trial of suite.make(request)) {
     const texts = trial.questions.map(({ question }) => question);
     const all = await respond(model, trial.pieces.join(''), texts, { ...options, looks });

@@ -45,7 +45,7 @@ export function squadSuite(paragraphs: readonly Paragraph[]): Suite {
 /** The same questions at every length. */
 async function* squadTrials(paragraphs: readonly Paragraph[], request: TrialRequest): AsyncGenerator<Trial> {
   const sample = createRandom(seedOf('squad', request.seed));
-  const random = createRandom(seedOf('squad', request.seed, request.tokens ?? 0));
+  const random = createRandom(seedOf('squad', request.seed, request.tokens));
   const all = paragraphs.flatMap(({ questions }, paragraph) => questions.map((_, question) => ({ paragraph, question })));
   const asked = new Map<number, number[]>();
   for (const { paragraph, question } of drawDistinct(all, Math.min(all.length, request.questions), sample)) {
@@ -54,7 +54,7 @@ async function* squadTrials(paragraphs: readonly Paragraph[], request: TrialRequ
   const tokensOf = new Map<number, number>();
   for (const [paragraph, list] of asked) {
     const { context, questions } = paragraphs[paragraph]!;
-    const pieces = request.tokens === null ? [context] : await amongOthers(paragraphs, paragraph, request.tokens, random, request.count, tokensOf);
+    const pieces = request.tokens === 0 ? [context] : await amongOthers(paragraphs, paragraph, request.tokens, random, request.count, tokensOf);
     yield {
       pieces,
       questions: list.map((i): TrialQuestion => ({ question: questions[i]!.question, expected: questions[i]!.answers, scoring: 'squad' })),

@@ -23,8 +23,8 @@ export interface Trial {
 export type TokenCounter = (text: string) => Promise<number>;
 
 export interface TrialRequest {
-  /** The most tokens of the document, needles included; null: as little as the suite can be asked about. */
-  readonly tokens: number | null;
+  /** The most tokens of the document, needles included; 0: as little as the suite can be asked about. */
+  readonly tokens: number;
   /** How many questions to make, about as many documents as the suite needs for them. */
   readonly questions: number;
   /** The same seed and request, the same trials. */
@@ -38,7 +38,7 @@ export interface Suite {
   readonly about: string;
   /** In tokens of the whole prompt with its answer, unless others are asked for. */
   readonly lengths: readonly number[];
-  /** Measured first with `tokens` null: the label of that row. */
+  /** Measured first, with `tokens` 0: the label of that row. */
   readonly shortest?: string;
   /** Questions per length, unless told otherwise. */
   readonly questions: number;

@@ -14,13 +14,13 @@ beforeAll(async () => {
   for (const [i, name] of suiteNames.entries()) suites.set(name, opened[i]!);
 });
 
-async function trialsOf(suite: Suite, tokens: number | null, questions: number, seed = 1): Promise<Trial[]> {
+async function trialsOf(suite: Suite, tokens: number, questions: number, seed = 1): Promise<Trial[]> {
   const trials: Trial[] = [];
   for await (const trial of suite.make({ tokens, questions, seed, count })) trials.push(trial);
   return trials;
 }
 
-const make = (name: SuiteName, tokens: number | null, questions: number, seed = 1): Promise<Trial[]> => trialsOf(suites.get(name)!, tokens, questions, seed);
+const make = (name: SuiteName, tokens: number, questions: number, seed = 1): Promise<Trial[]> => trialsOf(suites.get(name)!, tokens, questions, seed);
 const textOf = ({ pieces }: Trial): string => pieces.join('');
 const occurrencesOf = (text: string, part: string): number => text.split(part).length - 1;
 
@@ -187,7 +187,7 @@ describe('absent', () => {
 describe('squad', () => {
   it('asks the same questions at every length, of a document that holds their paragraph once', async () => {
     const key = (trials: readonly Trial[]): unknown => trials.flatMap(({ questions }) => questions);
-    const own = await make('squad', null, 40);
+    const own = await make('squad', 0, 40);
     const long = await make('squad', 4000, 40);
     expect(key(long)).toEqual(key(own));
     for (const [i, trial] of own.entries()) {
@@ -201,7 +201,7 @@ describe('squad', () => {
   });
   it('asks all there is where more is asked for, and can do with one paragraph', async () => {
     const paragraphs = loadSquad(path.join(packageRoot, 'fixtures', 'squad', 'dev-sample.json'));
-    const questions = (await trialsOf(squadSuite(paragraphs), null, 1e6)).flatMap((trial) => trial.questions);
+    const questions = (await trialsOf(squadSuite(paragraphs), 0, 1e6)).flatMap((trial) => trial.questions);
     expect(questions).toHaveLength(200);
     const one = [paragraphs.find((paragraph) => paragraph.questions.length > 0)!];
     expect((await trialsOf(squadSuite(one), 4000, 1))[0]!.pieces).toHaveLength(1);
