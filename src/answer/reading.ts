@@ -48,7 +48,7 @@ export async function readEverything(
   const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
   try {
     const started = performance.now();
-    const logits = await read(context, prompt.ids, signal, emit);
+    const logits = await context.prefill(prompt.ids, { signal, onProgress: prefillEvents(emit) });
     const prefilled = performance.now();
     const reading = await write(context, logits, model, request, signal, emit);
     const decodeMs = performance.now() - prefilled;
@@ -70,13 +70,17 @@ export interface ManyReadings {
   readonly kvBytes: number;
 }
 
-/** Asks several questions about the same documents (`encodeDocuments`), read once; each as if it were the only one. */
+/**
+ * Asks several questions about the same documents (`encodeDocuments`), read once; each as if it were the only one.
+ * Emits prefill events of the documents.
+ */
 export async function askMany(
   model: Model,
   request: Omit<ReadRequest, 'question'>,
   documents: Prompt,
   questions: readonly string[],
   signal: AbortSignal,
+  emit: (event: AskEvent) => void,
 ): Promise<ManyReadings> {
   const ends: Uint32Array[] = [];
   for (const question of questions) ends.push(await encodeQuestion(model.config.prompt, question, model.tokenizer));
@@ -86,7 +90,7 @@ export async function askMany(
   try {
     const readings: Reading[] = [];
     let started = performance.now();
-    await context.prefill(documents.ids, { signal, logits: false });
+    await context.prefill(documents.ids, { signal, logits: false, onProgress: prefillEvents(emit) });
     let prefillMs = performance.now() - started;
     let tokensRead = documents.ids.length;
     let decodeMs = 0;
@@ -109,16 +113,14 @@ export async function askMany(
   }
 }
 
-async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Float32Array> {
+/** Progress of a prefill as events, with its speed so far. */
+function prefillEvents(emit: (event: AskEvent) => void): (done: number, total: number) => void {
   const started = performance.now();
-  return context.prefill(ids, {
-    signal,
-    onProgress: (done, total) => {
-      const seconds = Math.max(1e-3, (performance.now() - started) / 1e3);
-      const rate = done / seconds;
-      emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
-    },
-  });
+  return (done, total) => {
+    const seconds = Math.max(1e-3, (performance.now() - started) / 1e3);
+    const rate = done / seconds;
+    emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
+  };
 }
 
 /** Generates until the answer's end, or the token for "not there": after it nothing counts. */

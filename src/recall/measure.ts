@@ -13,6 +13,7 @@ import { embeddedModelDir, packageRoot } from '../paths.js';
 import { checkKv, defaultKv, type KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { clean } from '../ui/format.js';
+import { progressLine } from '../ui/progress.js';
 import { askMedia, askReport, type DocumentRow } from './documents.js';
 import { formatDocuments, formatMiss, formatRow } from './report.js';
 import { runSuite, tokenCounter, type Asked, type Row } from './runner.js';
@@ -115,15 +116,19 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
   };
   const suites = await openSuites(suiteNames.filter((name) => wanted.includes(name)), sources, tokenCounter(model));
   const plan = suites.map((suite) => ({ suite, lengths: lengthsOf(suite, model, lengths) }));
+  const progress = progressLine(process.stderr, true);
   const onAsked = (asked: Asked): void => {
-    if (misses && !asked.once.hit) process.stderr.write(`${formatMiss(asked)}\n`);
+    if (!misses || asked.once.hit) return;
+    progress.clear();
+    process.stderr.write(`${formatMiss(asked)}\n`);
   };
   const results: Report['suites'] = [];
   for (const { suite, lengths: run } of plan) {
     say(`\n${suite.name}: ${suite.about}`);
     const rows: Row[] = [];
     for (const length of run) {
-      const row = await runSuite(model, suite, length, { questions: trials ?? suite.questions, seed, looks, kv: { ...defaultKv, global: kv }, onAsked });
+      const row = await runSuite(model, suite, length, { questions: trials ?? suite.questions, seed, looks, kv: { ...defaultKv, global: kv }, onAsked, onEvent: (event) => progress.show(event) });
+      progress.clear();
       rows.push(row);
       for (const line of formatRow(row, suite)) say(line);
     }

@@ -1,4 +1,5 @@
 /** Questions about a plain text, answered as `lodestone ask` answers them. */
+import type { AskEvent } from '../answer/answer.js';
 import { askMany, lookAgain, looksAgain, type ManyReadings } from '../answer/reading.js';
 import { chooseReading } from '../answer/second-look.js';
 import { encodeDocuments } from '../encode/prompt.js';
@@ -27,6 +28,8 @@ export interface RespondOptions {
   /** How keys and values are stored. Default: `defaultKv`. */
   readonly kv?: KvFormats;
   readonly signal?: AbortSignal;
+  /** Of reading: prefill and look events. */
+  readonly onEvent?: (event: AskEvent) => void;
 }
 
 /** The longest answer, in tokens. */
@@ -34,18 +37,18 @@ export const answerTokens = 64;
 
 /** Greedy answers, each as if its question were the only one. */
 export async function respond(model: Model, document: string, questions: readonly string[], options: RespondOptions): Promise<Responses> {
-  const { looks, kv = defaultKv, signal = new AbortController().signal } = options;
+  const { looks, kv = defaultKv, signal = new AbortController().signal, onEvent = () => undefined } = options;
   const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
   const sources: IngestedSource[] = [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
   const request = { sampling: { temperature: 0 }, maxTokens: answerTokens, chunk: defaultChunk, kv, looks };
   const documents = await encodeDocuments(model.config.prompt, sources, model.tokenizer, signal);
-  const { readings, ...cost } = await askMany(model, request, documents, questions, signal);
+  const { readings, ...cost } = await askMany(model, request, documents, questions, signal, onEvent);
   const started = performance.now();
   const responses: Response[] = [];
   for (const [i, question] of questions.entries()) {
     const whole = readings[i]!;
     const again = looksAgain(model, request);
-    const found = again ? await lookAgain(model, { ...request, question }, sources, signal, () => undefined) : [];
+    const found = again ? await lookAgain(model, { ...request, question }, sources, signal, onEvent) : [];
     responses.push({ once: whole.parsed.answer, twice: again ? chooseReading(question, whole, found).parsed.answer : null });
   }
   return { ...cost, responses, documentTokens: documents.ids.length, lookMs: performance.now() - started };

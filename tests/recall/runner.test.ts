@@ -98,20 +98,24 @@ describe('askMany', () => {
     const questions = ['What is the code of the gate?', 'Who is the keeper of the tower?', 'What is the code of the gate?'];
     const request = { sampling: { temperature: 0 }, maxTokens: 16, chunk: 64, looks: 0 };
     const signal = new AbortController().signal;
-    const many = await askMany(model, request, documents, questions, signal);
+    const read: number[] = [];
+    const many = await askMany(model, request, documents, questions, signal, (event) => {
+      if (event.type === 'prefill') read.push(event.done);
+    });
+    expect(read.at(-1)).toBe(documents.ids.length);
     for (const [i, question] of questions.entries()) {
       const prompt = joinPrompt(documents, await encodeQuestion(model.config.prompt, question, model.tokenizer));
       const { reading } = await readEverything(model, request, prompt, signal, () => undefined);
       expect(many.readings[i]).toEqual(reading);
     }
     expect(many.tokensRead).toBeGreaterThanOrEqual(documents.ids.length);
-    expect(await askMany(model, request, documents, [], signal)).toMatchObject({ readings: [] });
+    expect(await askMany(model, request, documents, [], signal, () => undefined)).toMatchObject({ readings: [] });
   });
 
   it('stops when it is told to', async () => {
     const documents = { ids: Uint32Array.of(model.tokenizer.controlId('<bos>')), sourceTokens: [] };
     const abort = new AbortController();
     abort.abort(new Error('enough'));
-    await expect(askMany(model, { sampling: { temperature: 0 }, maxTokens: 4, chunk: 64, looks: 0 }, documents, ['Who?'], abort.signal)).rejects.toThrow('enough');
+    await expect(askMany(model, { sampling: { temperature: 0 }, maxTokens: 4, chunk: 64, looks: 0 }, documents, ['Who?'], abort.signal, () => undefined)).rejects.toThrow('enough');
   });
 });

@@ -5,7 +5,7 @@ import { packageRoot } from '../../src/paths.js';
 import { exactMatch, isHit, isRight, normaliseSquad, scoreAnswer, shareContained, tokenF1 } from '../../src/recall/scoring.js';
 import { meanInterval, wilson } from '../../src/recall/statistics.js';
 
-/** Computed with Python by the published rules (fixtures/README.md). */
+/** Computed by the published rules (fixtures/README.md). */
 const vectors = JSON.parse(readFileSync(path.join(packageRoot, 'fixtures', 'recall', 'scoring.json'), 'utf8')) as {
   wilson95: { k: number; n: number; ci: [number, number] }[];
   ruler: { pred: string; refs: string[]; all: number; part: number }[];
