@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { AskEvent } from '../answer/answer.js';
 import { defaultLooks } from '../answer/second-look.js';
 import { selectDevice } from '../device/select.js';
 import type { Device, KvFormat } from '../device/device.js';
@@ -16,7 +17,8 @@ import { clean } from '../ui/format.js';
 import { progressLine } from '../ui/progress.js';
 import { askMedia, askReport, type DocumentRow } from './documents.js';
 import { formatDocuments, formatMiss, formatRow } from './report.js';
-import { runSuite, tokenCounter, type Asked, type Row } from './runner.js';
+import { modelAnswerer } from './respond.js';
+import { runSuite, type Asked, type Row } from './runner.js';
 import { fixtureSources, openSuites, suiteNames, type SuiteName } from './suites.js';
 import type { Suite } from './trial.js';
 
@@ -114,7 +116,8 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     ...(squad === undefined ? {} : { squad }),
     ...(needles === undefined ? {} : { needlesPerHaystack: needles }),
   };
-  const suites = await openSuites(suiteNames.filter((name) => wanted.includes(name)), sources, tokenCounter(model));
+  const answerer = modelAnswerer(model);
+  const suites = await openSuites(suiteNames.filter((name) => wanted.includes(name)), sources, answerer.count);
   const plan = suites.map((suite) => ({ suite, lengths: lengthsOf(suite, model, lengths) }));
   const progress = progressLine(process.stderr, true);
   const onAsked = (asked: Asked): void => {
@@ -123,11 +126,12 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     process.stderr.write(`${formatMiss(asked)}\n`);
   };
   const results: Report['suites'] = [];
-  for (const { suite, lengths: run } of plan) {
+  const run = { seed, looks, kv: { ...defaultKv, global: kv }, onAsked, onEvent: (event: AskEvent) => progress.show(event) };
+  for (const { suite, lengths: planned } of plan) {
     say(`\n${suite.name}: ${suite.about}`);
     const rows: Row[] = [];
-    for (const length of run) {
-      const row = await runSuite(model, suite, length, { questions: trials ?? suite.questions, seed, looks, kv: { ...defaultKv, global: kv }, onAsked, onEvent: (event) => progress.show(event) });
+    for (const length of planned) {
+      const row = await runSuite(answerer, suite, length, { ...run, questions: trials ?? suite.questions });
       progress.clear();
       rows.push(row);
       for (const line of formatRow(row, suite)) say(line);

@@ -38,8 +38,9 @@ function formatLength(length: number | null, suite: Suite): string {
 /** A line per part, and one that says what it took. */
 export function formatRow(row: Row, suite: Suite): string[] {
   const lines = row.parts.map((part, i) => formatPart(part, i === 0 ? formatLength(row.length, suite) : '', suite));
+  const [fewest, most] = row.documentTokens;
   const cost = [
-    `${count(row.haystacks)} ${row.haystacks === 1 ? 'document' : 'documents'} of ${count(row.documentTokens[0])}-${count(row.documentTokens[1])} tokens`,
+    `${count(row.haystacks)} ${row.haystacks === 1 ? 'document' : 'documents'} of ${fewest === most ? '' : `${count(fewest)}-`}${count(most)} tokens`,
     `${row.seconds.toFixed(1)} s${row.parts.some(({ twice }) => twice !== null) ? ` (second look ${row.lookSeconds.toFixed(1)} s)` : ''}`,
     `${count(row.tokensPerSecond)} tokens/s read`,
   ];

@@ -1,10 +1,8 @@
-/** Runs a suite at a length: makes its trials, asks the model, scores, counts. */
-import { encodeDocuments, encodeQuestion } from '../encode/prompt.js';
-import type { Model } from '../runtime/model.js';
-import { answerTokens, respond, type RespondOptions, type Response, type Responses } from './respond.js';
+/** Runs a suite at a length: makes its trials, asks, scores, counts. */
+import type { Answerer, RespondOptions, Response, Responses } from './respond.js';
 import { scoreAnswer, type Score } from './scoring.js';
 import { meanInterval, wilson, type Interval } from './statistics.js';
-import type { Suite, TokenCounter, TrialQuestion } from './trial.js';
+import type { Suite, TrialQuestion } from './trial.js';
 
 /** Answers of one kind of reading to one part of a suite. */
 export interface Tally {
@@ -80,36 +78,17 @@ export interface RunOptions extends RespondOptions {
  */
 export const LOOK_UP_TO = 131_072;
 
-/** Room for the question, in tokens, unless it takes more by itself. */
-const QUESTION_TOKENS = 48;
-
-/**
- * Tokens of the document in a prompt of `length`: what is left by the prompt's own, a question, and the answer. 1 % is kept
- * back, because sentences take a little more in their place than by themselves.
- */
-export async function documentTokens(model: Pick<Model, 'config' | 'tokenizer'>, length: number): Promise<number> {
-  const { prompt } = model.config;
-  const source = { path: 'haystack', kind: 'text', bytes: 0, sha256: '' } as const;
-  const nothing = await encodeDocuments(prompt, [{ source, segments: [], warnings: [] }], model.tokenizer);
-  const question = await encodeQuestion(prompt, '', model.tokenizer);
-  return Math.floor((length - nothing.ids.length - question.length - QUESTION_TOKENS - answerTokens) / 1.01);
-}
-
-export function tokenCounter(model: Pick<Model, 'tokenizer'>): TokenCounter {
-  return async (text) => (await model.tokenizer.encodeText(text)).length;
-}
-
 /** Every question is asked alone, as `ask` would ask it. Throws the signal's reason. */
-export async function runSuite(model: Model, suite: Suite, length: number | null, options: RunOptions): Promise<Row> {
+export async function runSuite(answerer: Answerer, suite: Suite, length: number | null, options: RunOptions): Promise<Row> {
   const { questions, seed, onAsked } = options;
   const looks = length === null || length <= LOOK_UP_TO ? options.looks : 0;
   const started = performance.now();
   const tallies = new Map<string, PartCounter>();
   const costs = new CostCounter();
-  const request = { tokens: length === null ? 0 : await documentTokens(model, length), questions, seed, count: tokenCounter(model) };
+  const request = { tokens: length === null ? 0 : await answerer.documentTokens(length), questions, seed, count: answerer.count };
   for await (const trial of suite.make(request)) {
     const texts = trial.questions.map(({ question }) => question);
-    const all = await respond(model, trial.pieces.join(''), texts, { ...options, looks });
+    const all = await answerer.respond(trial.pieces.join(''), texts, { ...options, looks });
     costs.add(all);
     for (const [i, question] of trial.questions.entries()) {
       const response = all.responses[i]!;

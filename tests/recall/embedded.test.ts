@@ -7,7 +7,8 @@ import { defaultLooks } from '../../src/answer/second-look.js';
 import type { Device } from '../../src/device/device.js';
 import { selectDevice } from '../../src/device/select.js';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
-import { runSuite, tokenCounter } from '../../src/recall/runner.js';
+import { modelAnswerer } from '../../src/recall/respond.js';
+import { runSuite } from '../../src/recall/runner.js';
 import { isHit } from '../../src/recall/scoring.js';
 import { fixtureSources, openSuites } from '../../src/recall/suites.js';
 import { defaultChunk } from '../../src/runtime/kv.js';
@@ -25,8 +26,9 @@ describe('lodestone-tiny', () => {
   it('finds the magic number at eleven depths of 4,096 tokens, in one reading', async ({ skip }) => {
     if (device.name !== 'cpu') skip('no cpu device');
     const model = await openModel(embeddedModelDir, device);
-    const [suite] = await openSuites(['needle'], fixtureSources(fixtures, embeddedModelDir), tokenCounter(model));
-    const { parts } = await runSuite(model, suite!, 4096, { questions: 11, seed: 11, looks: 0 });
+    const answerer = modelAnswerer(model);
+    const [suite] = await openSuites(['needle'], fixtureSources(fixtures, embeddedModelDir), answerer.count);
+    const { parts } = await runSuite(answerer, suite!, 4096, { questions: 11, seed: 11, looks: 0 });
     const { hits } = parts[0]!.once;
     await model.close();
     expect(hits).toBeGreaterThanOrEqual(10);

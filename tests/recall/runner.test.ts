@@ -8,8 +8,9 @@ import { selectDevice } from '../../src/device/select.js';
 import { segmentText } from '../../src/ingest/text.js';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
 import { formatMiss, formatRow } from '../../src/recall/report.js';
-import { documentTokens, runSuite, tokenCounter, type Asked } from '../../src/recall/runner.js';
-import { fixtureSources, openSuites } from '../../src/recall/suites.js';
+import { modelAnswerer, type Answerer } from '../../src/recall/respond.js';
+import { runSuite, type Asked, type Row } from '../../src/recall/runner.js';
+import { fixtureSources, openSuites, suiteNames } from '../../src/recall/suites.js';
 import type { Suite, TrialQuestion } from '../../src/recall/trial.js';
 import { openModel, type Model } from '../../src/runtime/model.js';
 
@@ -44,7 +45,7 @@ describe('runSuite', () => {
       { question: 'What colour is the horse?', expected: [], scoring: 'absent', part: 'absent' },
     ];
     const suite = scripted(questions);
-    const row = await runSuite(model, suite, 256, { questions: 3, seed: 1, looks: 2, onAsked: (one) => asked.push(one) });
+    const row = await runSuite(modelAnswerer(model), suite, 256, { questions: 3, seed: 1, looks: 2, onAsked: (one) => asked.push(one) });
     expect(asked.map(({ question }) => question)).toEqual(questions);
     expect(row).toMatchObject({ suite: 'scripted', length: 256, haystacks: 1 });
     expect(row.parts.map(({ part, once }) => [part, once.trials])).toEqual([['there', 2], ['absent', 1]]);
@@ -65,18 +66,18 @@ describe('runSuite', () => {
   });
 
   it('takes no second look where none is asked for', async () => {
-    const row = await runSuite(model, scripted([{ question: 'Who?', expected: [], scoring: 'absent' }]), null, { questions: 1, seed: 1, looks: 0 });
+    const row = await runSuite(modelAnswerer(model), scripted([{ question: 'Who?', expected: [], scoring: 'absent' }]), null, { questions: 1, seed: 1, looks: 0 });
     expect(row.parts[0]!.twice).toBeNull();
     expect(row.lookSeconds).toBeLessThan(0.1);
   });
 
   it('keeps the whole prompt and its answer within the length', async () => {
     const names = ['needle', 'multikey', 'variable-tracking', 'absent', 'multivalue', 'squad'] as const;
-    const count = tokenCounter(model);
-    const suites = await openSuites(names, fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), count);
+    const answerer = modelAnswerer(model);
+    const suites = await openSuites(names, fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), answerer.count);
     for (const suite of suites) {
       const length = 2048;
-      for await (const { pieces, questions } of suite.make({ tokens: await documentTokens(model, length), questions: 4, seed: 2, count })) {
+      for await (const { pieces, questions } of suite.make({ tokens: await answerer.documentTokens(length), questions: 4, seed: 2, count: answerer.count })) {
         const source = { path: 'haystack', kind: 'text', bytes: 0, sha256: '' } as const;
         const documents = await encodeDocuments(model.config.prompt, [{ source, segments: segmentText('', 0, pieces.join('')), warnings: [] }], model.tokenizer);
         for (const { question } of questions) {
@@ -86,6 +87,67 @@ describe('runSuite', () => {
           expect(documents.ids.length + tail.length + 64).toBeGreaterThan((suite.name === 'squad' ? 0.8 : 0.95) * length);
         }
       }
+    }
+  });
+});
+
+describe('stand-ins for a model', () => {
+  const count = async (text: string): Promise<number> => text.split(/\s+/u).length;
+  /** Answers what `tell` says, knowing the question. */
+  const standIn = (tell: (question: TrialQuestion) => string): { run: (suite: Suite) => Promise<Row> } => ({
+    async run(suite) {
+      const known = new Map<string, TrialQuestion>();
+      const told: Suite = {
+        ...suite,
+        async *make(request) {
+          for await (const trial of suite.make(request)) {
+            known.clear();
+            for (const question of trial.questions) known.set(question.question, question);
+            yield trial;
+          }
+        },
+      };
+      const answerer: Answerer = {
+        count,
+        documentTokens: async (length) => length,
+        respond: async (_, questions) => ({
+          responses: questions.map((question) => ({ once: tell(known.get(question)!), twice: null })),
+          documentTokens: 1,
+          tokensRead: 1,
+          prefillMs: 1,
+          decodeMs: 1,
+          kvBytes: 1,
+          lookMs: 0,
+        }),
+      };
+      return runSuite(answerer, told, 1500, { questions: 24, seed: 3, looks: 0 });
+    },
+  });
+  const rowsOf = async (tell: (question: TrialQuestion) => string): Promise<Row[]> => {
+    const rows: Row[] = [];
+    const suites = await openSuites(suiteNames, fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), count);
+    for (const suite of suites) rows.push(await standIn(tell).run(suite));
+    return rows;
+  };
+
+  it('that know everything get everything, with a full score', async () => {
+    for (const { suite, parts } of await rowsOf(({ scoring, expected }) => (scoring === 'any' ? expected.join(' and ') : (expected[0] ?? '')))) {
+      for (const { part, once } of parts) expect([suite, part, once.hits, once.score.mean]).toEqual([suite, part, once.trials, 1]);
+    }
+  });
+
+  it('that refuse everything get what is absent, and nothing else', async () => {
+    for (const { suite, parts } of await rowsOf(() => '')) {
+      for (const { part, once } of parts) {
+        expect(once.notFound).toBe(once.trials);
+        expect([suite, part, once.hits]).toEqual([suite, part, part.includes('absent') ? once.trials : 0]);
+      }
+    }
+  });
+
+  it('that say the same of everything get nothing', async () => {
+    for (const { suite, parts } of await rowsOf(() => 'zzz')) {
+      for (const { part, once } of parts) expect([suite, part, once.hits, once.score.mean, once.notFound]).toEqual([suite, part, 0, 0, 0]);
     }
   });
 });
