@@ -177,7 +177,7 @@ async function* variableTrials(request: TrialRequest): AsyncGenerator<Trial> {
         question: `What value is assigned to VAR ${names[at]!}?`,
         expected: [values[asked]!],
         scoring: 'contains',
-        part: `${hops} hops`,
+        part: hops === 1 ? '1 hop' : `${hops} hops`,
         depthPercent: needles[at]!.depthPercent,
       };
     });
