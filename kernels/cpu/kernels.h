@@ -107,12 +107,18 @@ struct QuantProduct {
   int64_t out_stride;
 };
 
-// One layer's keys or values: page pointers, [kv_head][slot][head_dim] inside a page.
+// How a cache stores keys and values, in the order of kvFormats in src/device/kvLayout.ts.
+enum class KvFormat : int { f32 = 0, f16 = 1, q8_0 = 2 };
+
+// One layer's keys and values. Inside a page [kv_head][slot][head_dim] elements; with q8_0 these are int8, and
+// [kv_head][slot][head_dim / 32] f32 scales follow. k_pages[0] is page `first_page`: the pages before are not touched.
 struct Cache {
-  float* const* k_pages;
-  float* const* v_pages;
+  uint8_t* const* k_pages;
+  uint8_t* const* v_pages;
+  int64_t first_page;
   int64_t page_slots, kv_heads, head_dim;
   bool ring;
+  KvFormat format;
 };
 
 struct NormRope {

@@ -59,12 +59,24 @@ export interface WeightSource {
 }
 
 /**
- * Keys and values of one layer, float32.
+ * How keys and values are stored. Attention computes in float32 on what it reads back.
+ * - f16: rounded to nearest even; headDim must be even. Finite values beyond +-65504 become +-65504: as infinities they
+ *   would turn every later sum into NaN.
+ * - q8_0: int8 in blocks of 32 along headDim, which must be a multiple of 32, each block with a float32 scale. Rounded as
+ *   activations are for products with quantised weights (see MatMulCommand): whatever float32 holds fits, and a block
+ *   with NaN or an infinity reads as NaN.
+ */
+export type KvFormat = 'f32' | 'f16' | 'q8_0';
+
+/**
+ * Keys and values of one layer.
  * Position p lies in page floor(p / pageSlots) at slot p mod pageSlots; of a ring (local layers) there is one page, and
- * p lies at slot p mod pageSlots. Inside a page: [kvHead][slot][headDim], for `k` and for `v`.
+ * p lies at slot p mod pageSlots. Inside a page: [kvHead][slot][headDim], for `k` and for `v`; of q8_0 these are int8, and
+ * the scales follow, [kvHead][slot][headDim / 32] (kvLayout.ts).
  * Keys are stored after QK-norm and rotation.
  */
 export interface KvCache {
+  readonly format: KvFormat;
   readonly ring: boolean;
   readonly pageSlots: number;
   readonly kvHeads: number;

@@ -1,5 +1,6 @@
 /** Random inputs for kernel tests, and one rig that records the same case on two devices. */
-import type { Command, Device, DeviceBuffer, KvCache, View, Weight, WeightFormat } from '../../src/device/device.js';
+import type { Command, Device, DeviceBuffer, KvCache, KvFormat, View, Weight, WeightFormat } from '../../src/device/device.js';
+import { kvPageBytes } from '../../src/device/kvLayout.js';
 
 /** Uniform numbers in [-1, 1), the same for the same seed. */
 export function randomizer(seed: number): () => number {
@@ -17,6 +18,16 @@ export function randomizer(seed: number): () => number {
 export function randomFloats(count: number, seed: number, magnitude = 1): Float32Array {
   const next = randomizer(seed);
   return Float32Array.from({ length: count }, () => next() * magnitude);
+}
+
+/** Of a cache; the format is f32 where none is given. */
+export interface CacheShape {
+  readonly format?: KvFormat;
+  readonly ring: boolean;
+  readonly pageSlots: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly pages: number;
 }
 
 /** Buffers, weights and results of one test on one device. */
@@ -38,9 +49,9 @@ export class Rig {
     return { buffer, offset: 0 };
   }
 
-  cache(shape: { ring: boolean; pageSlots: number; kvHeads: number; headDim: number; pages: number }): KvCache {
-    const { pages, ...rest } = shape;
-    const page = (): DeviceBuffer => this.empty(rest.pageSlots * rest.kvHeads * rest.headDim).buffer;
+  cache(shape: CacheShape): KvCache {
+    const { pages, ...rest } = { format: 'f32' as const, ...shape };
+    const page = (): DeviceBuffer => this.empty(kvPageBytes(rest) / 4).buffer;
     return { ...rest, pages: Array.from({ length: pages }, () => ({ k: page(), v: page() })) };
   }
 
