@@ -7,6 +7,7 @@ import { defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import type { Sampling } from '../runtime/sampler.js';
 import type { AskEvent } from './answer.js';
+import { Slices } from './extract.js';
 import { relatedPassages } from './passages.js';
 import { passageCharacters, type Reading } from './second-look.js';
 
@@ -50,7 +51,7 @@ export async function readEverything(
     const started = performance.now();
     const logits = await context.prefill(prompt.ids, { signal, onProgress: prefillEvents(emit) });
     const prefilled = performance.now();
-    const reading = await write(context, logits, model, request, signal, emit);
+    const reading = await write(context, logits, model, request, documentIds(prompt), signal, emit);
     const decodeMs = performance.now() - prefilled;
     return { reading, positions: context.length, prefillMs: prefilled - started, decodeMs, kvBytes: context.kvBytes };
   } finally {
@@ -101,7 +102,7 @@ export async function askMany(
       started = performance.now();
       const logits = await context.prefill(end, { signal });
       const answering = performance.now();
-      readings.push(await write(context, logits, model, request, signal, () => undefined));
+      readings.push(await write(context, logits, model, request, documentIds(documents), signal, () => undefined));
       prefillMs += answering - started;
       decodeMs += performance.now() - answering;
       tokensRead += end.length;
@@ -123,12 +124,18 @@ function prefillEvents(emit: (event: AskEvent) => void): (done: number, total: n
   };
 }
 
-/** Generates until the answer's end, or the token for "not there": after it nothing counts. */
+/** The sources' tokens of an extractive model's prompt: they follow `<bos>`. */
+function documentIds({ ids, sourceTokens }: Prompt): Uint32Array {
+  return ids.subarray(1, 1 + sourceTokens.reduce((sum, tokens) => sum + tokens, 0));
+}
+
+/** Generates until the answer's end, or the token for "not there": after it nothing counts. `documents`: see `Slices`. */
 async function write(
   context: Context,
   logits: Float32Array,
   model: Model,
   request: Omit<ReadRequest, 'question'>,
+  documents: Uint32Array,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<Reading> {
@@ -143,12 +150,17 @@ async function write(
     text += piece;
     emit({ type: 'token', text: piece });
   };
-  const run = generate(context, logits, { sampling: request.sampling, stop, maxTokens: request.maxTokens, signal });
+  const slices = model.config.prompt === 'qa' ? new Slices(documents, model.config.vocabSize) : undefined;
+  // At first the answer may be "not there", later it may end.
+  const mayStop = (id: number): boolean => stop.includes(id) && (id === absentId) === (tokens === 0);
+  const allowed = slices && ((id: number): boolean => slices.has(id) || mayStop(id));
+  const run = generate(context, logits, { sampling: request.sampling, stop, allowed, maxTokens: request.maxTokens, signal });
   let step = await run.next();
   for (; !step.done; step = await run.next()) {
     const { id, logProb } = step.value;
     tokens++;
     logProbability += logProb;
+    slices?.push(id);
     show(await stream.push(id));
   }
   show(await stream.flush());

@@ -25,9 +25,9 @@ from model import Config, Lodestone, absolute_rope
 # the local layers reach, or the global layer is never needed. `until` is the share of the time at which a stage ends at the latest;
 # it ends sooner when its accuracy passes `gate`. With --init only the last stage is gone through.
 STAGES = [
-    dict(until=.12, gate=.70, shapes=[((48, 128, 2, 12), 1.0)], options=dict(absent=0, real=.1, wrap=0, cloze=.3, natural=.05, vary=.1)),
+    dict(until=.12, gate=.70, shapes=[((48, 128, 2, 12), 1.0)], options=dict(absent=0, real=.1, wrap=0, cloze=.3, natural=.1, vary=.1)),
     dict(until=.25, gate=.75, shapes=[((48, 128, 2, 16), .25), ((24, 256, 4, 32), .75)], options=dict(absent=.05, real=.3, cloze=.4, natural=.15, vary=.25)),
-    dict(until=1.0, gate=None, shapes=[((24, 256, 4, 64), .6), ((12, 512, 6, 64), .3), ((6, 1024, 8, 64), .1)], options=dict(absent=.15, real=.45, cloze=.4, natural=.25)),
+    dict(until=1.0, gate=None, shapes=[((96, 64, 1, 128), .4), ((24, 256, 4, 128), .35), ((12, 512, 6, 128), .25)], options=dict(absent=.15, real=.4, cloze=.5, natural=.25)),
 ]
 
 
@@ -166,7 +166,8 @@ def main():
     c = Config(**SIZES[a.size])
     model = Lodestone(c)
     if a.init:
-        model.load_state_dict(torch.load(a.init))
+        start = torch.load(a.init, weights_only=False)
+        model.load_state_dict(start.get("model", start))
     else:
         model.embed_tokens.weight.data.copy_(torch.load(a.embedding))
     model.to(a.device)
