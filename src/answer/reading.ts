@@ -55,12 +55,19 @@ export async function readEverything(
   }
 }
 
+/** Least time between two events of progress: a text of millions of tokens has many thousands of chunks. */
+const progressMs = 50;
+
 async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Float32Array> {
   const started = performance.now();
+  let shown = -Infinity;
   return context.prefill(ids, {
     signal,
     onProgress: (done, total) => {
-      const seconds = Math.max(1e-3, (performance.now() - started) / 1e3);
+      const now = performance.now();
+      if (done < total && now - shown < progressMs) return;
+      shown = now;
+      const seconds = Math.max(1e-3, (now - started) / 1e3);
       const rate = done / seconds;
       emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
     },

@@ -13,12 +13,21 @@ export interface LongReading {
   readonly kv: KvFormat;
   /** Tokens per second: over all, over the first `headTokens`, and over the last tenth. */
   readonly prefill: { readonly all: number; readonly head: number; readonly tail: number };
+  /** Processor time per token in microseconds, of the same parts: what neighbours on the machine change least. */
+  readonly cpu: { readonly all: number; readonly head: number; readonly tail: number };
   readonly kvBytes: number;
   /** The most memory that the process has held, bytes. */
   readonly peakRss: number;
   readonly markBytes: number;
   /** One question, from going back to the mark to the end of its answer. */
   readonly question: { readonly ms: number; readonly tokens: number; readonly answer: string; readonly expected: string; readonly found: boolean };
+}
+
+/** Milliseconds and processor microseconds, both from some beginning, when `done` tokens were read. */
+interface Moment {
+  readonly done: number;
+  readonly at: number;
+  readonly cpu: number;
 }
 
 /** What the first part is that the last one is compared with. */
@@ -43,18 +52,24 @@ export async function measureLong(model: Model, tokens: number, kv: KvFormat, on
   const context = new Context({ ...model, config }, { positions, kv: { ...defaultKv, global: kv } });
   try {
     const ids = await longText(model, tokens);
-    const started = performance.now();
-    const times: { readonly done: number; readonly at: number }[] = [];
+    const clock = (done: number): Moment => {
+      const { user, system } = process.cpuUsage();
+      return { done, at: performance.now(), cpu: user + system };
+    };
+    const begin = clock(0);
+    const times: Moment[] = [];
     await context.prefill(ids, {
       logits: false,
       onProgress: (done) => {
-        times.push({ done, at: performance.now() });
+        times.push(clock(done));
         onProgress?.(done);
       },
     });
-    const rate = (from: { done: number; at: number }, to: { done: number; at: number }): number => ((to.done - from.done) * 1e3) / (to.at - from.at);
-    const begin = { done: 0, at: started };
     const end = times.at(-1)!;
+    const head = times.find(({ done }) => done >= Math.min(headTokens, tokens))!;
+    const tail = times.find(({ done }) => done >= 0.9 * tokens && done < tokens) ?? begin;
+    const rate = (from: Moment, to: Moment): number => ((to.done - from.done) * 1e3) / (to.at - from.at);
+    const cpu = (from: Moment, to: Moment): number => (to.cpu - from.cpu) / (to.done - from.done);
     const mark = await context.mark();
 
     const asked = performance.now();
@@ -67,11 +82,8 @@ export async function measureLong(model: Model, tokens: number, kv: KvFormat, on
     return {
       tokens,
       kv,
-      prefill: {
-        all: rate(begin, end),
-        head: rate(begin, times.find(({ done }) => done >= Math.min(headTokens, tokens))!),
-        tail: rate(times.find(({ done }) => done >= 0.9 * tokens && done < tokens) ?? begin, end),
-      },
+      prefill: { all: rate(begin, end), head: rate(begin, head), tail: rate(tail, end) },
+      cpu: { all: cpu(begin, end), head: cpu(begin, head), tail: cpu(tail, end) },
       kvBytes: context.kvBytes,
       peakRss: process.resourceUsage().maxRSS * 1024,
       markBytes: mark.bytes,

@@ -157,17 +157,18 @@ async function runLong(device: CpuDevice, tokens: number, kv: KvFormat, json: bo
   await model.close();
 }
 
-function longText(device: CpuDevice, { tokens, kv, prefill, kvBytes, markBytes, peakRss, question }: LongReading): string {
+function longText(device: CpuDevice, { tokens, kv, prefill, cpu, kvBytes, markBytes, peakRss, question }: LongReading): string {
   const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   return `${[
     device.description,
     '',
     `Embedded model, reading ${tokens} tokens, keys and values of its global layer in ${kv}`,
-    `  all                 ${prefill.all.toFixed(0).padStart(8)} tok/s`,
-    `  the first ${String(headTokens).padEnd(8)}  ${prefill.head.toFixed(0).padStart(8)} tok/s`,
-    `  the last tenth      ${prefill.tail.toFixed(0).padStart(8)} tok/s`,
+    ...(['all', 'head', 'tail'] as const).map((part) => {
+      const name = { all: 'all', head: `the first ${headTokens}`, tail: 'the last tenth' }[part];
+      return `  ${name.padEnd(18)} ${prefill[part].toFixed(0).padStart(8)} tok/s  ${cpu[part].toFixed(1).padStart(6)} us of processor time each`;
+    }),
     `  keys and values ${mib(kvBytes)}, a mark ${mib(markBytes)}, the process at its most ${mib(peakRss)}`,
-    `  a question of it    ${question.ms.toFixed(0).padStart(8)} ms for ${question.tokens} tokens: ${JSON.stringify(question.answer)} (${question.found ? 'right' : `it is ${question.expected}`})`,
+    `  a question of it   ${question.ms.toFixed(0).padStart(8)} ms for ${question.tokens} tokens: ${JSON.stringify(question.answer)} (${question.found ? 'right' : `it is ${question.expected}`})`,
   ].join('\n')}\n`;
 }
 
