@@ -311,7 +311,7 @@ describe.each(variants)('%s', (isa) => {
     }
     const q = ours.data(randomFloats(got.elements, 18, 4));
     await ours.run({ op: 'attention', q, out: got.out, rows: end - start, start, heads, window, scale: headDim ** -0.5, logScale: null, cache: got.cache });
-    expect(relativeError(await ours.floats(got.out, got.elements), await theirs.floats(want.out, want.elements))).toBeLessThan(2e-6);
+    expect(relativeError(await ours.floats(got.out, got.elements), await theirs.floats(want.out, want.elements))).toBeLessThan(3e-6);
     theirs.free();
     ours.free();
   });
