@@ -341,6 +341,22 @@ describe.each(variants)('%s', (isa) => {
     expect(results[1]).toEqual(results[0]);
   });
 
+  it('attends at positions beyond 2^24, where float32 no longer counts', async () => {
+    const [start, rows, window, headDim] = [2 ** 24 + 1, 5, 40, 32];
+    const error = await compare(device, async (rig) => {
+      const cache = rig.cache({ ring: true, pageSlots: 60, kvHeads: 1, headDim, pages: 1 });
+      const gain = rig.data(randomFloats(headDim, 43));
+      const [k, v] = [44, 45].map((seed) => rig.data(randomFloats(60 * headDim, seed))) as [View, View];
+      const out = rig.empty(rows * 2 * headDim);
+      await rig.run(
+        { op: 'storeKv', k, v, rows: 60, start: start + rows - 60, gain, eps, rope: null, cache },
+        { op: 'attention', q: rig.data(randomFloats(rows * 2 * headDim, 46, 3)), out, rows, start, heads: 2, window, scale: 0.2, logScale: gain, cache },
+      );
+      return [out, rows * 2 * headDim];
+    });
+    expect(error).toBeLessThan(3e-6);
+  });
+
   it('scales logits by the logarithm of the position', async () => {
     const error = await compare(device, async (rig) => {
       const shape = { ring: false, pageSlots: 64, pages: 2, kvHeads: 1, headDim: 32 };
