@@ -47,7 +47,7 @@ describe('buildPrompt', () => {
       for (let turns = 150 - line; turns > 0; turns--) await Promise.resolve();
       return tokenizer.encodeText(text);
     };
-    const { ids, sourceTokens } = await buildPrompt('qa', 'Who?', many, { ...tokenizer, encodeText } as unknown as Tokenizer);
+    const { ids, sourceTokens } = await buildPrompt('qa', 'Who?', many, { ...tokenizer, encodeText });
     expect(render(ids)).toBe(`<bos>${texts.join('')}<question>Who?<answer>`);
     expect(sourceTokens).toEqual([texts.join('').length]);
   });
