@@ -57,9 +57,10 @@ LODESTONE_INLINE void product_tile(const float* const* a, Right b, int64_t k_beg
 template <int R, class Right>
 static void product_columns(const float* const* a, Right b, int64_t k_begin, int64_t k_end, float* const* out, int64_t columns,
                             const float* corrections) {
+  // With few rows, more columns at a time: each sum is a chain of multiply-adds, and it takes eight chains to keep busy.
+  constexpr int vectors = R <= 2 && gemm_vectors < 4 ? 4 : gemm_vectors;
   int64_t c = 0;
-  for (; c + gemm_vectors * lanes <= columns; c += gemm_vectors * lanes)
-    product_tile<R, gemm_vectors, true>(a, b, k_begin, k_end, out, c, corrections, 0);
+  for (; c + vectors * lanes <= columns; c += vectors * lanes) product_tile<R, vectors, true>(a, b, k_begin, k_end, out, c, corrections, 0);
   for (; c + lanes <= columns; c += lanes) product_tile<R, 1, true>(a, b, k_begin, k_end, out, c, corrections, 0);
   if (c < columns) product_tile<R, 1, false>(a, b, k_begin, k_end, out, c, corrections, int(columns - c));
 }

@@ -114,11 +114,18 @@ export async function askMany(
   }
 }
 
+/** Least time between two events of progress: a text of millions of tokens has many thousands of chunks. */
+const progressMs = 50;
+
 /** Progress of a prefill as events, with its speed so far. */
 function prefillEvents(emit: (event: AskEvent) => void): (done: number, total: number) => void {
   const started = performance.now();
+  let shown = -Infinity;
   return (done, total) => {
-    const seconds = Math.max(1e-3, (performance.now() - started) / 1e3);
+    const now = performance.now();
+    if (done < total && now - shown < progressMs) return;
+    shown = now;
+    const seconds = Math.max(1e-3, (now - started) / 1e3);
     const rate = done / seconds;
     emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
   };
