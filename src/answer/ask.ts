@@ -68,7 +68,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
   });
   return {
     schema: 'lodestone.plan/1',
-    model: { id: files.id, quantization: storage.format, context: config.maxPositions, weight_bytes: storage.bytes },
+    model: { id: files.id, quantization: storage.quantization, context: config.maxPositions, weight_bytes: storage.bytes },
     device: { name: device.name, adapter: device.description },
     sources: summaries,
     tokens: {

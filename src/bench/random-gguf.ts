@@ -1,6 +1,7 @@
 /** A GGUF file of a Gemma 3 shape with random weights, for the peer of the benchmark. */
 import { open, type FileHandle } from 'node:fs/promises';
-import { randomBlocks, type BlockFormat, type Shape } from './random-model.js';
+import { storedBytes, type BlockFormat } from '../weights/blocks.js';
+import { randomBlocks, type Shape } from './random-model.js';
 
 const ggmlType = { f32: 0, q4_0: 2, q8_0: 8 } as const;
 const alignment = 32;
@@ -129,7 +130,7 @@ export async function writeRandomGguf(path: string, shape: Shape, format: BlockF
     for (const size of sizes) header.u64(size);
     header.u32(ggmlType[type]).u64(offset);
     const elements = sizes.reduce((product, size) => product * size, 1);
-    offset += padded(type === 'f32' ? elements * 4 : (elements / 32) * (type === 'q8_0' ? 34 : 18));
+    offset += padded(storedBytes(type, elements));
   }
   const file = await open(path, 'w');
   try {

@@ -151,11 +151,11 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
 
 /**
  * Factor of the token embeddings. Published Gemma 3 checkpoints in bf16 were made with sqrt(d) rounded to bf16, as
- * transformers computes it; it shows in the logits. Elsewhere it is sqrt(d).
- * @param dtype how the checkpoint stores the embedding (safetensors' spelling)
+ * transformers computes it; it shows in the logits. So were those that have been quantised since. Elsewhere it is sqrt(d).
+ * @param dtype how the checkpoint stores the embedding (as in `TensorEntry`)
  */
 export function embedScale(config: GemmaConfig, dtype: string): number {
-  if (!config.isGemma || dtype !== 'BF16') return config.embedScale;
+  if (!config.isGemma || dtype === 'F32' || dtype === 'F16') return config.embedScale;
   const float = new Float32Array([config.embedScale]);
   const bits = new Uint32Array(float.buffer);
   bits[0] = (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000;

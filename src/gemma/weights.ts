@@ -6,6 +6,7 @@
  */
 import { LodestoneError, ExitCode } from '../errors.js';
 import type { Device, DeviceBuffer, View, Weight, WeightFormat } from '../device/device.js';
+import { isBlockFormat, storedBytes } from '../weights/blocks.js';
 import { readTensorF32 } from '../weights/read.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
 import { embedScale, type GemmaConfig } from './config.js';
@@ -37,14 +38,15 @@ export interface GemmaWeights {
   readonly head: Weight;
   readonly layers: readonly LayerWeights[];
   readonly finalNorm: View;
-  /** How most matrices are stored on the device. */
-  readonly format: WeightFormat;
+  /** Formats of the matrices on the device, that of most elements first: "bf16", "q4_0+q8_0". */
+  readonly quantization: string;
   /** Bytes of all matrices, as stored in the files or as quantised, and gains. */
   readonly bytes: number;
   /** Buffers to give back with `Device.destroyBuffer`. */
   readonly buffers: readonly DeviceBuffer[];
 }
 
+/** What matrices in f32, f16 and bf16 become. Those that are q8_0 or q4_0 in the file stay as they are. */
 export type Quantize = 'none' | 'q8_0' | 'q4_0';
 
 /** A matrix in the checkpoint. Of a longer one (the embedding of image models), its first `outputs` rows. */
@@ -76,16 +78,7 @@ export interface GemmaPlaces {
 const prefixes = ['model.', 'language_model.model.', 'model.language_model.', 'model.language_model.model.', 'language_model.', ''];
 const headNames = ['lm_head.weight', 'language_model.lm_head.weight', 'model.lm_head.weight', 'model.language_model.lm_head.weight'];
 
-const formats: Readonly<Record<string, WeightFormat>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-
-/** Bytes per element, averaged over a block. */
-const bytesPerElement: Readonly<Record<WeightFormat, number>> = {
-  f32: 4,
-  f16: 2,
-  bf16: 2,
-  q8_0: 34 / 32,
-  q4_0: 18 / 32,
-};
+const formats: Readonly<Record<string, WeightFormat>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', Q8_0: 'q8_0', Q4_0: 'q4_0' };
 
 /**
  * Finds all text weights by name. Errors: LodestoneError(badModel) that names the first missing tensors, or the tensor
@@ -108,7 +101,7 @@ export function locateGemmaWeights(checkpoint: Checkpoint, config: GemmaConfig):
   };
   const matrixOf = (entry: TensorEntry, outputs: number, inputs: number): MatrixPlace => {
     const format = formats[entry.dtype];
-    if (!format) throw bad(`tensor ${entry.name} is ${entry.dtype}; matrices must be F32, F16 or BF16`);
+    if (!format) throw bad(`tensor ${entry.name} is ${entry.dtype}; matrices must be F32, F16 or BF16, or blocks of q8_0 or q4_0`);
     return { entry, format, outputs, inputs };
   };
   const matrix = (name: string, outputs: number, inputs: number): MatrixPlace => matrixOf(find(name, [outputs, inputs]), outputs, inputs);
@@ -150,17 +143,29 @@ export function locateGemmaWeights(checkpoint: Checkpoint, config: GemmaConfig):
   };
 }
 
-/** How most matrices will be stored, and the bytes of all matrices and gains: `format` and `bytes` of the loaded weights. */
-export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): { readonly format: WeightFormat; readonly bytes: number } {
+/** The format of a matrix on the device. */
+function formatOnDevice(format: WeightFormat, quantize: Quantize): WeightFormat {
+  return quantize === 'none' || isBlockFormat(format) ? format : quantize;
+}
+
+/** `quantization` and `bytes` of the weights, before they are loaded. */
+export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): { readonly quantization: string; readonly bytes: number } {
   const { embedding, head, layers, finalNorm } = places;
-  const all = [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))];
-  const stored = (format: WeightFormat): WeightFormat => (quantize === 'none' ? format : quantize);
-  const bytes = all.reduce((sum, place) => {
-    if (place === null) return sum;
-    if ('add' in place) return sum + place.entry.shape[0]! * Float32Array.BYTES_PER_ELEMENT;
-    return sum + place.outputs * place.inputs * bytesPerElement[stored(place.format)];
-  }, 0);
-  return { format: stored(layers[0]!.q.format), bytes };
+  let bytes = 0;
+  const elementsIn = new Map<WeightFormat, number>();
+  for (const place of [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))]) {
+    if (place === null) continue;
+    if ('add' in place) {
+      bytes += place.entry.shape[0]! * Float32Array.BYTES_PER_ELEMENT;
+      continue;
+    }
+    const format = formatOnDevice(place.format, quantize);
+    const elements = place.outputs * place.inputs;
+    bytes += storedBytes(format, elements);
+    elementsIn.set(format, (elementsIn.get(format) ?? 0) + elements);
+  }
+  const quantization = [...elementsIn].sort(([, a], [, b]) => b - a).map(([format]) => format).join('+');
+  return { quantization, bytes };
 }
 
 /** Loads all text weights. Errors: LodestoneError(badModel), those of `locateGemmaWeights` among them; the signal's reason. */
@@ -176,8 +181,8 @@ export async function loadGemmaWeights(
 
   const matrix = async ({ entry, format, outputs, inputs }: MatrixPlace): Promise<Weight> => {
     signal?.throwIfAborted();
-    const data = { path: entry.path, offset: entry.offset, bytes: outputs * inputs * bytesPerElement[format] };
-    return device.loadWeight({ label: entry.name, format, outputs, inputs, data }, quantize === 'none' ? format : quantize);
+    const data = { path: entry.path, offset: entry.offset, bytes: storedBytes(format, outputs * inputs) };
+    return device.loadWeight({ label: entry.name, format, outputs, inputs, data }, formatOnDevice(format, quantize));
   };
   const vector = async ({ entry, add }: VectorPlace): Promise<View> => {
     const values = await readTensorF32(entry);

@@ -1,7 +1,7 @@
 /** A model directory, opened: `config.json`, safetensors, `tokenizer.json`. */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import type { Device, WeightFormat } from '../device/device.js';
+import type { Device } from '../device/device.js';
 import { openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
@@ -19,7 +19,7 @@ export interface ModelFiles {
 }
 
 export interface LoadOptions {
-  /** How matrices are stored on the device; 'none': as in the files. */
+  /** What dense matrices become on the device; 'none': all stay as in the files. */
   readonly quantize?: Quantize;
   readonly signal?: AbortSignal;
 }
@@ -31,8 +31,8 @@ export interface Model {
   readonly config: GemmaConfig;
   readonly weights: GemmaWeights;
   readonly tokenizer: Tokenizer;
-  /** How the matrices are stored on the device. */
-  readonly quantization: WeightFormat;
+  /** Formats of the matrices on the device, that of most elements first: "bf16", "q4_0+q8_0". */
+  readonly quantization: string;
   /** Of all matrices and gains, as stored. */
   readonly weightBytes: number;
   /** The safetensors files. */
@@ -69,7 +69,7 @@ export async function loadModel(files: ModelFiles, device: Device, options: Load
     config,
     weights,
     tokenizer,
-    quantization: weights.format,
+    quantization: weights.quantization,
     weightBytes: weights.bytes,
     weightFiles: checkpoint.files,
     close: async () => {

@@ -5,17 +5,24 @@
  * data; offsets count from byte 8 + N. The checks are those of the format's own crate (no holes, no overlaps, nothing
  * left over), and what it leaves to JSON parsers: duplicate names.
  * Source: https://github.com/huggingface/safetensors#format.
+ *
+ * Quantised matrices, by a convention of our own: a matrix [outputs, inputs] in the block format q8_0 or q4_0 (see
+ * `blocks.ts`) is a tensor of dtype U8 and shape [outputs, inputs / 32 * B], with B = 34 or 18 bytes a block: row after
+ * row, in each row block after block. `__metadata__` names its format: {"block_format.<tensor>": "q8_0" or "q4_0"}. Each
+ * tensor has a format of its own, or none. Here it becomes an entry of dtype Q8_0 or Q4_0 and shape [outputs, inputs].
  */
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
+import { blockSize, layouts, type BlockFormat } from './blocks.js';
 import { duplicateKey } from './json.js';
 
 /** Where a tensor lies, row-major and little-endian. */
 export interface TensorEntry {
   readonly name: string;
-  /** As the file spells it: F32, F16, BF16, ... */
+  /** As the file spells it: F32, F16, BF16, ...; Q8_0 or Q4_0 where it holds such blocks. */
   readonly dtype: string;
+  /** Row-major, of elements (not of blocks). */
   readonly shape: readonly number[];
   readonly path: string;
   /** Bytes from the start of the file; need not be aligned. */
@@ -54,6 +61,11 @@ const bitsPerElement: Readonly<Record<string, number>> = {
   F64: 64,
   C64: 64,
 };
+
+const blockFormats: Readonly<Record<BlockFormat, string>> = { q8_0: 'Q8_0', q4_0: 'Q4_0' };
+
+/** In `__metadata__`, in front of a tensor's name: its block format. */
+const blockFormatKey = 'block_format.';
 
 /** Names in the file may hold line ends and terminal controls; the message shows them as escapes. */
 function bad(path: string, what: string, cause?: unknown): LodestoneError {
@@ -124,16 +136,34 @@ export async function openSafetensors(path: string): Promise<Map<string, TensorE
   }
   const header = parseObject(path, await readRange(path, 8, headerBytes));
   const dataStart = 8 + headerBytes;
+  const { __metadata__: metadata = {}, ...entries } = header;
+  if (!isObject(metadata)) throw bad(path, '__metadata__ is not an object');
   const tensors = new Map<string, TensorEntry>();
-  for (const [name, value] of Object.entries(header)) {
-    if (name === '__metadata__') {
-      if (!isObject(value)) throw bad(path, '__metadata__ is not an object');
-      continue;
-    }
-    tensors.set(name, parseEntry(path, name, value, dataStart));
-  }
+  for (const [name, value] of Object.entries(entries)) tensors.set(name, parseEntry(path, name, value, dataStart));
   checkTiling(path, tensors, dataStart, info.size);
+  for (const [key, format] of Object.entries(metadata)) {
+    if (!key.startsWith(blockFormatKey)) continue;
+    const name = key.slice(blockFormatKey.length);
+    tensors.set(name, asBlocks(path, name, tensors.get(name), format));
+  }
   return tensors;
+}
+
+/** The tensor of bytes as the matrix of blocks that the metadata calls it. */
+function asBlocks(path: string, name: string, entry: TensorEntry | undefined, format: unknown): TensorEntry {
+  const fail = (what: string): never => {
+    throw bad(path, `__metadata__ gives a block format to ${name}, ${what}`);
+  };
+  if (!entry) return fail('which is not in the file');
+  if (typeof format !== 'string' || !Object.hasOwn(blockFormats, format)) {
+    return fail(`${JSON.stringify(format)}, which is not ${Object.keys(blockFormats).join(' or ')}`);
+  }
+  const { dtype, shape } = entry;
+  const { bytes } = layouts[format as BlockFormat];
+  if (dtype !== 'U8' || shape.length !== 2) return fail(`which is ${dtype} [${shape.join(', ')}], not U8 [outputs, bytes of a row]`);
+  const [outputs, rowBytes] = shape as [number, number];
+  if (rowBytes % bytes !== 0) return fail(`${format}, but its rows of ${rowBytes} bytes are no whole blocks of ${bytes}`);
+  return { ...entry, dtype: blockFormats[format as BlockFormat], shape: [outputs, (rowBytes / bytes) * blockSize] };
 }
 
 function parseEntry(path: string, name: string, value: unknown, dataStart: number): TensorEntry {

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
-import type { WeightFormat } from '../../src/device/device.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import { loadGemmaWeights, type GemmaWeights, type Quantize } from '../../src/gemma/weights.js';
 import { Context } from '../../src/runtime/context.js';
@@ -143,7 +142,7 @@ it('an output matrix of its own is used for the logits, the embedding otherwise'
 it('counts the bytes of all weights, as stored or as quantised', async () => {
   const device = createReferenceDevice();
   const bytes: Record<string, number> = {};
-  const formats: WeightFormat[] = [];
+  const formats: string[] = [];
   for (const quantize of ['none', 'q8_0', 'q4_0'] as const) {
     const model = await openModel(fixtureDir, device, { quantize });
     bytes[quantize] = model.weightBytes;

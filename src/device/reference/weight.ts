@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { ExitCode, LodestoneError } from '../../errors.js';
 import type { Weight, WeightFormat, WeightSource } from '../device.js';
-import { blockBytes, blockSize, quantizeBlocks, unpackBlocks, type Blocks } from '../../weights/blocks.js';
+import { blockSize, isBlockFormat, quantizeBlocks, storedBytes, unpackBlocks, type Blocks } from '../../weights/blocks.js';
 import { bf16ToF32, f16ToF32 } from '../../weights/half.js';
 
 export interface ReferenceWeight extends Weight {
@@ -10,24 +10,10 @@ export interface ReferenceWeight extends Weight {
   readonly matrix: { readonly values: Float32Array } | { readonly blocks: Blocks };
 }
 
-/** Bytes of a matrix as stored in `format`. */
-export function storedBytes(format: WeightFormat, elements: number): number {
-  switch (format) {
-    case 'f32':
-      return elements * 4;
-    case 'f16':
-    case 'bf16':
-      return elements * 2;
-    case 'q8_0':
-    case 'q4_0':
-      return (elements / blockSize) * blockBytes[format];
-  }
-}
-
 export async function loadReferenceWeight(id: number, source: WeightSource, as: WeightFormat): Promise<ReferenceWeight> {
   const { label, format, outputs, inputs } = source;
-  const quantizedFrom = format === 'q8_0' || format === 'q4_0';
-  const quantizedTo = as === 'q8_0' || as === 'q4_0';
+  const quantizedFrom = isBlockFormat(format);
+  const quantizedTo = isBlockFormat(as);
   if (as !== format && (quantizedFrom || !(quantizedTo || as === 'f32'))) {
     throw new LodestoneError(ExitCode.badModel, `${label}: can't turn ${format} into ${as}`);
   }
@@ -54,9 +40,9 @@ async function readMatrix(source: WeightSource, as: WeightFormat): Promise<Refer
   if (bytes.length !== expected) {
     throw new LodestoneError(ExitCode.badModel, `${label}: ${bytes.length} bytes instead of ${expected}`);
   }
-  if (format === 'q8_0' || format === 'q4_0') return { blocks: unpackBlocks(format, bytes) };
+  if (isBlockFormat(format)) return { blocks: unpackBlocks(format, bytes) };
   const values = widen(format, bytes);
-  return as === 'q8_0' || as === 'q4_0' ? { blocks: unpackBlocks(as, quantizeBlocks(as, values)) } : { values };
+  return isBlockFormat(as) ? { blocks: unpackBlocks(as, quantizeBlocks(as, values)) } : { values };
 }
 
 function widen(format: 'f32' | 'f16' | 'bf16', bytes: Uint8Array): Float32Array {
