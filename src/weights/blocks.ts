@@ -8,30 +8,64 @@
  *
  * Source: ggml's `block_q8_0`, `block_q4_0` and their quantisers.
  */
-import type { WeightFormat } from '../device/device.js';
+import type { StoredFormat, WeightFormat } from '../device/device.js';
 import { f16ToF32, f32ToF16, roundHalfAway, roundHalfEven } from './half.js';
 
 export const blockSize = 32;
 
 export type BlockFormat = 'q8_0' | 'q4_0';
 
+/** Formats that files hold and devices unpack; see `packed.ts`. */
+export type PackedFormat = Exclude<StoredFormat, WeightFormat>;
+
 /** Neighbours of a matrix row that are stored together, and the bytes that they take. */
-export const layouts: Readonly<Record<WeightFormat, { readonly elements: number; readonly bytes: number }>> = {
+export const layouts: Readonly<Record<StoredFormat, { readonly elements: number; readonly bytes: number }>> = {
   f32: { elements: 1, bytes: 4 },
   f16: { elements: 1, bytes: 2 },
   bf16: { elements: 1, bytes: 2 },
   q8_0: { elements: blockSize, bytes: 34 },
   q4_0: { elements: blockSize, bytes: 18 },
+  q4_1: { elements: blockSize, bytes: 20 },
+  q5_0: { elements: blockSize, bytes: 22 },
+  q5_1: { elements: blockSize, bytes: 24 },
+  q4_k: { elements: 256, bytes: 144 },
+  q5_k: { elements: 256, bytes: 176 },
+  q6_k: { elements: 256, bytes: 210 },
 };
 
 /** Bytes of a matrix as stored in `format`; its rows are whole blocks. */
-export function storedBytes(format: WeightFormat, elements: number): number {
+export function storedBytes(format: StoredFormat, elements: number): number {
   const layout = layouts[format];
   return (elements / layout.elements) * layout.bytes;
 }
 
-export function isBlockFormat(format: WeightFormat): format is BlockFormat {
+export function isBlockFormat(format: StoredFormat): format is BlockFormat {
   return format === 'q8_0' || format === 'q4_0';
+}
+
+/** Formats of single numbers. */
+export function isDenseFormat(format: StoredFormat): format is 'f32' | 'f16' | 'bf16' {
+  return layouts[format].elements === 1;
+}
+
+/** What a matrix becomes where nothing else is asked for: the most exact that takes no more room than 16 bits an element. */
+export function unpackedFormat(format: StoredFormat): WeightFormat {
+  if (isDenseFormat(format) || isBlockFormat(format)) return format;
+  return format === 'q5_0' ? 'q8_0' : 'f16';
+}
+
+/**
+ * Why a matrix of `inputs` inputs can't be brought from one format into another, or null where it can: dense numbers may
+ * be widened to f32 or quantised, packed ones be unpacked to f32 or f16 or quantised again; blocks stay as they are.
+ */
+export function refuseConversion(from: StoredFormat, to: WeightFormat, inputs: number): string | null {
+  for (const format of [from, to]) {
+    const { elements } = layouts[format];
+    if (inputs % elements !== 0) return `${format} needs rows of a multiple of ${elements} elements, but they have ${inputs}`;
+  }
+  if (from === to) return null;
+  const legal = isBlockFormat(from) ? false : to === 'f32' || isBlockFormat(to) || (to === 'f16' && !isDenseFormat(from));
+  return legal ? null : `${from} can't be loaded as ${to}`;
 }
 
 /** Integers of both formats, unpacked: value of element e is q[e] * d[floor(e / 32)]. */

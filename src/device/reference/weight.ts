@@ -2,8 +2,9 @@
 import { open } from 'node:fs/promises';
 import { ExitCode, LodestoneError } from '../../errors.js';
 import type { Weight, WeightFormat, WeightSource } from '../device.js';
-import { blockSize, isBlockFormat, quantizeBlocks, storedBytes, unpackBlocks, type Blocks } from '../../weights/blocks.js';
-import { bf16ToF32, f16ToF32 } from '../../weights/half.js';
+import { isBlockFormat, isDenseFormat, quantizeBlocks, refuseConversion, storedBytes, unpackBlocks, type Blocks } from '../../weights/blocks.js';
+import { bf16ToF32, f16ToF32, f32ToF16 } from '../../weights/half.js';
+import { q5ToQ8, unpackValues } from '../../weights/packed.js';
 
 export interface ReferenceWeight extends Weight {
   /** f32, f16 and bf16 as float32 [outputs, inputs]; q8_0 and q4_0 as integers and scales. */
@@ -12,17 +13,8 @@ export interface ReferenceWeight extends Weight {
 
 export async function loadReferenceWeight(id: number, source: WeightSource, as: WeightFormat): Promise<ReferenceWeight> {
   const { label, format, outputs, inputs } = source;
-  const quantizedFrom = isBlockFormat(format);
-  const quantizedTo = isBlockFormat(as);
-  if (as !== format && (quantizedFrom || !(quantizedTo || as === 'f32'))) {
-    throw new LodestoneError(ExitCode.badModel, `${label}: can't turn ${format} into ${as}`);
-  }
-  if ((quantizedFrom || quantizedTo) && inputs % blockSize !== 0) {
-    throw new LodestoneError(
-      ExitCode.badModel,
-      `${label}: ${as} needs rows of a multiple of 32 elements, but they have ${inputs}`,
-    );
-  }
+  const refusal = refuseConversion(format, as, inputs);
+  if (refusal !== null) throw new LodestoneError(ExitCode.badModel, `${label}: ${refusal}`);
   const matrix = await readMatrix(source, as).catch((cause: unknown) => {
     // V8's own RangeErrors, of an array that can't be had; Node's have a code.
     if (!(cause instanceof RangeError) || 'code' in cause) throw cause;
@@ -41,8 +33,10 @@ async function readMatrix(source: WeightSource, as: WeightFormat): Promise<Refer
     throw new LodestoneError(ExitCode.badModel, `${label}: ${bytes.length} bytes instead of ${expected}`);
   }
   if (isBlockFormat(format)) return { blocks: unpackBlocks(format, bytes) };
-  const values = widen(format, bytes);
-  return isBlockFormat(as) ? { blocks: unpackBlocks(as, quantizeBlocks(as, values)) } : { values };
+  if (format === 'q5_0' && as === 'q8_0') return { blocks: unpackBlocks(as, q5ToQ8(bytes)) };
+  const values = isDenseFormat(format) ? widen(format, bytes) : unpackValues(format, bytes);
+  if (isBlockFormat(as)) return { blocks: unpackBlocks(as, quantizeBlocks(as, values)) };
+  return { values: as === 'f16' && format !== 'f16' ? values.map((value) => f16ToF32(f32ToF16(value))) : values };
 }
 
 function widen(format: 'f32' | 'f16' | 'bf16', bytes: Uint8Array): Float32Array {
