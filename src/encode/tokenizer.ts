@@ -1,6 +1,6 @@
 /**
- * Text <-> token ids, from a model's `tokenizer.json`. Two backends read it: `tokenizers` (native) and, where that addon
- * does not load, `@huggingface/tokenizers` (JavaScript).
+ * Text <-> token ids, from a model's `tokenizer.json` or what stands for one in a GGUF file. Two backends read it:
+ * `tokenizers` (native) and, where that addon does not load, `@huggingface/tokenizers` (JavaScript).
  *
  * Control tokens (`<bos>`, `<start_of_turn>`, ...: the added tokens that tokenizer.json calls special) only ever come from
  * `controlId`. Text that spells one stays text, so a document can't end its own turn or forge a question.
@@ -8,6 +8,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
+import type { Gguf } from '../weights/gguf.js';
+import { ggufTokenizerJson } from './gguf-tokenizer.js';
 
 export interface Tokenizer {
   /** Which library does the work. */
@@ -47,14 +49,12 @@ interface AddedToken {
 }
 
 /**
- * @param dir model directory
+ * The tokenizer of a model directory.
  * @param prefer a backend to insist on; default: native if it loads
  * Errors: LodestoneError(badModel), one line.
  */
 export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Promise<Tokenizer> {
   const path = join(dir, 'tokenizer.json');
-  const bad = (what: string, cause?: unknown): LodestoneError =>
-    new LodestoneError(ExitCode.badModel, what, cause === undefined ? undefined : { cause });
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -68,6 +68,17 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
   } catch (cause) {
     throw bad(`${path}: is not JSON`, cause);
   }
+  return makeTokenizer(path, json, text, prefer);
+}
+
+/** The tokenizer in a GGUF file's metadata, with ids below `size`. Errors: LodestoneError(badModel), one line. */
+export function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number, prefer?: 'native' | 'js'): Promise<Tokenizer> {
+  const json = ggufTokenizerJson(gguf, size);
+  return makeTokenizer(gguf.path, json, JSON.stringify(json), prefer);
+}
+
+/** @param text `json`, as it is written */
+async function makeTokenizer(path: string, json: unknown, text: string, prefer: 'native' | 'js' | undefined): Promise<Tokenizer> {
   const { controls, unknown, largestTextId } = readTokens(json, (what) => {
     throw bad(`${path}: ${what}`);
   });
@@ -78,6 +89,10 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
     throw bad(`${path}: is not a tokenizer (${(cause as Error).message.split('\n', 1)[0]})`, cause);
   }
   return new TextTokenizer(path, backend, controls, unknown, largestTextId);
+}
+
+function bad(what: string, cause?: unknown): LodestoneError {
+  return new LodestoneError(ExitCode.badModel, what, cause === undefined ? undefined : { cause });
 }
 
 interface Tokens {

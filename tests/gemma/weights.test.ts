@@ -103,7 +103,7 @@ describe('shapes', () => {
   it('a matrix of integers is refused', async () => {
     const name = 'model.layers.0.self_attn.q_proj.weight';
     const { shape: size, bytes } = modelTensors(source)[name]!;
-    await expectRefusal({ ...modelTensors(source), [name]: { dtype: 'I32', shape: size, bytes } }, /q_proj\.weight is I32; matrices must be F32, F16 or BF16/);
+    await expectRefusal({ ...modelTensors(source), [name]: { dtype: 'I32', shape: size, bytes } }, /q_proj\.weight is I32; matrices must be F32, F16, BF16, Q8_0, Q4_0, /);
   });
 
   it('of embeddings with extra rows: the first ones count', async () => {
