@@ -7,8 +7,8 @@
  * runs of spaces, the longest first: such runs are tokens that the user defined, which GGUF stores with real spaces.
  * Source: llama.cpp `conversion/base.py` (types), transformers `convert_slow_tokenizer.py` (order of the merges).
  */
-import type { Gguf, GgufValue } from '../weights/gguf.js';
 import { badFile } from '../weights/errors.js';
+import { showValue, type Gguf, type GgufValue } from '../weights/gguf.js';
 
 /** `tokenizer.ggml.token_type`. */
 const types = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -39,7 +39,7 @@ export function ggufTokenizerJson({ path, metadata }: Pick<Gguf, 'path' | 'metad
     throw badFile(path, what);
   };
   const model = metadata.get('tokenizer.ggml.model');
-  if (model !== 'llama') fail(`tokenizer.ggml.model is ${JSON.stringify(model) ?? 'missing'}; only Gemma's ("llama") is supported`);
+  if (model !== 'llama') fail(`tokenizer.ggml.model is ${showValue(model)}; only Gemma's ("llama") is supported`);
   if (metadata.get('tokenizer.ggml.add_space_prefix') === true) fail("tokenizer.ggml.add_space_prefix is true, which it is not of Gemma's");
   const tokens = stringsOf(metadata.get('tokenizer.ggml.tokens'), fail);
   const typeOf = typesOf(metadata.get('tokenizer.ggml.token_type'), tokens.length, fail);

@@ -5,8 +5,8 @@
  * Two writers are known: llama.cpp's converter, and Ollama's, which has keys of its own and leaves the RoPE factor out.
  * Source: llama.cpp `src/models/gemma3.cpp` and `conversion/gemma.py`, Ollama `convert/convert_gemma3.go`.
  */
-import type { Gguf, GgufValue } from '../weights/gguf.js';
 import { badFile } from '../weights/errors.js';
+import { showValue, type Gguf, type GgufValue } from '../weights/gguf.js';
 import { configLimits as limits, imageTokenId, type GemmaConfig, type LayerConfig } from './config.js';
 
 const architecture = 'gemma3';
@@ -24,26 +24,26 @@ export function parseGgufConfig({ path, metadata, tensors }: Gguf): GemmaConfig 
   };
   const found = metadata.get('general.architecture');
   if (found === 'clip') fail('is the vision part of an image model (mmproj); name the file with the text model');
-  if (found !== architecture) fail(`general.architecture is ${show(found)}; only ${architecture} is supported`);
+  if (found !== architecture) fail(`general.architecture is ${showValue(found)}; only ${architecture} is supported`);
 
   const get = (key: string): GgufValue | undefined => metadata.get(`${architecture}.${key}`);
   const integer = (key: string, most: number, fallback?: number): number => {
     const value = get(key) ?? fallback;
     if (value === undefined) return fail(`the metadata lacks ${architecture}.${key}`);
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1 || value > most) {
-      return fail(`${architecture}.${key} is ${show(value)}, not a whole number from 1 to ${most}`);
+      return fail(`${architecture}.${key} is ${showValue(value)}, not a whole number from 1 to ${most}`);
     }
     return value;
   };
   const positive = (key: string, fallback: number): number => {
     const value = get(key) ?? fallback;
-    if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) return fail(`${architecture}.${key} is ${show(value)}, not a positive number`);
+    if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) return fail(`${architecture}.${key} is ${showValue(value)}, not a positive number`);
     return value;
   };
 
   for (const key of ['attn_logit_softcapping', 'final_logit_softcapping']) {
     const value = get(key) ?? 0;
-    if (value !== 0) fail(`${architecture}.${key} is ${show(value)}, which Gemma 3 does not have (is this Gemma 2?)`);
+    if (value !== 0) fail(`${architecture}.${key} is ${showValue(value)}, which Gemma 3 does not have (is this Gemma 2?)`);
   }
 
   const hiddenSize = integer('embedding_length', limits.size);
@@ -85,7 +85,7 @@ function layerPattern(pattern: GgufValue | undefined, count: number, fail: (what
   const key = `${architecture}.attention.sliding_window_pattern`;
   if (pattern === undefined || typeof pattern === 'number') {
     const period = pattern ?? 6;
-    if (!Number.isSafeInteger(period) || period < 1) return fail(`${key} is ${show(pattern)}, not a positive whole number`);
+    if (!Number.isSafeInteger(period) || period < 1) return fail(`${key} is ${showValue(pattern)}, not a positive whole number`);
     return Array.from({ length: count }, (_, i) => ({ kind: (i + 1) % period === 0 ? 'global' : 'local' }));
   }
   const flags: readonly unknown[] | null = typeof pattern === 'object' ? Array.from(pattern as ArrayLike<unknown>) : null;
@@ -98,7 +98,7 @@ function layerPattern(pattern: GgufValue | undefined, count: number, fail: (what
 function ropeFactor(get: (key: string) => GgufValue | undefined, positive: (key: string, fallback: number) => number, fail: (what: string) => never): number {
   const type = get('rope.scaling.type');
   if (type === 'linear') return positive('rope.scaling.factor', 1);
-  if (type !== undefined && type !== 'none') return fail(`${architecture}.rope.scaling.type is ${show(type)}, not one of Gemma 3's (linear, none)`);
+  if (type !== undefined && type !== 'none') return fail(`${architecture}.rope.scaling.type is ${showValue(type)}, not one of Gemma 3's (linear, none)`);
   if (type === undefined && get('rope.scale_linear') !== undefined) return positive('rope.scale_linear', 1);
   // Ollama's files of image models hold the vision part too, and do not name the factor.
   return type === undefined && get('vision.block_count') !== undefined ? imageModelRopeFactor : 1;
@@ -120,7 +120,7 @@ function eosIds(metadata: ReadonlyMap<string, GgufValue>, fail: (what: string) =
   for (const key of ['tokenizer.ggml.eos_token_id', 'tokenizer.ggml.eot_token_id']) {
     const id = metadata.get(key);
     if (id === undefined) continue;
-    if (typeof id !== 'number' || !(id in tokens)) return fail(`${key} is ${show(id)}, which is none of the ${tokens.length} tokens`);
+    if (typeof id !== 'number' || !(id in tokens)) return fail(`${key} is ${showValue(id)}, which is none of the ${tokens.length} tokens`);
     ids.add(id);
   }
   for (const name of ['<eos>', '<end_of_turn>']) {
@@ -128,10 +128,4 @@ function eosIds(metadata: ReadonlyMap<string, GgufValue>, fail: (what: string) =
     if (id >= 0) ids.add(id);
   }
   return ids.size > 0 ? [...ids] : fail('the metadata names no token that ends a text (tokenizer.ggml.eos_token_id)');
-}
-
-function show(value: GgufValue | undefined): string {
-  if (value === undefined) return 'missing';
-  if (typeof value === 'object') return `a list of ${value.length}`;
-  return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
 }

@@ -25,6 +25,13 @@ export interface Gguf extends Checkpoint {
   readonly metadata: ReadonlyMap<string, GgufValue>;
 }
 
+/** A metadata value, or its absence, for a message. */
+export function showValue(value: GgufValue | undefined): string {
+  if (value === undefined) return 'missing';
+  if (typeof value === 'object') return `a list of ${value.length}`;
+  return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+}
+
 /** Elements that a tensor type stores together, and their bytes; null where nobody here reads them. */
 interface TensorType {
   readonly name: string;
@@ -239,7 +246,7 @@ function copyOf(bytes: Buffer): ArrayBuffer {
 function alignmentOf(cursor: Cursor, metadata: ReadonlyMap<string, GgufValue>): number {
   const value = metadata.get('general.alignment') ?? 32;
   const valid = typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= limits.alignment && (value & (value - 1)) === 0;
-  return valid ? value : cursor.fail(`general.alignment is ${String(value)}, not a power of two up to ${limits.alignment}`);
+  return valid ? value : cursor.fail(`general.alignment is ${showValue(value)}, not a power of two up to ${limits.alignment}`);
 }
 
 interface TensorInfo {
