@@ -72,7 +72,7 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
 }
 
 /** The tokenizer in a GGUF file's metadata, with ids below `size`. Errors: LodestoneError(badModel), one line. */
-export function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number, prefer?: 'native' | 'js'): Promise<Tokenizer> {
+export async function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number, prefer?: 'native' | 'js'): Promise<Tokenizer> {
   const json = ggufTokenizerJson(gguf, size);
   return makeTokenizer(gguf.path, json, JSON.stringify(json), prefer);
 }
