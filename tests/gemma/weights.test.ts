@@ -198,7 +198,7 @@ describe('a model directory is refused', () => {
     await withTempDir(async (dir) => {
       await expect(open(join(dir, 'none'))).rejects.toThrow(/none: no such model directory/);
       writeFileSync(join(dir, 'file'), '');
-      await expect(open(join(dir, 'file'))).rejects.toThrow(/file: is not a model directory/);
+      await expect(open(join(dir, 'file'))).rejects.toThrow(/file: is not a model directory, and not a \.gguf file/);
     });
   });
 });

@@ -1,12 +1,16 @@
 /** GGUF files read and run, against the logits that llama.cpp and transformers computed from the same files. */
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ask } from '../../src/answer/ask.js';
 import type { Device } from '../../src/device/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
+import { ExitCode } from '../../src/errors.js';
 import { Context } from '../../src/runtime/context.js';
 import { openModel, openModelFiles } from '../../src/runtime/model.js';
 import { quantizeBlocks } from '../../src/weights/blocks.js';
+import { q5ToQ8, unpackValues } from '../../src/weights/packed.js';
 import { packedFormats, randomFloats, randomPacked } from '../device/cases.js';
 import { ggmlTypes, ggufFile, readGgufFile, tensorsOf, type GgufTensorData } from '../weights/gguf-files.js';
 import { fixtureDir, largestDifference, withTempDir, workingDevices, type TestModel } from './fixture.js';
@@ -110,7 +114,6 @@ describe.each(devices)('packed formats on the $name device', ({ create }) => {
   it.each(packedFormats)('%s runs as what it unpacks to', async (format) => {
     await withTempDir(async (dir) => {
       const type = ggmlTypes[format.toUpperCase() as keyof typeof ggmlTypes];
-      const { unpackValues, q5ToQ8 } = await import('../../src/weights/packed.js');
       const packed = await wideModel(dir, 'packed', (elements, seed) => ({ type, bytes: randomPacked(format, elements, seed) }));
       const values = (elements: number, seed: number): Float32Array => unpackValues(format, randomPacked(format, elements, seed));
       const wide = await wideModel(dir, 'wide', (elements, seed) => ({ type: ggmlTypes.F32, bytes: new Uint8Array(values(elements, seed).buffer) }));
@@ -152,5 +155,35 @@ it('counts the bytes of a mixed file as the device will hold them', async () => 
       bytes += place.format === 'q5_0' ? ((place.outputs * place.inputs) / 32) * 34 : place.outputs * place.inputs * 2;
     }
     expect(model.weightBytes).toBe(bytes);
+  });
+});
+
+it('answers from a GGUF file, to the end', async () => {
+  await withTempDir(async (dir) => {
+    const { gguf, metadata } = await readGgufFile(fixture('q4_0'));
+    const modelDir = join(dir, 'tiny-q4_0.gguf');
+    writeFileSync(modelDir, ggufFile({ ...metadata, 'gemma3.context_length': { u32: 4096 } }, tensorsOf(gguf)));
+    const note = join(dir, 'note.txt');
+    writeFileSync(note, 'The harbour fee is nine crowns.\n');
+    const device = await devices.at(-1)!.create();
+    const request = { question: 'How much?', paths: [note], modelDir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 3, chunk: 512, looks: 0, hashWeights: true } as const;
+    const { model, tokens, finish } = await ask(request, device, new AbortController().signal, () => undefined);
+    await device.close();
+    const sha256 = createHash('sha256').update(readFileSync(modelDir)).digest('hex');
+    expect(model).toEqual({ id: 'tiny-q4_0', sha256, quantization: 'q4_0', context: 4096 });
+    expect([tokens.generated <= 3, ['stop', 'length'].includes(finish)]).toEqual([true, true]);
+  });
+});
+
+it.each([
+  ['nowhere.gguf', /nowhere\.gguf: no such file$/],
+  ['model.bin', /model\.bin: is not a model directory, and not a \.gguf file$/],
+  ['damaged.gguf', /damaged\.gguf: is not a GGUF file$/],
+])('%s is refused with one line', async (name, message) => {
+  await withTempDir(async (dir) => {
+    writeFileSync(join(dir, 'model.bin'), '');
+    writeFileSync(join(dir, 'damaged.gguf'), 'PK');
+    await expect(openModelFiles(join(dir, name))).rejects.toThrow(message);
+    await expect(openModelFiles(join(dir, name))).rejects.toMatchObject({ exitCode: ExitCode.badModel });
   });
 });
