@@ -1,6 +1,6 @@
 /**
- * Text <-> token ids, from a model's `tokenizer.json` or what stands for one in a GGUF file. Two backends read it:
- * `tokenizers` (native) and, where that addon does not load, `@huggingface/tokenizers` (JavaScript).
+ * Text <-> token ids, from a model's `tokenizer.json`, which `tokenizers` (native) reads and, where that addon does not load,
+ * `@huggingface/tokenizers` (JavaScript); or from a GGUF file's list of pieces, which needs neither (`pieces.ts`).
  *
  * Control tokens (`<bos>`, `<start_of_turn>`, ...: the added tokens that tokenizer.json calls special) only ever come from
  * `controlId`. Text that spells one stays text, so a document can't end its own turn or forge a question.
@@ -9,11 +9,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { Gguf } from '../weights/gguf.js';
-import { ggufTokenizerJson } from './gguf-tokenizer.js';
+import { ggufTokens } from './gguf-tokenizer.js';
+import { PieceTokenizer } from './pieces.js';
+
+type BackendName = 'native' | 'js' | 'pieces';
 
 export interface Tokenizer {
   /** Which library does the work. */
-  readonly backend: 'native' | 'js';
+  readonly backend: BackendName;
   /** Ids of a text, none of them a control token; nothing is added in front or behind. */
   encodeText(text: string): Promise<number[]>;
   /** Text of ids; control tokens are left out, incomplete UTF-8 is U+FFFD. */
@@ -38,7 +41,7 @@ export interface DecodeStream {
 
 /** What a backend does: plain encoding (control tokens in the text are recognised) and decoding (they are skipped). */
 interface Backend {
-  readonly name: 'native' | 'js';
+  readonly name: BackendName;
   encode(text: string): Promise<number[]>;
   decode(ids: number[]): Promise<string>;
 }
@@ -72,9 +75,11 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
 }
 
 /** The tokenizer in a GGUF file's metadata, with ids below `size`. Errors: LodestoneError(badModel), one line. */
-export async function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number, prefer?: 'native' | 'js'): Promise<Tokenizer> {
-  const json = ggufTokenizerJson(gguf, size);
-  return makeTokenizer(gguf.path, json, JSON.stringify(json), prefer);
+export function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number): Tokenizer {
+  const tokens = ggufTokens(gguf, size);
+  const pieces = new PieceTokenizer(tokens);
+  const backend: Backend = { name: 'pieces', encode: async (text) => pieces.encode(text), decode: async (ids) => pieces.decode(ids) };
+  return new TextTokenizer(gguf.path, backend, tokens.controls, null, tokens.largestTextId);
 }
 
 /** @param text `json`, as it is written */
@@ -186,7 +191,7 @@ function exactPreTokenizer(value: unknown): unknown {
 }
 
 class TextTokenizer implements Tokenizer {
-  readonly backend: 'native' | 'js';
+  readonly backend: BackendName;
   readonly #backend: Backend;
   readonly #path: string;
   /** Where a control token is spelled; null if there are none. */

@@ -74,7 +74,7 @@ async function openGgufModel(path: string): Promise<ModelFiles> {
   const checkpoint = await openGguf(path);
   const config = parseGgufConfig(checkpoint);
   const places = locateGgufWeights(checkpoint, config);
-  const tokenizer = await openGgufTokenizer(checkpoint, config.vocabSize);
+  const tokenizer = openGgufTokenizer(checkpoint, config.vocabSize);
   return { id: basename(path).replace(ggufName, ''), config, tokenizer, checkpoint, places };
 }
 

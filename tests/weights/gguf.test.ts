@@ -210,7 +210,7 @@ async function openAll(path: string): Promise<void> {
   const gguf = await openGguf(path);
   const config = parseGgufConfig(gguf);
   locateGgufWeights(gguf, config);
-  await openGgufTokenizer(gguf, config.vocabSize);
+  openGgufTokenizer(gguf, config.vocabSize);
 }
 
 it('1500 random corruptions of a model are refused with one line, or leave a file that can be read', async () => {
