@@ -138,7 +138,7 @@ export class PieceTokenizer {
       const j = next[i]!;
       end[i] = end[j]!;
       next[i] = next[j]!;
-      if (next[i]! < count) previous[next[i]!] = i;
+      if (next[i] < count) previous[next[i]] = i;
       joined[j] = -1;
       consider(i);
       if (previous[i]! >= 0) consider(previous[i]!);
