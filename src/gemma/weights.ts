@@ -7,7 +7,7 @@
  */
 import type { LodestoneError } from '../errors.js';
 import type { Device, DeviceBuffer, StoredFormat, View, Weight, WeightFormat } from '../device/device.js';
-import { isBlockFormat, layouts, storedBytes, unpackedFormat } from '../weights/blocks.js';
+import { isBlockFormat, isDenseFormat, layouts, storedBytes, unpackedFormat } from '../weights/blocks.js';
 import { badFile } from '../weights/errors.js';
 import { readTensorF32 } from '../weights/read.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
@@ -234,13 +234,30 @@ function formatOnDevice(format: StoredFormat, quantize: Quantize): WeightFormat 
   return quantize === 'none' || isBlockFormat(format) ? unpackedFormat(format) : quantize;
 }
 
+/** All places of matrices and gains. */
+function placesOf({ embedding, head, layers, finalNorm }: GemmaPlaces): (MatrixPlace | VectorPlace)[] {
+  return [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))].filter((place) => place !== null);
+}
+
+/**
+ * Formats of the file that no device computes on and that are unpacked to f16, which takes more memory than the file;
+ * null if there are none. For people: "Q4_K and Q6_K".
+ */
+export function unpackedFormats(places: GemmaPlaces, quantize: Quantize): string | null {
+  const found = new Set<string>();
+  for (const place of placesOf(places)) {
+    if ('add' in place || isDenseFormat(place.format)) continue;
+    if (formatOnDevice(place.format, quantize) === 'f16') found.add(place.entry.dtype);
+  }
+  const names = [...found].sort();
+  return names.length === 0 ? null : names.join(', ').replace(/, (?=[^,]*$)/, ' and ');
+}
+
 /** `quantization` and `bytes` of the weights, before they are loaded. */
 export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): { readonly quantization: string; readonly bytes: number } {
-  const { embedding, head, layers, finalNorm } = places;
   let bytes = 0;
   const elementsIn = new Map<WeightFormat, number>();
-  for (const place of [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))]) {
-    if (place === null) continue;
+  for (const place of placesOf(places)) {
     if ('add' in place) {
       bytes += place.entry.shape[0]! * Float32Array.BYTES_PER_ELEMENT;
       continue;

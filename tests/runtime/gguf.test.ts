@@ -7,6 +7,7 @@ import { ask } from '../../src/answer/ask.js';
 import type { Device } from '../../src/device/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import { ExitCode } from '../../src/errors.js';
+import { unpackedFormats } from '../../src/gemma/weights.js';
 import { Context } from '../../src/runtime/context.js';
 import { openModel, openModelFiles } from '../../src/runtime/model.js';
 import { quantizeBlocks } from '../../src/weights/blocks.js';
@@ -148,6 +149,9 @@ it('counts the bytes of a mixed file as the device will hold them', async () => 
       return { type: ggmlTypes[format.toUpperCase() as keyof typeof ggmlTypes], bytes: randomPacked(format, elements, seed) };
     });
     const { places } = await openModelFiles(path);
+    expect(unpackedFormats(places, 'none')).toBe('Q4_K and Q6_K');
+    expect(unpackedFormats(places, 'q8_0')).toBeNull();
+    expect(unpackedFormats((await openModelFiles(fixture('q8_0'))).places, 'none')).toBeNull();
     const model = await openModel(path, createReferenceDevice());
     expect(model.quantization).toBe('f16+q8_0');
     let bytes = 2 * (4 * 256 + 2 * 128) * 4 + 256 * 4;
