@@ -11,7 +11,7 @@ import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
-import { gemmaStorage } from '../gemma/weights.js';
+import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
@@ -70,7 +70,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
   });
   return {
     schema: 'lodestone.plan/1',
-    model: { id: files.id, quantization: storage.format, context: config.maxPositions, weight_bytes: storage.bytes },
+    model: { id: files.id, quantization: storage.quantization, context: config.maxPositions, weight_bytes: storage.bytes },
     device: { name: device.name, adapter: device.description },
     sources: summaries,
     tokens: {
@@ -108,6 +108,11 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   const files = await openModelFiles(request.modelDir);
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
+  const unpacked = unpackedFormats(files.places, request.quantize);
+  if (unpacked !== null) {
+    const mebibytes = Math.ceil(gemmaStorage(files.places, request.quantize).bytes / 2 ** 20);
+    emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
+  }
   const opened = performance.now();
   const sources = await ingest(request.paths, {
     signal,

@@ -142,7 +142,7 @@ export function askCommand(signal: AbortSignal): Command {
     .description('answer a question about documents, with the page or lines it stands on')
     .argument('<question>', 'what you want to know')
     .argument('[file...]', 'PDF, text or Markdown; "-" or a pipe is standard input')
-    .option('-m, --model <dir>', 'folder of a Gemma 3 checkpoint (safetensors)', process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))

@@ -6,7 +6,7 @@ import { headTokens, measureLong, type LongReading } from '../bench/long.js';
 import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js';
 import { startPeer } from '../bench/peer.js';
 import { writeRandomGguf } from '../bench/random-gguf.js';
-import { gemma1b, gemma270m, randomModel, type BlockFormat, type Shape } from '../bench/random-model.js';
+import { gemma1b, gemma270m, randomModel, type Shape } from '../bench/random-model.js';
 import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
 import type { KvFormat, WeightFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
@@ -14,6 +14,7 @@ import { ExitCode } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { defaultKv } from '../runtime/kv.js';
 import { openModel } from '../runtime/model.js';
+import type { BlockFormat } from '../weights/blocks.js';
 
 const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt N] [--generate N] [--threads N] [--peer DIR] [--json]
        npm run bench -- --long N [--kv f32|f16|q8_0] [--threads N] [--json]
@@ -43,7 +44,7 @@ interface Report {
   readonly device: string;
   /** Giga-operations per second. */
   readonly matMul: readonly { readonly format: WeightFormat; readonly rows: number; readonly rate: number }[];
-  readonly embedded: { readonly format: WeightFormat; readonly tokens: number; readonly prefill: number } | null;
+  readonly embedded: { readonly format: string; readonly tokens: number; readonly prefill: number } | null;
   readonly models: readonly ModelResult[];
   readonly prompt: number;
   readonly generated: number;

@@ -1,6 +1,7 @@
 /** Random inputs for kernel tests, and one rig that records the same case on two devices. */
 import type { Command, Device, DeviceBuffer, KvCache, KvFormat, View, Weight, WeightFormat } from '../../src/device/device.js';
 import { kvPageBytes } from '../../src/device/kvLayout.js';
+import { layouts, storedBytes, type PackedFormat } from '../../src/weights/blocks.js';
 
 /** Uniform numbers in [-1, 1), the same for the same seed. */
 export function randomizer(seed: number): () => number {
@@ -28,6 +29,20 @@ export interface CacheShape {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly pages: number;
+}
+
+/** Where each packed format keeps its scales in a block. */
+const scalePlaces: Readonly<Record<PackedFormat, readonly number[]>> = { q4_1: [0, 2], q5_0: [0], q5_1: [0, 2], q4_k: [0, 2], q5_k: [0, 2], q6_k: [208] };
+export const packedFormats = Object.keys(scalePlaces) as PackedFormat[];
+
+/** Random blocks whose scales are f16 numbers between 2^-8 and 2^-4, of either sign. */
+export function randomPacked(format: PackedFormat, elements: number, seed: number): Uint8Array {
+  const next = randomizer(seed);
+  const bytes = new Uint8Array(storedBytes(format, elements)).map(() => Math.floor((next() + 1) * 128));
+  for (let block = 0; block < bytes.length; block += layouts[format].bytes) {
+    for (const place of scalePlaces[format]) bytes[block + place + 1] = (bytes[block + place + 1]! & 0x8f) | 0x20;
+  }
+  return bytes;
 }
 
 /** Buffers, weights and results of one test on one device. */

@@ -10,7 +10,7 @@ import { cpuVariants, createCpuDevice, type CpuDevice, type CpuOptions } from '.
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, Device, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
-import { randomFloats, relativeError, Rig, ropeTable, type CacheShape } from './cases.js';
+import { packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, type CacheShape } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
@@ -67,6 +67,27 @@ describe.each(variants)('%s', (isa) => {
       return [out, 7 * width];
     });
     expect(error).toBeLessThan(3e-7);
+  });
+
+  describe.each(packedFormats)('unpacks %s', (format) => {
+    it.each(['f32', 'f16', 'q8_0', 'q4_0'] as const)('to the bits of the reference, as %s', async (as) => {
+      const [outputs, inputs] = [19, 512];
+      const source = { label: 'w', format, outputs, inputs, data: { memory: randomPacked(format, outputs * inputs, 21) } };
+      const rows = await Promise.all(
+        [reference, device].map(async (each) => {
+          const rig = new Rig(each);
+          const weight = await rig.device.loadWeight(source, as);
+          const out = rig.empty(outputs * inputs);
+          const ids = rig.data(Uint32Array.from({ length: outputs }, (_, i) => i));
+          await rig.run({ op: 'embed', ids, weight, scale: 1, out, rows: outputs });
+          const floats = await rig.floats(out, outputs * inputs);
+          rig.free();
+          return floats;
+        }),
+      );
+      expect(rows[1]).toEqual(rows[0]);
+      expect(new Set(rows[0]).size).toBeGreaterThan(20);
+    });
   });
 
   it('refuses a token outside the vocabulary', async () => {

@@ -211,7 +211,7 @@ describe('the reference device', () => {
     await expect(rig.device.loadWeight(source, 'bf16')).rejects.toMatchObject(badModel);
     await expect(rig.device.loadWeight({ ...source, outputs: 3 })).rejects.toMatchObject(badModel);
     await expect(rig.device.loadWeight({ ...source, outputs: 4, inputs: 16 }, 'q8_0')).rejects.toThrow('multiple of 32');
-    await expect(rig.device.loadWeight({ ...source, format: 'q8_0' }, 'f32')).rejects.toThrow("can't turn q8_0 into f32");
+    await expect(rig.device.loadWeight({ ...source, format: 'q8_0' }, 'f32')).rejects.toThrow("q8_0 can't be loaded as f32");
     expect((await rig.device.loadWeight(source, 'q4_0')).format).toBe('q4_0');
   });
 
