@@ -21,9 +21,9 @@ AUXILIARIES = ["did", "was", "is", "does", "had", "were", "", "", ""]
 MARKS = ",.;:!?\"“”‘’()—"
 
 
-def question_words(words, spots, lo, hi, r, thesaurus, vary):
-    """The words of a sentence from lo to hi as a question repeats them: `spots` {index: text put there}, some little words and
-    some of the others dropped, some varied. Returns (words, how many meaningful ones are left)."""
+def question_words(words, spots, lo, hi, r, thesaurus, vary, keep=.75):
+    """The words of a sentence from lo to hi as a question repeats them: `spots` {index: text put there}, about `keep` of the other
+    words kept (little ones less often), some varied. Returns (words, how many meaningful ones are left)."""
     out, content = [], 0
     for i in range(lo, hi):
         w = words[i].strip(MARKS)
@@ -31,9 +31,9 @@ def question_words(words, spots, lo, hi, r, thesaurus, vary):
             if spots[i]:
                 out.append(spots[i])
         elif w.lower() in STOP or len(w) < 4:
-            if r.random() < .55 and w:
+            if r.random() < keep - .25 and w:
                 out.append(w)
-        elif r.random() < .75:
+        elif r.random() < keep:
             out.append(thesaurus.vary(w, r) if r.random() < vary else w)
             content += 1
     return out, content
@@ -84,6 +84,8 @@ NUMBER = re.compile(r"[$£€]?\b\d[\d,.]*\d\b%?|\b\d\b%?")
 NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w’'-]+(?: (?:of |the |de |von )?[A-Z][\w’'-]+)*")
 NOUNS = re.compile(r"\b(?:an?|the|his|her|their|its|some|two|three|four|five|six|several) (?:[a-z]+ ){0,2}[a-z]{3,}"
                    r"(?=[,.;]| (?:in|on|of|at|to|and|for|with|by|from|that|who|which|was|were|is|had|when|where)\b)")
+AFTER = re.compile(r"\b((?:in|at|from|to|with|by|on|for|as|of|under|behind|near) (?:[a-z]+[ -]){0,3}[a-z]{3,})(?=[,.;]| (?:and|where|when|who|which|that)\b)")
+CODE = re.compile(r"\b[A-Z]{1,3}-?\d[\w-]*\b")
 PLACE_BEFORE = {"in", "at", "from", "near", "to", "on", "into", "through"}
 
 
@@ -92,43 +94,49 @@ def natural(r, sentence, thesaurus, vary):
     None if there is nothing to ask."""
     if not 30 <= len(sentence) <= 320:
         return None
-    for pattern in sorted((DATE, NUMBER, NAME, NOUNS), key=lambda p: r.random() * (3 if p is DATE else 1), reverse=True):
-        found = [m for m in pattern.finditer(sentence) if m.end() - m.start() <= 45]
+    weight = {DATE: 3, CODE: 2, NUMBER: 1.3, AFTER: 1.2, NAME: 1, NOUNS: 1}
+    for pattern in sorted(weight, key=lambda p: r.random() * weight[p], reverse=True):
+        found = [m.span() for m in pattern.finditer(sentence) if m.end() - m.start() <= 45]
         if found:
             break
     else:
         return None
-    m = r.choice(found)
-    before, after = sentence[:m.start()].split(), sentence[m.end():].split()
+    start, end = r.choice(found)
+    if pattern is AFTER and r.random() < .6:        # without its preposition
+        start += sentence[start:].index(" ") + 1
+    value = sentence[start:end]
+    before, after = sentence[:start].split(), sentence[end:].split()
     previous = before[-1].strip(MARKS).lower() if before else ""
     where = previous in PLACE_BEFORE
     skip = 0
-    if pattern is DATE or re.fullmatch(r"1[0-9]{3}|20\d\d", m.group()) and previous in ("in", "since", "by", "until", "of", "from", "during"):
+    if pattern is DATE or re.fullmatch(r"1[0-9]{3}|20\d\d", value) and previous in ("in", "since", "by", "until", "of", "from", "during"):
         ask = r.choice(["When", "When", "In what year", "On what date", "What year"])
     elif pattern is NUMBER:
         noun = after[0].strip(MARKS) if after and re.fullmatch(r"[a-z]{3,}[,.;]?", after[0]) else ""
-        if m.group()[0] in "$£€":
+        if value[0] in "$£€":
             ask = r.choice(["How much", "How much money", "What amount"])
-        elif m.group().endswith("%") or noun in ("percent", "per"):
+        elif value.endswith("%") or noun in ("percent", "per"):
             ask = r.choice(["What percentage", "How much", "What share"])
         elif noun and noun not in STOP and r.random() < .8:
             ask, skip = "How many " + noun, 1
         else:
             ask = r.choice(["How many", "What number", "How much"])
-    elif where and r.random() < .6:
+    elif pattern is AFTER and where and len(value.split()) > 1 and r.random() < .3:
+        ask = previous.capitalize() + r.choice([" which ", " what "]) + value.split()[0]      # "From which platform"
+    elif (where or pattern is AFTER and value.split()[0] in PLACE_BEFORE) and r.random() < .6:
         ask = r.choice(["Where", "Where", "In what place", "Which place"])
+    elif pattern is AFTER and previous:
+        ask = r.choice([previous.capitalize() + " what", "What"])
     else:
         ask = r.choice(["Who", "Who", "What", "Which"]) if pattern is NAME else "What"
-    words = before + [m.group()] + after
+    words = before + [value] + after
     v = len(before)
     lo, hi = max(0, v - r.randint(3, 9)), min(len(words), v + 1 + r.randint(3, 9))
     if where or previous in ("by", "with", "of", "a", "an", "the"):
         words[v - 1] = ""
     spots = {v: "", **({v + 1: ""} if skip else {})}
-    out, content = question_words(words, spots, lo, hi, r, thesaurus, vary)
-    if content < 2 or m.group().lower() in " ".join(out).lower():
+    out, content = question_words(words, spots, lo, hi, r, thesaurus, vary, keep=.9)
+    if content < 2 or value.lower() in " ".join(out).lower():
         return None
     q = " ".join([w for w in [ask, r.choice(AUXILIARIES)] if w] + out) + "?"
-    if len(q) > 150:
-        return None
-    return m.span(), q
+    return ((start, end), q) if len(q) <= 150 else None

@@ -27,7 +27,7 @@ from model import Config, Lodestone, absolute_rope
 STAGES = [
     dict(until=.12, gate=.70, shapes=[((48, 128, 2, 12), 1.0)], options=dict(absent=0, real=.1, wrap=0, cloze=.3, natural=.1, vary=.1)),
     dict(until=.25, gate=.75, shapes=[((48, 128, 2, 16), .25), ((24, 256, 4, 32), .75)], options=dict(absent=.05, real=.3, cloze=.4, natural=.15, vary=.25)),
-    dict(until=1.0, gate=None, shapes=[((96, 64, 1, 128), .4), ((24, 256, 4, 128), .35), ((12, 512, 6, 128), .25)], options=dict(absent=.15, real=.4, cloze=.5, natural=.25)),
+    dict(until=1.0, gate=None, shapes=[((96, 64, 1, 128), .4), ((24, 256, 4, 128), .35), ((12, 512, 6, 128), .25)], options=dict(absent=.15, real=.25, cloze=.5, natural=.45)),
 ]
 
 
