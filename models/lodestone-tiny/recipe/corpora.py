@@ -73,7 +73,7 @@ def prepare(corpora, cities, exclude, wordnet_folder, out):
         if any(path.name.startswith(h) for h in HELD_OUT_BOOKS):
             held[path.stem] = paragraphs(text, lambda p: bool(forbidden.search(p)))
             continue
-        book = books[path.stem] = paragraphs(text, lambda p: bool(forbidden.search(p)))
+        book = books[path.stem] = paragraphs(text, unwanted)
         for p in book:
             for s in p:
                 for m in re.finditer(r"(?<=[a-z,] )([A-Z][a-z]{2,13})\b", s):

@@ -77,6 +77,7 @@ if __name__ == "__main__":
     tok = Tokenizer.from_file(a.tokenizer)
     counts = cooccurrence(token_streams(pickle.load(open(a.prepared, "rb")), tok), tok.get_vocab_size())
     e, meaning = embedding(counts, a.size, a.random)
+    Path(a.out).parent.mkdir(parents=True, exist_ok=True)
     torch.save(e, a.out)
     torch.save(meaning, Path(a.out).with_name('meaning.pt'))
     for w in a.near:

@@ -10,41 +10,42 @@ import pickle
 import random
 from collections import defaultdict
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from data import ANSWER, ANSWER_LEN, EOS, QUESTION, QUESTION_LEN, Family, Generator, Options, load_eval_families, load_families, locate
+from blocks import FORMATS, plan
+from data import BOS, ROW, TARGETS, Generator, Options, locate, pack
 from export import load, rounded
-from model import batch_geometry
+from lexicon import load_eval_families
+from loop import pair_hits
+from model import BLOCK, absolute_rope
 
 
 @torch.no_grad()
 def check(model, doc, pairs):
-    """For one document and its pairs: [(right, predicted tokens)]. Documents are left whole; the
-    blocked pass needs a multiple of 64 tokens, which `fit` has seen to."""
-    N, S, T = len(pairs), QUESTION_LEN + ANSWER_LEN, len(doc)
-    qa = torch.zeros(1, N, S, dtype=torch.long)
-    pos = torch.full((1, N, S), T)
-    target = torch.full((1, N, ANSWER_LEN), -100)
-    for n, (q, a, _) in enumerate(pairs):
-        row = [QUESTION] + q + [ANSWER] + a
-        s = QUESTION_LEN - 1 - len(q)
-        qa[0, n, s:s + len(row)] = torch.tensor(row)
-        pos[0, n, s:] = T + torch.arange(S - s)
-        target[0, n, :len(a) + 1] = torch.tensor(a + [EOS])
-    geometry = batch_geometry(model.c, T, qa, pos, ANSWER_LEN, model.c.sliding_window)
-    with torch.autocast("cpu", torch.bfloat16):
-        best = model(torch.tensor([doc]), qa, *geometry, ANSWER_LEN).argmax(-1)
-    hit = ((best == target) | (target == -100)).all(-1)[0].tolist()
-    return [(h, b[:len(a) + 1]) for h, b, (_, a, _) in zip(hit, best[0].tolist(), pairs)]
+    """For one document of whole blocks and its pairs: [(right, predicted tokens)]."""
+    T, R = len(doc), len(pairs)
+    batch = dict(qa=np.zeros((1, R, ROW), np.int64), pos=np.full((1, R, ROW), T), pair=np.full((1, R, ROW), -1),
+                 at=np.zeros((1, R, TARGETS), np.int64), target=np.full((1, R, TARGETS), -100))
+    placed = pack(pairs, T, R, {k: v[0] for k, v in batch.items()})     # as many rows as pairs: all find room
+    assert len(placed) == R
+    used = max(1, int((batch["pair"][0] >= 0).any(1).sum()))
+    batch = {k: v[:, :used] for k, v in batch.items()}
+    on = {k: torch.from_numpy(v) for k, v in batch.items() if k != "target"}
+    best = model(torch.tensor([doc]), **on, window=model.c.sliding_window, absolute_rope=absolute_rope(model.c, T + ROW)).argmax(-1).numpy()
+    hits = pair_hits(best == batch["target"], batch)[0]
+    owner = np.where(batch["target"] != -100, np.take_along_axis(batch["pair"], batch["at"], 2), -1)
+    return [(h, best[owner == n].tolist()) for n, h in enumerate(hits)]
 
 
 class Suite:
     def __init__(self, model, tok, prepared, seed, show):
         self.model, self.tok, self.seed, self.show = model, tok, seed, show
         self.cities = prepared["cities"]
-        self.gen = Generator(prepared, tok, "held")
-        self.held = Generator(prepared, tok, "held", load_eval_families())
+        held = {**prepared, "articles": {}}      # articles are trained on; what is held out is books
+        self.gen = Generator(held, tok, "held")
+        self.held = Generator(held, tok, "held", load_eval_families())
 
     def run(self, title, examples, by_tag=False):
         hits, n, tags, shown = 0, 0, defaultdict(lambda: [0, 0]), 0
@@ -64,14 +65,13 @@ class Suite:
         r = random.Random(f"{self.seed}{T}{opt}")
         out = []
         while len(out) < docs:
-            ex = gen.example(r, T, 16, Options(**opt))
+            ex = gen.example(r, T, 16, Options(real=0, **opt))
             if ex:
                 out.append(ex)
         return out
 
-    def needle(self, T, docs, per_doc, wrap=0.0, value_first=False):
-        """The special-magic needle with the evaluation's cities; `per_doc` needles in one document."""
-        f = [x for x in load_families() if x.name == "special_magic"][0]
+    def needle(self, T, docs, per_doc, wrap=0.0):
+        """The special-magic needle with the evaluation's cities; `per_doc` needles in one document of about T tokens."""
         r = random.Random(f"{self.seed}needle{T}{per_doc}")
         out = []
         while len(out) < docs:
@@ -85,7 +85,9 @@ class Suite:
             enc = self.tok.encode(text, add_special_tokens=False)
             starts = [a for a, _ in enc.offsets]
             where = [locate(starts, enc.offsets, text, s[0]) for s in spans]
-            n = (len(enc.ids) + 1) // 64 * 64      # cut prose so that the length is a multiple of 64
+            if None in where:
+                continue
+            n = (len(enc.ids) + 1) // BLOCK * BLOCK      # cut prose so that the document is whole blocks
             cut = len(enc.ids) + 1 - n
             lo, hi = min(w[0] for w in where) - 24, max(w[1] for w in where)
             if lo >= cut:
@@ -94,9 +96,8 @@ class Suite:
                 s = 0
             else:
                 continue
-            ids = enc.ids[s:s + n - 1]
-            pairs = [(self.tok.encode(q).ids, enc.ids[w[0]:w[1]], "needle") for q, w in zip(asks, where)]
-            out.append(([2] + ids, pairs))
+            pairs = [(self.tok.encode(q, add_special_tokens=False).ids, enc.ids[w[0]:w[1]], "needle") for q, w in zip(asks, where)]
+            out.append(([BOS] + enc.ids[s:s + n - 1], pairs))
         return out
 
 
@@ -106,6 +107,7 @@ def main():
     ap.add_argument("--prepared", default="work/prepared.pkl")
     ap.add_argument("--tokenizer", default="work/tokenizer.json")
     ap.add_argument("--weights", choices=["ema", "model"], default="ema")
+    ap.add_argument("--format", choices=FORMATS, help="what matrices are rounded to, as in export.py")
     ap.add_argument("--seed", type=int, default=11)
     ap.add_argument("--docs", type=int, default=20, help="documents per setting")
     ap.add_argument("--lengths", default="1024,4096,16384,32768")
@@ -113,18 +115,22 @@ def main():
     ap.add_argument("--threads", type=int, default=1)
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
-    model, state = load(a.checkpoint, a.weights)
-    s = Suite(rounded(model), Tokenizer.from_file(a.tokenizer), pickle.load(open(a.prepared, "rb")), a.seed, a.show)
-    print("step", state["step"], "doc tokens", state["doc_tokens"], "pairs", state["pairs"])
+    model, state, formats = load(a.checkpoint, a.weights)
+    if a.format:
+        formats = plan(model, a.format)
+    s = Suite(rounded(model, formats), Tokenizer.from_file(a.tokenizer), pickle.load(open(a.prepared, "rb")), a.seed, a.show)
+    print("step", state["step"], "doc tokens", state["doc_tokens"], "pairs", state["pairs"], "matrices", "+".join(sorted(set(formats.values()))))
     d = a.docs
-    s.run("seen phrasings, held-out books, 512", s.generated(s.gen, 512, d, absent=0, real_qa=0, wrap=0), True)
-    s.run("  the same, lines wrapped", s.generated(s.gen, 512, d, absent=0, real_qa=0, wrap=1))
-    s.run("  2,048 tokens", s.generated(s.gen, 2048, d // 2, absent=0, real_qa=0))
-    s.run("  8,192 tokens", s.generated(s.gen, 8192, max(2, d // 5), absent=0, real_qa=0))
-    s.run("absent only, 512", s.generated(s.gen, 512, d // 2, absent=1, real_qa=0))
-    s.run("held-out phrasings, 512", s.generated(s.held, 512, d, absent=0, real_qa=0), True)
-    s.run("  2,048 tokens", s.generated(s.held, 2048, d // 2, absent=0, real_qa=0))
-    for T in map(int, a.lengths.split(",")):
+    s.run("seen phrasings, held-out books, 512", s.generated(s.gen, 512, d, absent=0, wrap=0), True)
+    s.run("  the same, lines wrapped", s.generated(s.gen, 512, d, absent=0, wrap=1))
+    s.run("  2,048 tokens", s.generated(s.gen, 2048, max(2, d // 2), absent=0))
+    s.run("  8,192 tokens", s.generated(s.gen, 8192, max(2, d // 5), absent=0))
+    s.run("absent, 512", s.generated(s.gen, 512, d, absent=.5), True)
+    s.run("sentences of held-out books as they stand, 512", s.generated(s.gen, 512, 2 * d, absent=0, natural=1))
+    s.run("sentences of held-out books with made-up facts, 512", s.generated(s.gen, 512, d, absent=0, cloze=1))
+    s.run("held-out phrasings, 512", s.generated(s.held, 512, d, absent=0), True)
+    s.run("  2,048 tokens", s.generated(s.held, 2048, max(2, d // 2), absent=0))
+    for T in map(int, a.lengths.split(",")) if a.lengths else ():
         s.run(f"needle, unseen cities, one per document, {T}", s.needle(T, min(d, 20) if T < 8192 else min(d, 10), 1))
         s.run(f"  eight per document, {T}", s.needle(T, max(2, d // 4), 8, wrap=0.35))
 

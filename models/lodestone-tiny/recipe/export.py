@@ -1,7 +1,8 @@
 """Export a checkpoint: safetensors with Hugging Face names, configuration, tokenizer, golden logits.
 
-Matrices are stored in bfloat16, norm gains and the log-n scale in float32. golden.json holds a
-prompt and the float32 logits after it, computed from the rounded weights, for runtimes to compare.
+Matrices are stored in bfloat16, or, with --format, in blocks of 8 and 4 bits (blocks.py, and the runtime's safetensors.ts for how
+they lie in the file: U8 [outputs, bytes of a row], the format in the metadata); norm gains and the log-n scale in float32.
+golden.json holds a prompt and the float32 logits after it, computed from the rounded weights, for runtimes to compare.
 """
 import argparse
 import json
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
+from blocks import FORMATS, dequantised, plan, to_bytes
 from data import ABSENT, ANSWER, BOS, EOS, PAD, QUESTION
 from model import Config, Lodestone
 from reference import greedy, logits
@@ -46,26 +48,34 @@ def config_json(c):
 
 
 def load(path, which="ema"):
-    s = torch.load(path, weights_only=False)
+    """(model, state of its training, {matrix: format}) of a checkpoint; formats other than bf16 are those that quantise.py trained for."""
+    s = torch.load(path, weights_only=False, map_location="cpu")
     model = Lodestone(Config(**s["config"]))
-    model.load_state_dict(s[which] if which != "model" else s["model"])
-    return model.eval(), s["state"]
+    model.load_state_dict(s[which])
+    return model.eval(), s["state"], s.get("formats") or plan(model, "bf16")
 
 
-def rounded(model):
-    """The model as it is stored: matrices rounded to bfloat16, 1-D tensors kept."""
-    for p in model.parameters():
-        if p.dim() == 2:
-            p.data = p.data.bfloat16().float()
+def rounded(model, formats):
+    """The model as it is stored: matrices by their formats, 1-D tensors kept."""
+    for n, p in model.named_parameters():
+        if n in formats:
+            p.data = dequantised(p.data, formats[n])
     return model
 
 
-def tensors(model):
-    out = {}
+def tensors(model, formats):
+    """({name: tensor}, metadata) of the file."""
+    out, metadata = {}, {"format": "pt"}
     for n, p in model.named_parameters():
-        name = "model." + n
-        out[name] = p.data.bfloat16().contiguous() if p.dim() == 2 else p.data.float().contiguous()
-    return out
+        name, fmt = "model." + n, formats.get(n)
+        if fmt is None:
+            out[name] = p.data.float().contiguous()
+        elif fmt == "bf16":
+            out[name] = p.data.bfloat16().contiguous()
+        else:
+            out[name] = to_bytes(p.data, fmt)
+            metadata["block_format." + name] = fmt
+    return out, metadata
 
 
 def prompt_ids(tok, document, question):
@@ -79,13 +89,18 @@ def main():
     ap.add_argument("--tokenizer", default="work/tokenizer.json")
     ap.add_argument("--out", default=str(Path(__file__).parent.parent))
     ap.add_argument("--weights", choices=["ema", "model"], default="ema")
+    ap.add_argument("--format", choices=FORMATS, help="bf16, unless quantise.py made the checkpoint: then what it was made for")
+    ap.add_argument("--embedding-format", choices=["q8_0", "q4_0"], default="q8_0", help="of the embedding, with q4_0+q8_0")
     a = ap.parse_args()
     out = Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
-    model, state = load(a.checkpoint, a.weights)
-    model = rounded(model)
+    model, state, formats = load(a.checkpoint, a.weights)
+    if a.format:
+        formats = plan(model, a.format, a.embedding_format)
+    stored, metadata = tensors(model, formats)
+    save_file(stored, out / "model.safetensors", metadata=metadata)
+    model = rounded(model, formats)
     tok = Tokenizer.from_file(a.tokenizer)
-    save_file(tensors(model), out / "model.safetensors", metadata={"format": "pt"})
     (out / "config.json").write_text(json.dumps(config_json(model.c), indent=2) + "\n")
     (out / "generation_config.json").write_text(json.dumps({"bos_token_id": BOS, "eos_token_id": [EOS], "pad_token_id": PAD, "do_sample": False}, indent=2) + "\n")
     shutil.copy(a.tokenizer, out / "tokenizer.json")

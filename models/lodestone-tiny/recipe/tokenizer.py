@@ -28,13 +28,13 @@ def texts(prepared, books=20_000, articles=12_000, facts=50_000, qa=12_000):
         yield g.question(f, r, Options())
 
 
-def train(prepared, vocab=8192):
+def build(texts, vocab):
     t = Tokenizer(models.BPE(unk_token=None))
     t.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
     t.decoder = decoders.ByteLevel()
-    t.train_from_iterator(texts(prepared), trainers.BpeTrainer(
+    t.train_from_iterator(texts, trainers.BpeTrainer(
         vocab_size=vocab, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
     return t
 
@@ -44,9 +44,10 @@ if __name__ == "__main__":
     ap.add_argument("--prepared", default="work/prepared.pkl")
     ap.add_argument("--out", default="work/tokenizer.json")
     ap.add_argument("--vocab", type=int, default=8192)
+    ap.add_argument("--facts", type=int, default=50_000, help="generated facts and questions in the sample")
     a = ap.parse_args()
     Path(a.out).parent.mkdir(parents=True, exist_ok=True)
-    t = train(pickle.load(open(a.prepared, "rb")), a.vocab)
+    t = build(texts(pickle.load(open(a.prepared, "rb")), facts=a.facts), a.vocab)
     t.save(a.out)
     print("vocabulary", t.get_vocab_size(), "special", [t.token_to_id(s) for s in SPECIAL])
     print(t.encode("The special magic Dunmore number is: 4412907\nHarrow Lane").tokens)
