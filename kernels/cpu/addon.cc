@@ -368,8 +368,8 @@ napi_value guarded(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// Also in src/device/cpu/native.ts. It changes when a function's arguments do, or the numbers of a command.
-constexpr int abi = 1;
+// Also in src/device/cpu/native.ts. It changes when a function's arguments do, or the numbers of a command or a format.
+constexpr int abi = 3;
 
 napi_value init(napi_env env, napi_value exports) {
   const struct {

@@ -1,7 +1,8 @@
 // Causal attention over a ring or paged cache, softmax computed block by block (kernels.h: key_block, key_partition).
 //
 // A task handles a tile of rows and all query heads of one KV head, so that keys and values are loaded once for all of
-// them. Of each block the keys are transposed into scratch; then logits and outputs are small matrix products:
+// them. Of each block the keys are transposed into scratch, and values that are not stored as floats are widened into
+// it; then logits and outputs are small matrix products:
 //   S[query][key] = Q[query][.] K^T[.][key]       O[query][.] = O[query][.] * correction + P[query][key] V[key][.]
 // Each logit is summed along head_dim in order, each output along the keys in order: the same for 1 query as for 100.
 #include "kernels.h"
@@ -12,10 +13,10 @@ namespace LODESTONE_ISA {
 
 constexpr float no_max = -3.0e38f;  // below any logit; finite, so that differences stay numbers
 
-// The right-hand matrix of a product: rows by pointer (values in the cache) or evenly spaced (transposed keys).
-struct RowsByPointer {
-  const float* const* rows;
-  LODESTONE_INLINE_METHOD const float* row(int64_t k) const { return rows[k]; }
+// The right-hand matrix of a product: rows in the cache (values in f32) or evenly spaced (transposed keys, widened values).
+struct RowsInCache {
+  const RowF32* rows;
+  LODESTONE_INLINE_METHOD const float* row(int64_t k) const { return rows[k].at; }
 };
 struct EvenRows {
   const float* first;
@@ -56,9 +57,10 @@ LODESTONE_INLINE void product_tile(const float* const* a, Right b, int64_t k_beg
 template <int R, class Right>
 static void product_columns(const float* const* a, Right b, int64_t k_begin, int64_t k_end, float* const* out, int64_t columns,
                             const float* corrections) {
+  // With few rows, more columns at a time: each sum is a chain of multiply-adds, and it takes eight chains to keep busy.
+  constexpr int vectors = R <= 2 && gemm_vectors < 4 ? 4 : gemm_vectors;
   int64_t c = 0;
-  for (; c + gemm_vectors * lanes <= columns; c += gemm_vectors * lanes)
-    product_tile<R, gemm_vectors, true>(a, b, k_begin, k_end, out, c, corrections, 0);
+  for (; c + vectors * lanes <= columns; c += vectors * lanes) product_tile<R, vectors, true>(a, b, k_begin, k_end, out, c, corrections, 0);
   for (; c + lanes <= columns; c += lanes) product_tile<R, 1, true>(a, b, k_begin, k_end, out, c, corrections, 0);
   if (c < columns) product_tile<R, 1, false>(a, b, k_begin, k_end, out, c, corrections, int(columns - c));
 }
@@ -81,6 +83,7 @@ static void product(int64_t queries, const float* const* a, Right b, int64_t k_b
 struct Tile {
   int64_t rows, group, queries;  // queries = rows * group: query i is row i / group, head kv_head * group + i % group
   float* keys_transposed;        // [head_dim][key_block]
+  float* values;                 // [key_block][head_dim]; null where the cache holds floats
   float* logits;                 // [queries][key_block], then the exponentials
   float* outputs;                // [queries][head_dim], of the current partition
   float* corrections;            // [queries]
@@ -95,7 +98,8 @@ static size_t aligned(size_t floats) { return (floats + 15) / 16 * 16; }
 
 static size_t attention_scratch(const Attention& c, int64_t tile_rows) {
   const size_t group = size_t(c.heads / c.cache.kv_heads), queries = size_t(tile_rows) * group, dim = size_t(c.cache.head_dim);
-  return aligned(dim * size_t(key_block)) + aligned(queries * size_t(key_block)) + aligned(queries * dim) + 2 * aligned(queries) +
+  const size_t blocks = c.cache.format == KvFormat::f32 ? 1 : 2;
+  return blocks * aligned(dim * size_t(key_block)) + aligned(queries * size_t(key_block)) + aligned(queries * dim) + 2 * aligned(queries) +
          5 * aligned(2 * queries);
 }
 
@@ -113,6 +117,7 @@ static Tile make_tile(const Attention& c, int64_t kv_head, int64_t row_begin, in
   t.queries = t.rows * t.group;
   const size_t queries = size_t(t.queries);
   t.keys_transposed = take(scratch, size_t(dim * key_block));
+  t.values = c.cache.format == KvFormat::f32 ? nullptr : take(scratch, size_t(dim * key_block));
   t.logits = take(scratch, queries * size_t(key_block));
   t.outputs = take(scratch, queries * size_t(dim));
   t.corrections = take(scratch, queries);
@@ -137,20 +142,38 @@ LODESTONE_INLINE int64_t first_visible(const Attention& c, int64_t position) {
 }
 
 // keys_transposed[d][key] = k[key][d] for the keys first .. last - 1 of a block (the others stay as they are).
-static void transpose_keys(const float* const* rows, int64_t first, int64_t last, int64_t dim, float* to) {
+template <class Row>
+static void transpose_keys(const Row* rows, int64_t first, int64_t last, int64_t dim, float* to) {
   const int64_t begin = first / lanes * lanes;
   for (int64_t key = begin; key < last; key += lanes) {
-    int64_t d = 0;
-    for (; d + lanes <= dim; d += lanes) {
+    for (int64_t d = 0; d < dim; d += lanes) {
+      const int columns = dim - d < lanes ? int(dim - d) : lanes;
       F m[lanes];
-      for (int i = 0; i < lanes; i++) m[i] = key + i >= first && key + i < last ? load(rows[key + i] + d) : zero();
+      for (int i = 0; i < lanes; i++) {
+        const bool there = key + i >= first && key + i < last;
+        m[i] = !there ? zero() : columns == lanes ? load_elements(rows[key + i], d) : load_elements_part(rows[key + i], d, columns);
+      }
       transpose(m);
-      for (int i = 0; i < lanes; i++) store(to + (d + i) * key_block + key, m[i]);
-    }
-    for (; d < dim; d++) {
-      for (int i = 0; i < lanes; i++) to[d * key_block + key + i] = key + i >= first && key + i < last ? rows[key + i][d] : 0.0f;
+      for (int i = 0; i < columns; i++) store(to + (d + i) * key_block + key, m[i]);
     }
   }
+}
+
+// to[key][.] = the value's floats, for the keys first .. last - 1 of a block.
+template <class Row>
+static void widen_values(const Row* rows, int64_t first, int64_t last, int64_t dim, float* to) {
+  for (int64_t key = first; key < last; key++) {
+    int64_t d = 0;
+    for (; d + lanes <= dim; d += lanes) store(to + key * dim + d, load_elements(rows[key], d));
+    if (d < dim) store_part(to + key * dim + d, load_elements_part(rows[key], d, int(dim - d)), int(dim - d));
+  }
+}
+
+LODESTONE_INLINE RowsInCache right_hand_values(const RowF32* rows, int64_t, int64_t, int64_t, float*) { return {rows}; }
+template <class Row>
+LODESTONE_INLINE EvenRows right_hand_values(const Row* rows, int64_t first, int64_t last, int64_t dim, float* scratch) {
+  widen_values(rows, first, last, dim, scratch);
+  return {scratch, dim};
 }
 
 // Softmax of one query over the block's visible keys first .. last - 1: logits become exponentials (0 where hidden),
@@ -190,7 +213,8 @@ static float softmax_block(float* logits, float factor, int64_t first, int64_t l
 
 // One partition of keys for all queries of the tile, from nothing: partials and output_rows are overwritten.
 // Queries that see none of it are left with a sum of 0.
-static void run_partition(const Attention& c, Tile& t, int64_t kv_head, int64_t row_begin, int64_t partition) {
+template <class Row>
+static void run_partition_of(const Attention& c, Tile& t, int64_t kv_head, int64_t row_begin, int64_t partition) {
   const int64_t dim = c.cache.head_dim;
   const int64_t position = c.start + row_begin;
   const int64_t seen_begin = first_visible(c, position), seen_end = position + t.rows;
@@ -203,12 +227,9 @@ static void run_partition(const Attention& c, Tile& t, int64_t kv_head, int64_t 
     const int64_t first = seen_begin > block ? seen_begin - block : 0;
     const int64_t last = seen_end - block < key_block ? seen_end - block : key_block;
     if (first >= last) continue;
-    const float* key_rows[key_block];
-    const float* value_rows[key_block];
-    for (int64_t j = first; j < last; j++) {
-      key_rows[j] = cache_row(c.cache, c.cache.k_pages, kv_head, block + j);
-      value_rows[j] = cache_row(c.cache, c.cache.v_pages, kv_head, block + j);
-    }
+    Row key_rows[key_block], value_rows[key_block];
+    find_rows(c.cache, c.cache.k_pages, kv_head, block + first, block + last, key_rows + first);
+    find_rows(c.cache, c.cache.v_pages, kv_head, block + first, block + last, value_rows + first);
     transpose_keys(key_rows, first, last, dim, t.keys_transposed);
     // Rows that see nothing of this block lie at the tile's ends: the first are before it, the last past their window.
     const int64_t row_first = block > position ? block - position : 0;
@@ -222,7 +243,16 @@ static void run_partition(const Attention& c, Tile& t, int64_t kv_head, int64_t 
       t.corrections[i] = softmax_block(t.logit_rows[i], t.factors[i], lowest > 0 ? lowest : 0,
                                        highest < key_block ? highest : key_block, t.partials[i]);
     }
-    product(queries, t.logit_rows + begin, RowsByPointer{value_rows}, first, last, t.output_rows + begin, dim, t.corrections + begin);
+    product(queries, t.logit_rows + begin, right_hand_values(value_rows, first, last, dim, t.values), first, last, t.output_rows + begin, dim,
+            t.corrections + begin);
+  }
+}
+
+static void run_partition(const Attention& c, Tile& t, int64_t kv_head, int64_t row_begin, int64_t partition) {
+  switch (c.cache.format) {
+    case KvFormat::f32: return run_partition_of<RowF32>(c, t, kv_head, row_begin, partition);
+    case KvFormat::f16: return run_partition_of<RowF16>(c, t, kv_head, row_begin, partition);
+    case KvFormat::q8_0: return run_partition_of<RowQ8>(c, t, kv_head, row_begin, partition);
   }
 }
 

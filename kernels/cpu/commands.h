@@ -39,7 +39,7 @@ struct NormRopeCommand {
 };
 // The page lists belong to the command; args.cache points into them.
 struct Pages {
-  std::vector<float*> k, v;
+  std::vector<uint8_t*> k, v;
 };
 struct StoreKvCommand {
   StoreKv args;

@@ -1,4 +1,5 @@
-// Weights as they come from a file, into what the products want: widened to f32, or quantised and packed in panels.
+// Weights as they come from a file, into what the products want: widened to f32, unpacked to f16, or quantised and
+// packed in panels.
 // Not a kernel of the device interface; runs once, when a weight is loaded.
 #include "kernels.h"
 #include "simd.h"
@@ -6,7 +7,7 @@
 namespace lodestone {
 namespace LODESTONE_ISA {
 
-// Inputs begin .. begin + count - 1 of one output of an f32, f16 or bf16 matrix.
+// Inputs begin .. begin + count - 1 of one output; of block formats, multiples of 32.
 template <class T>
 static void widen(const uint8_t* row, int64_t begin, int64_t count, float* out) {
   const T* from = (const T*)row + begin;
@@ -21,7 +22,8 @@ static void widen_row(const Matrix& m, int64_t output, int64_t begin, int64_t co
     case Format::f32: return widen<float>(row, begin, count, out);
     case Format::f16: return widen<F16>(row, begin, count, out);
     case Format::bf16: return widen<Bf16>(row, begin, count, out);
-    default: return;  // the TypeScript side refuses to widen quantised weights
+    default:
+      for (int64_t i = 0; i < count; i += quant_block) unpack_32(m.format, row, (begin + i) / quant_block, out + i);
   }
 }
 
@@ -79,6 +81,16 @@ static QuantBlock quantise_q4(const float* x) {
 
 static QuantBlock block_of(const Matrix& m, int64_t output, int64_t block, Format to) {
   QuantBlock out;
+  if (m.format == Format::q5_0 && to == Format::q8_0) {  // the same scale, and integers that need no rounding
+    const uint8_t* from = m.data + output * bytes_per_row(m.format, m.inputs) + block * block_layout(m.format).bytes;
+    uint32_t fifth_bits;
+    int32_t q[32];
+    memcpy(&out.scale, from, 2);
+    memcpy(&fifth_bits, from + 2, 4);
+    unpack_nibbles(from + 6, fifth_bits, q);
+    for (int j = 0; j < 32; j++) out.quants[j] = uint8_t(q[j] - 16);
+    return out;
+  }
   if (m.format == to) {
     const int64_t bytes = to == Format::q8_0 ? 32 : 16;
     const uint8_t* from = m.data + output * bytes_per_row(to, m.inputs) + block * (2 + bytes);
@@ -112,9 +124,18 @@ static void pack_panel(const Matrix& m, Format to, uint8_t* panel, int64_t first
   }
 }
 
+static void narrow_row(const Matrix& m, int64_t output, uint16_t* out) {
+  float values[quant_block];
+  for (int64_t i = 0; i < m.inputs; i += quant_block) {
+    widen_row(m, output, i, quant_block, values);
+    for (int v = 0; v < block_vectors; v++) store_f16(out + i + v * lanes, load(values + v * lanes));
+  }
+}
+
 static void convert(const Matrix& from, Format to, uint8_t* data, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i++) {
     if (to == Format::f32) widen_row(from, i, 0, from.inputs, (float*)data + i * from.inputs);
+    else if (to == Format::f16) narrow_row(from, i, (uint16_t*)data + i * from.inputs);
     else pack_panel(from, to, data + i * panel_bytes(to, from.inputs), i * panel_outputs);
   }
 }

@@ -39,10 +39,12 @@ class Reader {
     c.page_slots = integer();
     c.kv_heads = integer();
     c.head_dim = integer();
+    c.format = KvFormat(int(number()));
+    c.first_page = integer();
     const int64_t count = integer();
     for (int64_t i = 0; i < count && error.empty(); i++) {
-      pages.k.push_back((float*)buffer(number()));
-      pages.v.push_back((float*)buffer(number()));
+      pages.k.push_back(buffer(number()));
+      pages.v.push_back(buffer(number()));
     }
     c.k_pages = pages.k.data();
     c.v_pages = pages.v.data();

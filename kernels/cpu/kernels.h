@@ -8,7 +8,8 @@
 
 namespace lodestone {
 
-enum class Format : int { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, q4_0 = 4 };
+// Products work on the first five; in the others a matrix may only come from a file (GGUF's block formats).
+enum class Format : int { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, q4_0 = 4, q4_1 = 5, q5_0 = 6, q5_1 = 7, q4_k = 8, q5_k = 9, q6_k = 10 };
 
 constexpr int64_t quant_block = 32;     // elements that share a scale, along the inputs (GGUF's q8_0 and q4_0)
 constexpr int64_t panel_outputs = 16;   // outputs stored together in packed quantised weights
@@ -25,14 +26,29 @@ static inline int64_t panel_bytes(Format f, int64_t inputs) {
   const int64_t blocks = inputs / quant_block;
   return (blocks * (quant_bytes_per_block(f) + 2 * panel_outputs) + 63) / 64 * 64;
 }
-static inline int64_t bytes_per_row(Format f, int64_t inputs) {
+
+// Neighbours of a row that a file stores together, and their bytes.
+struct BlockLayout {
+  int64_t elements, bytes;
+};
+static inline BlockLayout block_layout(Format f) {
   switch (f) {
-    case Format::f32: return inputs * 4;
-    case Format::f16: case Format::bf16: return inputs * 2;
-    case Format::q8_0: return inputs / quant_block * 34;
-    case Format::q4_0: return inputs / quant_block * 18;
+    case Format::f32: return {1, 4};
+    case Format::f16: case Format::bf16: return {1, 2};
+    case Format::q8_0: return {32, 34};
+    case Format::q4_0: return {32, 18};
+    case Format::q4_1: return {32, 20};
+    case Format::q5_0: return {32, 22};
+    case Format::q5_1: return {32, 24};
+    case Format::q4_k: return {256, 144};
+    case Format::q5_k: return {256, 176};
+    case Format::q6_k: return {256, 210};
   }
-  return 0;
+  return {1, 0};
+}
+static inline int64_t bytes_per_row(Format f, int64_t inputs) {
+  const BlockLayout layout = block_layout(f);
+  return inputs / layout.elements * layout.bytes;
 }
 
 // A matrix [outputs, inputs] as it lies in a file (any address), row-major; quantised formats in GGUF's blocks.
@@ -107,12 +123,18 @@ struct QuantProduct {
   int64_t out_stride;
 };
 
-// One layer's keys or values: page pointers, [kv_head][slot][head_dim] inside a page.
+// How a cache stores keys and values, in the order of kvFormats in src/device/kvLayout.ts.
+enum class KvFormat : int { f32 = 0, f16 = 1, q8_0 = 2 };
+
+// One layer's keys and values. Inside a page [kv_head][slot][head_dim] elements; with q8_0 these are int8, and
+// [kv_head][slot][head_dim / 32] f32 scales follow. k_pages[0] is page `first_page`: the pages before are not touched.
 struct Cache {
-  float* const* k_pages;
-  float* const* v_pages;
+  uint8_t* const* k_pages;
+  uint8_t* const* v_pages;
+  int64_t first_page;
   int64_t page_slots, kv_heads, head_dim;
   bool ring;
+  KvFormat format;
 };
 
 struct NormRope {

@@ -108,33 +108,41 @@ static void dense_product(const DenseProduct& p, int64_t row_begin, int64_t row_
 
 // --------------------------------------------------------------------------------------------- quantised weights
 
-static void quantise_rows(const float* x, int64_t x_stride, const Activations& a, int64_t row_begin, int64_t row_end) {
+// A block of 32 floats as int8 times a scale (device.ts, MatMulCommand). The scale is NaN where an x is NaN or infinite.
+struct BlockScale {
+  float d, total;  // total: the sum of the int8 values, or NaN
+};
+LODESTONE_INLINE BlockScale quantise_block(const float* x, int8_t* out) {
   constexpr int parts = int(quant_block) / lanes;
+  F v[parts];
+  F largest = zero();
+  for (int i = 0; i < parts; i++) {
+    v[i] = load(x + i * lanes);
+    largest = max(largest, abs(v[i]));
+  }
+  const float d = max_of(largest) / 127.0f;
+  // |x / d| may round to just above 127 only if d is subnormal; such a block counts as zero.
+  const bool empty = d < 1.17549435e-38f;
+  const F divisor = set(empty ? 1.0f : d);
+  F total = zero();
+  for (int i = 0; i < parts; i++) {
+    const F q = round_even(empty ? v[i] * zero() : v[i] / divisor);
+    total = total + q;  // exact: small integers; NaN where an x is NaN or infinite, whatever max() made of it
+    store_int8(out + i * lanes, q);
+  }
+  const float added = sum(total);
+  return {added != added ? added : empty ? 0.0f : d, added};
+}
+
+static void quantise_rows(const float* x, int64_t x_stride, const Activations& a, int64_t row_begin, int64_t row_end) {
   for (int64_t r = row_begin; r < row_end; r++) {
     const float* row = x + r * x_stride;
     const int64_t tile = r / activation_tile, in_tile = r % activation_tile;
     for (int64_t b = 0; b < a.blocks; b++) {
       const int64_t at = (tile * a.blocks + b) * a.tile_rows + in_tile;
-      F v[parts];
-      F largest = zero();
-      for (int i = 0; i < parts; i++) {
-        v[i] = load(row + b * quant_block + i * lanes);
-        largest = max(largest, abs(v[i]));
-      }
-      const float d = max_of(largest) / 127.0f;
-      // |x / d| may round to just above 127 only if d is subnormal; such a block counts as zero.
-      const bool empty = d < 1.17549435e-38f;
-      const F divisor = set(empty ? 1.0f : d);
-      F total = zero();
-      for (int i = 0; i < parts; i++) {
-        const F q = round_even(empty ? v[i] * zero() : v[i] / divisor);
-        total = total + q;  // exact: small integers; NaN where an x is NaN or infinite, whatever max() made of it
-        store_int8(a.values + at * quant_block + i * lanes, q);
-      }
-      const float added = sum(total);
-      const bool finite = added == added;
-      a.scales[at] = !finite ? added : empty ? 0.0f : d;
-      a.minus_8_sums[at] = finite ? -8 * int32_t(added) : 0;
+      const BlockScale scale = quantise_block(row + b * quant_block, a.values + at * quant_block);
+      a.scales[at] = scale.d;
+      a.minus_8_sums[at] = scale.total == scale.total ? -8 * int32_t(scale.total) : 0;
       a.minus_128_sums[at] = 16 * a.minus_8_sums[at];
     }
   }

@@ -92,6 +92,10 @@ LODESTONE_INLINE void store_part(float* p, F a, int n) { _mm512_mask_storeu_ps(p
 LODESTONE_INLINE F widen_bf16(__m256i h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
 LODESTONE_INLINE F load_bf16(const uint16_t* p) { return widen_bf16(_mm256_loadu_si256((const __m256i*)p)); }
 LODESTONE_INLINE F load_f16(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
+LODESTONE_INLINE void store_f16(uint16_t* p, F a) {
+  _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+LODESTONE_INLINE F load_int8(const int8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p))); }
 LODESTONE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 LODESTONE_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
 LODESTONE_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
@@ -201,6 +205,10 @@ LODESTONE_INLINE F load_bf16(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
 }
 LODESTONE_INLINE F load_f16(const uint16_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
+LODESTONE_INLINE void store_f16(uint16_t* p, F a) {
+  _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+LODESTONE_INLINE F load_int8(const int8_t* p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p))); }
 LODESTONE_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
 LODESTONE_INLINE F max(F a, F b) { return _mm256_max_ps(a, b); }
 LODESTONE_INLINE F min(F a, F b) { return _mm256_min_ps(a, b); }
@@ -304,6 +312,12 @@ LODESTONE_INLINE void store_part(float* p, F a, int n) {
 }
 LODESTONE_INLINE F load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8((const uint8_t*)p)), 16)); }
 LODESTONE_INLINE F load_f16(const uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t*)p))); }
+LODESTONE_INLINE void store_f16(uint16_t* p, F a) { vst1_u8((uint8_t*)p, vreinterpret_u8_f16(vcvt_f16_f32(a))); }
+LODESTONE_INLINE F load_int8(const int8_t* p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(uint64_t(uint32_t(four)))))));
+}
 LODESTONE_INLINE F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
 LODESTONE_INLINE F max(F a, F b) { return vmaxq_f32(a, b); }
 LODESTONE_INLINE F min(F a, F b) { return vminq_f32(a, b); }
@@ -386,6 +400,13 @@ LODESTONE_INLINE F load_bf16(const uint16_t* p) {
 LODESTONE_INLINE F load_f16(const uint16_t* p) {
   return F{float_of_f16(load_u16(p)), float_of_f16(load_u16(p + 1)), float_of_f16(load_u16(p + 2)), float_of_f16(load_u16(p + 3))};
 }
+LODESTONE_INLINE void store_f16(uint16_t* p, F a) {
+  for (int i = 0; i < 4; i++) {
+    const uint16_t half = f16_of_float(a[i]);
+    memcpy(p + i, &half, 2);
+  }
+}
+LODESTONE_INLINE F load_int8(const int8_t* p) { return F{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
 LODESTONE_INLINE F fma(F a, F b, F c) { return a * b + c; }
 LODESTONE_INLINE F select(M m, F a, F b) { return m ? a : b; }
 LODESTONE_INLINE M less(F a, F b) { return a < b; }
@@ -477,6 +498,20 @@ LODESTONE_INLINE F load_part_as_float(const T* p, int n) {
   T t[lanes] = {};
   memcpy((void*)t, (const void*)p, size_t(n) * sizeof(T));
   return load_as_float(t);
+}
+
+// Floats as halves, rounded to nearest even. Finite values beyond the largest half (65504) become it: an infinity in a
+// sum of products would make NaN of it. NaN and infinities stay what they are.
+LODESTONE_INLINE F clamp_to_f16(F a) {
+  const F most = set(65504.0f), infinity = set(__builtin_inff());
+  const F bounded = min(max(a, zero() - most), most);
+  return select(less(abs(a), infinity), bounded, a);
+}
+LODESTONE_INLINE void store_as_f16(F16* p, F a) { store_f16((uint16_t*)p, clamp_to_f16(a)); }
+LODESTONE_INLINE void store_part_as_f16(F16* p, F a, int n) {
+  F16 t[lanes];
+  store_as_f16(t, a);
+  memcpy((void*)p, (const void*)t, size_t(n) * sizeof(F16));
 }
 
 // e^x to about 1 ulp; 0 below -86 (that is, under 2^-124), infinity above 88.72. NaN stays NaN.

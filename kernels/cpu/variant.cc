@@ -12,6 +12,7 @@
 #include "norm_rope.cc"
 #include "store_kv.cc"
 #include "attention.cc"
+#include "unpack.cc"
 #include "convert.cc"
 
 #define LODESTONE_TEXT(a) LODESTONE_TEXT_(a)

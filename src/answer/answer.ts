@@ -1,5 +1,7 @@
 /** What `ask` gives: the shapes of `--json` (schema lodestone.answer/1) and of the events of `--jsonl`. */
+import type { KvFormat } from '../device/device.js';
 import type { IngestProgress, SourceKind } from '../ingest/segment.js';
+import type { KvFormats } from '../runtime/kv.js';
 import type { Citation } from './citations.js';
 
 export interface Answer {
@@ -19,7 +21,7 @@ export interface Answer {
   /** Why the model stopped: at the end of its answer, at `--max-tokens`, or where its context is full. */
   readonly finish: 'stop' | 'length' | 'context';
   /** sha256: of the weight files; always there in JSON, left out where nobody asked (`AskRequest.hashWeights`). */
-  readonly model: { readonly id: string; readonly sha256?: string; readonly quantization: string; readonly context: number };
+  readonly model: { readonly id: string; readonly sha256?: string; readonly quantization: string; readonly kv: KvFormats; readonly context: number };
   readonly device: { readonly name: string; readonly adapter: string };
   readonly tokens: { readonly input: number; readonly cached: number; readonly generated: number; readonly context: number };
   /** Always false: what does not fit is an error, never cut. */
@@ -67,12 +69,21 @@ export interface Plan {
   /** Bytes of keys and values that reading and answering take; local layers hold a ring, global layers every position. */
   readonly kv: {
     readonly bytes: number;
-    readonly local: { readonly layers: number; readonly bytes: number; readonly positions: number };
-    readonly global: { readonly layers: number; readonly bytes: number; readonly positions: number };
-    /** What the same context would take if every layer held every position. */
+    readonly local: PlannedLayers;
+    readonly global: PlannedLayers;
+    /** What the same context would take if every layer held every position, stored as in global layers. */
     readonly bytes_if_all_global: number;
   };
   readonly fits: boolean;
+}
+
+/** The layers of one kind, together. */
+export interface PlannedLayers {
+  readonly layers: number;
+  readonly format: KvFormat;
+  readonly bytes: number;
+  /** Of each. */
+  readonly positions: number;
 }
 
 export type AskEvent =

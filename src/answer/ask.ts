@@ -11,12 +11,12 @@ import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
-import { gemmaStorage } from '../gemma/weights.js';
-import { chunkSize, kvBytes } from '../runtime/kv.js';
+import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
+import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
-import { lookAgain, readEverything, runLength, type ReadRequest } from './reading.js';
+import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
 import { chooseReading, type Reading } from './second-look.js';
 
 export interface AskRequest extends ReadRequest {
@@ -56,19 +56,21 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
 
 function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, summaries: SourceSummary[]): Plan {
   const { config } = files;
+  const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
   const storage = gemmaStorage(files.places, request.quantize);
-  const kv = kvBytes(config, context, chunkSize(request.chunk, config.maxPositions, context));
+  const kv = kvBytes(config, context, chunkSize(request.chunk, config.maxPositions, context), formats);
   const count = (kind: 'local' | 'global'): number => config.layers.filter((layer) => layer.kind === kind).length;
-  const perPosition = 2 * config.kvHeads * config.headDim * Float32Array.BYTES_PER_ELEMENT;
+  const perPosition = (kind: 'local' | 'global'): number => kvPositionBytes(config, formats[kind]);
   const layers = (kind: 'local' | 'global'): Plan['kv']['local'] => ({
     layers: count(kind),
+    format: formats[kind],
     bytes: kv[kind],
-    positions: count(kind) === 0 ? 0 : kv[kind] / (perPosition * count(kind)),
+    positions: count(kind) === 0 ? 0 : kv[kind] / (perPosition(kind) * count(kind)),
   });
   return {
     schema: 'lodestone.plan/1',
-    model: { id: files.id, quantization: storage.format, context: config.maxPositions, weight_bytes: storage.bytes },
+    model: { id: files.id, quantization: storage.quantization, context: config.maxPositions, weight_bytes: storage.bytes },
     device: { name: device.name, adapter: device.description },
     sources: summaries,
     tokens: {
@@ -81,7 +83,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
       bytes: kv.total,
       local: layers('local'),
       global: layers('global'),
-      bytes_if_all_global: context * perPosition * config.layers.length,
+      bytes_if_all_global: context * perPosition('global') * config.layers.length,
     },
     fits: context <= config.maxPositions,
   };
@@ -105,6 +107,12 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   const { pdfTimeoutMs } = request;
   const files = await openModelFiles(request.modelDir);
   const { config, tokenizer } = files;
+  checkKv(config, request.kv ?? defaultKv);
+  const unpacked = unpackedFormats(files.places, request.quantize);
+  if (unpacked !== null) {
+    const mebibytes = Math.ceil(gemmaStorage(files.places, request.quantize).bytes / 2 ** 20);
+    emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
+  }
   const opened = performance.now();
   const sources = await ingest(request.paths, {
     signal,
@@ -171,7 +179,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
     const hashing = request.hashWeights === true ? sha256OfFiles(model.weightFiles, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
     // What the second look may change is not shown before it.
-    const twice = request.looks > 0 && model.config.prompt === 'qa';
+    const twice = looksAgain(model, request);
     const show = (event: AskEvent): void => {
       if (!twice || event.type !== 'token') emit(event);
     };
@@ -195,7 +203,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
       citations: parsed.found ? cite(request.question, parsed.needle, sources, chosen.passage ?? undefined) : [],
       readings: [whole, ...looks].map(summariseReading),
       finish: chosen.finish,
-      model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, context: model.config.maxPositions },
+      model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
       device: { name: device.name, adapter: device.description },
       tokens: { input: prompt.ids.length, cached: 0, generated: whole.tokens, context: first.positions },
       truncated: false,

@@ -1,11 +1,13 @@
 /** The model reads and answers: everything once, then single passages (second-look.ts says why). */
-import { ABSENT_TOKEN, buildPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
+import { ABSENT_TOKEN, buildPrompt, encodeQuestion, parseAnswer, type Prompt } from '../encode/prompt.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
+import { defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import type { Sampling } from '../runtime/sampler.js';
 import type { AskEvent } from './answer.js';
+import { Slices } from './extract.js';
 import { relatedPassages } from './passages.js';
 import { passageCharacters, type Reading } from './second-look.js';
 
@@ -15,6 +17,8 @@ export interface ReadRequest {
   readonly maxTokens: number;
   /** Positions per submit. */
   readonly chunk: number;
+  /** How keys and values are stored. Default: `defaultKv`. */
+  readonly kv?: KvFormats;
   /** How many passages of each length to read again; 0: none. Only extractive models (prompt style qa) do. */
   readonly looks: number;
 }
@@ -25,6 +29,8 @@ export interface WholeReading {
   readonly positions: number;
   readonly prefillMs: number;
   readonly decodeMs: number;
+  /** Bytes of keys and values held at the end. */
+  readonly kvBytes: number;
 }
 
 /** Positions of the whole run. */
@@ -35,41 +41,108 @@ export function runLength(prompt: Prompt, request: Pick<ReadRequest, 'maxTokens'
 /** Reads a prompt from its first token to its last and answers. Emits prefill and token events. */
 export async function readEverything(
   model: Model,
-  request: ReadRequest,
+  request: Omit<ReadRequest, 'question'>,
   prompt: Prompt,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<WholeReading> {
-  const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request) });
+  const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
   try {
     const started = performance.now();
-    const logits = await read(context, prompt.ids, signal, emit);
+    const logits = await context.prefill(prompt.ids, { signal, onProgress: prefillEvents(emit) });
     const prefilled = performance.now();
-    const reading = await write(context, logits, model, request, signal, emit);
-    return { reading, positions: context.length, prefillMs: prefilled - started, decodeMs: performance.now() - prefilled };
+    const reading = await write(context, logits, model, request, documentIds(prompt), signal, emit);
+    const decodeMs = performance.now() - prefilled;
+    return { reading, positions: context.length, prefillMs: prefilled - started, decodeMs, kvBytes: context.kvBytes };
   } finally {
     context.close();
   }
 }
 
-async function read(context: Context, ids: Uint32Array, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Float32Array> {
-  const started = performance.now();
-  return context.prefill(ids, {
-    signal,
-    onProgress: (done, total) => {
-      const seconds = Math.max(1e-3, (performance.now() - started) / 1e3);
-      const rate = done / seconds;
-      emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
-    },
-  });
+export interface ManyReadings {
+  /** One per question, in their order. */
+  readonly readings: readonly Reading[];
+  /** Tokens that went through the model before the answers, documents and questions. */
+  readonly tokensRead: number;
+  /** For `tokensRead`. */
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+  /** The most bytes of keys and values held. */
+  readonly kvBytes: number;
 }
 
-/** Generates until the answer's end, or the token for "not there": after it nothing counts. */
+/**
+ * Asks several questions about the same documents (`encodeDocuments`), read once; each as if it were the only one.
+ * Emits prefill events of the documents.
+ */
+export async function askMany(
+  model: Model,
+  request: Omit<ReadRequest, 'question'>,
+  documents: Prompt,
+  questions: readonly string[],
+  signal: AbortSignal,
+  emit: (event: AskEvent) => void,
+): Promise<ManyReadings> {
+  const ends: Uint32Array[] = [];
+  for (const question of questions) ends.push(await encodeQuestion(model.config.prompt, question, model.tokenizer));
+  const longest = Math.max(0, ...ends.map((end) => end.length));
+  const positions = documents.ids.length + longest + request.maxTokens;
+  const context = new Context(model, { chunk: request.chunk, positions, kv: request.kv ?? defaultKv });
+  try {
+    const readings: Reading[] = [];
+    let started = performance.now();
+    await context.prefill(documents.ids, { signal, logits: false, onProgress: prefillEvents(emit) });
+    let prefillMs = performance.now() - started;
+    let tokensRead = documents.ids.length;
+    let decodeMs = 0;
+    let bytes = context.kvBytes;
+    const mark = await context.mark();
+    for (const end of ends) {
+      context.rewind(mark);
+      started = performance.now();
+      const logits = await context.prefill(end, { signal });
+      const answering = performance.now();
+      readings.push(await write(context, logits, model, request, documentIds(documents), signal, () => undefined));
+      prefillMs += answering - started;
+      decodeMs += performance.now() - answering;
+      tokensRead += end.length;
+      bytes = Math.max(bytes, context.kvBytes);
+    }
+    return { readings, tokensRead, prefillMs, decodeMs, kvBytes: bytes };
+  } finally {
+    context.close();
+  }
+}
+
+/** Least time between two events of progress: a text of millions of tokens has many thousands of chunks. */
+const progressMs = 50;
+
+/** Progress of a prefill as events, with its speed so far. */
+function prefillEvents(emit: (event: AskEvent) => void): (done: number, total: number) => void {
+  const started = performance.now();
+  let shown = -Infinity;
+  return (done, total) => {
+    const now = performance.now();
+    if (done < total && now - shown < progressMs) return;
+    shown = now;
+    const seconds = Math.max(1e-3, (now - started) / 1e3);
+    const rate = done / seconds;
+    emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
+  };
+}
+
+/** The sources' tokens of an extractive model's prompt: they follow `<bos>`. */
+function documentIds({ ids, sourceTokens }: Prompt): Uint32Array {
+  return ids.subarray(1, 1 + sourceTokens.reduce((sum, tokens) => sum + tokens, 0));
+}
+
+/** Generates until the answer's end, or the token for "not there": after it nothing counts. `documents`: see `Slices`. */
 async function write(
   context: Context,
   logits: Float32Array,
   model: Model,
-  request: ReadRequest,
+  request: Omit<ReadRequest, 'question'>,
+  documents: Uint32Array,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<Reading> {
@@ -84,12 +157,17 @@ async function write(
     text += piece;
     emit({ type: 'token', text: piece });
   };
-  const run = generate(context, logits, { sampling: request.sampling, stop, maxTokens: request.maxTokens, signal });
+  const slices = model.config.prompt === 'qa' ? new Slices(documents, model.config.vocabSize) : undefined;
+  // At first the answer may be "not there", later it may end.
+  const mayStop = (id: number): boolean => stop.includes(id) && (id === absentId) === (tokens === 0);
+  const allowed = slices && ((id: number): boolean => slices.has(id) || mayStop(id));
+  const run = generate(context, logits, { sampling: request.sampling, stop, allowed, maxTokens: request.maxTokens, signal });
   let step = await run.next();
   for (; !step.done; step = await run.next()) {
     const { id, logProb } = step.value;
     tokens++;
     logProbability += logProb;
+    slices?.push(id);
     show(await stream.push(id));
   }
   show(await stream.flush());
@@ -97,6 +175,11 @@ async function write(
   const absent = tokens === 0 && stopId !== undefined && stopId === absentId;
   const confidence = Math.exp(tokens === 0 ? logProb : logProbability);
   return { parsed: parseAnswer(model.config.prompt, text, absent), confidence, tokens, finish: reason, passage: null };
+}
+
+/** Whether the passages most related to the question are read again: extractive models do that. */
+export function looksAgain(model: Pick<Model, 'config'>, request: Pick<ReadRequest, 'looks'>): boolean {
+  return request.looks > 0 && model.config.prompt === 'qa';
 }
 
 /** Reads the passages most related to the question, each alone. */

@@ -2,6 +2,7 @@
 import type { Device, DeviceBuffer, View, Weight } from '../device/device.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import type { GemmaWeights } from '../gemma/weights.js';
+import { layouts, storedBytes, type BlockFormat } from '../weights/blocks.js';
 
 export interface Shape {
   readonly name: string;
@@ -38,8 +39,6 @@ export const gemma1b: Shape = {
   vocabSize: 262_144,
   window: 512,
 };
-
-export type BlockFormat = 'q8_0' | 'q4_0';
 
 export interface RandomModel {
   readonly device: Device;
@@ -99,14 +98,14 @@ export async function randomModel(device: Device, shape: Shape, format: BlockFor
       eosIds: [1],
       prompt: 'gemma-chat',
     },
-    weights: { embedding, embedScale: Math.sqrt(d), head: embedding, layers, finalNorm: gain(d), format, bytes, buffers },
+    weights: { embedding, embedScale: Math.sqrt(d), head: embedding, layers, finalNorm: gain(d), quantization: format, bytes, buffers },
   };
 }
 
 /** GGUF blocks with random quants and one small scale. */
 export function randomBlocks(format: BlockFormat, elements: number): Uint8Array {
-  const blockBytes = format === 'q8_0' ? 34 : 18;
-  const bytes = new Uint8Array((elements / 32) * blockBytes);
+  const blockBytes = layouts[format].bytes;
+  const bytes = new Uint8Array(storedBytes(format, elements));
   const pattern = new Uint32Array(blockBytes * 1024);
   let state = 1;
   for (let i = 0; i < pattern.length; i++) {

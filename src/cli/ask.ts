@@ -6,7 +6,9 @@ import { defaultLooks } from '../answer/second-look.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { parsePageRanges } from '../ingest/pages.js';
-import { defaultChunk } from '../runtime/kv.js';
+import type { KvFormat } from '../device/device.js';
+import { kvFormats } from '../device/kvLayout.js';
+import { defaultChunk, defaultKv } from '../runtime/kv.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
 import type { AskScreen } from '../ui/ask-view.js';
@@ -16,6 +18,7 @@ interface AskOptions {
   readonly device: 'auto' | 'cpu' | 'reference';
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
+  readonly kv: KvFormat;
   readonly pages?: string;
   readonly password?: string;
   readonly pdfTimeout?: number;
@@ -71,6 +74,7 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
     maxTokens: options.maxTokens,
     chunk: options.chunk,
+    kv: { ...defaultKv, global: options.kv },
     looks: options.looks,
     hashWeights: options.json === true || options.jsonl === true,
   };
@@ -138,10 +142,11 @@ export function askCommand(signal: AbortSignal): Command {
     .description('answer a question about documents, with the page or lines it stands on')
     .argument('<question>', 'what you want to know')
     .argument('[file...]', 'PDF, text or Markdown; "-" or a pipe is standard input')
-    .option('-m, --model <dir>', 'folder of a Gemma 3 checkpoint (safetensors)', process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
+    .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))
     .option('--pages <list>', 'read only these PDF pages, e.g. 1,4-9 or 12-')
     .option('--password <text>', 'of an encrypted PDF')
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))

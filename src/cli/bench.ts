@@ -2,21 +2,27 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { headTokens, measureLong, type LongReading } from '../bench/long.js';
 import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js';
 import { startPeer } from '../bench/peer.js';
 import { writeRandomGguf } from '../bench/random-gguf.js';
-import { gemma1b, gemma270m, randomModel, type BlockFormat, type Shape } from '../bench/random-model.js';
+import { gemma1b, gemma270m, randomModel, type Shape } from '../bench/random-model.js';
 import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
-import type { WeightFormat } from '../device/device.js';
+import type { KvFormat, WeightFormat } from '../device/device.js';
+import { kvFormats } from '../device/kvLayout.js';
 import { ExitCode } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
+import { defaultKv } from '../runtime/kv.js';
 import { openModel } from '../runtime/model.js';
+import type { BlockFormat } from '../weights/blocks.js';
 
 const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt N] [--generate N] [--threads N] [--peer DIR] [--json]
+       npm run bench -- --long N [--kv f32|f16|q8_0] [--threads N] [--json]
 
   --peer DIR   also measure llama.cpp, in turn with ours; DIR is a folder where this has been run:
                npm init -y && npm install node-llama-cpp
-               (a file of random weights, 0.3 GB for 270m, is written there)`;
+               (a file of random weights, 0.3 GB for 270m, is written there)
+  --long N     read N tokens with the embedded model, and ask one question of them`;
 
 const models: Readonly<Record<string, { readonly shape: Shape; readonly format: BlockFormat }>> = {
   '270m': { shape: gemma270m, format: 'q8_0' },
@@ -38,7 +44,7 @@ interface Report {
   readonly device: string;
   /** Giga-operations per second. */
   readonly matMul: readonly { readonly format: WeightFormat; readonly rows: number; readonly rate: number }[];
-  readonly embedded: { readonly format: WeightFormat; readonly tokens: number; readonly prefill: number } | null;
+  readonly embedded: { readonly format: string; readonly tokens: number; readonly prefill: number } | null;
   readonly models: readonly ModelResult[];
   readonly prompt: number;
   readonly generated: number;
@@ -139,6 +145,34 @@ function print(report: Report, withPeer: boolean): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
+async function runLong(device: CpuDevice, tokens: number, kv: KvFormat, json: boolean): Promise<void> {
+  const model = await openModel(embeddedModelDir, device);
+  let shown = 0;
+  const reading = await measureLong(model, tokens, kv, (done) => {
+    if (!process.stderr.isTTY || performance.now() - shown < 200) return;
+    shown = performance.now();
+    process.stderr.write(`\r${done} / ${tokens}`);
+  });
+  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  process.stdout.write(json ? `${JSON.stringify({ schema: 'lodestone.bench-long/1', device: device.description, ...reading }, null, 2)}\n` : longText(device, reading));
+  await model.close();
+}
+
+function longText(device: CpuDevice, { tokens, kv, prefill, cpu, kvBytes, markBytes, peakRss, question }: LongReading): string {
+  const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return `${[
+    device.description,
+    '',
+    `Embedded model, reading ${tokens} tokens, keys and values of its global layer in ${kv}`,
+    ...(['all', 'head', 'tail'] as const).map((part) => {
+      const name = { all: 'all', head: `the first ${headTokens}`, tail: 'the last tenth' }[part];
+      return `  ${name.padEnd(18)} ${prefill[part].toFixed(0).padStart(8)} tok/s  ${cpu[part].toFixed(1).padStart(6)} us of processor time each`;
+    }),
+    `  keys and values ${mib(kvBytes)}, a mark ${mib(markBytes)}, the process at its most ${mib(peakRss)}`,
+    `  a question of it   ${question.ms.toFixed(0).padStart(8)} ms for ${question.tokens} tokens: ${JSON.stringify(question.answer)} (${question.found ? 'right' : `it is ${question.expected}`})`,
+  ].join('\n')}\n`;
+}
+
 function count(text: string, name: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new TypeError(`${name} must be a positive whole number, not "${text}"`);
@@ -154,6 +188,8 @@ async function main(): Promise<number> {
       generate: { type: 'string', default: '64' },
       threads: { type: 'string' },
       peer: { type: 'string' },
+      long: { type: 'string' },
+      kv: { type: 'string', default: defaultKv.global },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -164,6 +200,9 @@ async function main(): Promise<number> {
   }
   const unknown = values.model.find((name) => !(name in models));
   if (unknown !== undefined) throw new TypeError(`--model is 270m or 1b, not "${unknown}"`);
+  const kv = kvFormats.find((format) => format === values.kv);
+  if (!kv) throw new TypeError(`--kv is ${kvFormats.join(', ')}, not "${values.kv}"`);
+  const long = values.long === undefined ? null : count(values.long, '--long');
   const options: Options = {
     names: values.model,
     runs: count(values.runs, '--runs'),
@@ -177,6 +216,10 @@ async function main(): Promise<number> {
     return ExitCode.internal;
   }
   try {
+    if (long !== null) {
+      await runLong(device, long, kv, values.json);
+      return ExitCode.ok;
+    }
     const report = await measure(device, options);
     if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else print(report, options.peer !== undefined);

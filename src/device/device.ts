@@ -29,6 +29,9 @@ export interface View {
 /** How a weight matrix is stored on the device. q8_0 and q4_0: blocks of 32 along the input dimension (GGUF's). */
 export type WeightFormat = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0';
 
+/** How a file may store one: as a device does, or in another of GGUF's block formats, which a device unpacks. */
+export type StoredFormat = WeightFormat | 'q4_1' | 'q5_0' | 'q5_1' | 'q4_k' | 'q5_k' | 'q6_k';
+
 /** A weight matrix W of shape [outputs, inputs], laid out as the device likes. */
 export interface Weight {
   readonly id: number;
@@ -43,8 +46,8 @@ export interface Weight {
 /** Where a matrix comes from: a row-major [outputs, inputs] run of bytes in a file, or in memory. */
 export interface WeightSource {
   readonly label: string;
-  /** q8_0 and q4_0 sources are GGUF blocks, row after row. */
-  readonly format: WeightFormat;
+  /** Sources in blocks are GGUF's, row after row. */
+  readonly format: StoredFormat;
   readonly outputs: number;
   readonly inputs: number;
   readonly data:
@@ -59,12 +62,24 @@ export interface WeightSource {
 }
 
 /**
- * Keys and values of one layer, float32.
+ * How keys and values are stored. Attention computes in float32 on what it reads back.
+ * - f16: rounded to nearest even; headDim must be even. Finite values beyond +-65504 become +-65504: as infinities they
+ *   would turn every later sum into NaN.
+ * - q8_0: int8 in blocks of 32 along headDim, which must be a multiple of 32, each block with a float32 scale. Rounded as
+ *   activations are for products with quantised weights (see MatMulCommand): whatever float32 holds fits, and a block
+ *   with NaN or an infinity reads as NaN.
+ */
+export type KvFormat = 'f32' | 'f16' | 'q8_0';
+
+/**
+ * Keys and values of one layer.
  * Position p lies in page floor(p / pageSlots) at slot p mod pageSlots; of a ring (local layers) there is one page, and
- * p lies at slot p mod pageSlots. Inside a page: [kvHead][slot][headDim], for `k` and for `v`.
+ * p lies at slot p mod pageSlots. Inside a page: [kvHead][slot][headDim], for `k` and for `v`; of q8_0 these are int8, and
+ * the scales follow, [kvHead][slot][headDim / 32] (kvLayout.ts).
  * Keys are stored after QK-norm and rotation.
  */
 export interface KvCache {
+  readonly format: KvFormat;
   readonly ring: boolean;
   readonly pageSlots: number;
   readonly kvHeads: number;
@@ -215,9 +230,11 @@ export interface Device {
   /** A copy of `bytes` bytes, as they are after all earlier submits. */
   read(from: View, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Brings a matrix onto the device, stored as `as` (default: as in the source). Only quantising f32/f16/bf16 to
-   * q8_0/q4_0 (ggml's rounding, see weights/blocks.ts: all in f32, x times the reciprocal of the unrounded scale),
-   * or widening to f32, is a legal change of format; inputs must be a multiple of 32 for the quantised formats.
+   * Brings a matrix onto the device, stored as `as` (default: `unpackedFormat` of the source). The legal changes of format are
+   * quantising to q8_0/q4_0 (ggml's rounding, see weights/blocks.ts: all in f32, x times the reciprocal of the unrounded
+   * scale) and widening to f32, of all but q8_0/q4_0 themselves, and unpacking to f16 (to nearest even; beyond 65504
+   * infinite) of the formats that are no `WeightFormat`. q5_0 to q8_0 keeps scales and integers and so is exact.
+   * Rows must be whole blocks in both formats.
    * Errors: LodestoneError(badModel), or (outOfMemory) naming the label.
    */
   loadWeight(source: WeightSource, as?: WeightFormat): Promise<Weight>;

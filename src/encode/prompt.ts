@@ -5,7 +5,7 @@
  * but the tail. Text from files and from the user never becomes a control token (`Tokenizer.encodeText`).
  */
 import { abortError } from '../errors.js';
-import type { IngestedSource } from '../ingest/segment.js';
+import type { IngestedSource, Segment } from '../ingest/segment.js';
 import type { Tokenizer } from './tokenizer.js';
 
 export type PromptStyle = 'gemma-chat' | 'qa';
@@ -27,13 +27,13 @@ const CHAT_FORM =
   'Answer in as few words as possible, on one line. On the next line write Quote: and copy, word for word and in double ' +
   `quotes, the sentence that holds the answer. If the documents do not answer the question, write only: ${ABSENT_SENTENCE}`;
 
-/** Collects token ids without copying them over and over. */
+/** Collects token ids without copying them over and over, four bytes each. */
 class IdList {
-  private readonly parts: ArrayLike<number>[] = [];
+  private readonly parts: Uint32Array[] = [];
   length = 0;
 
   push(ids: ArrayLike<number>): void {
-    this.parts.push(ids);
+    this.parts.push(Uint32Array.from(ids));
     this.length += ids.length;
   }
 
@@ -48,58 +48,78 @@ class IdList {
   }
 }
 
+/** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
+const batch = 64;
+
 async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
   const before = list.length;
-  for (const segment of entry.segments) {
+  const marked = ({ page, text }: Segment): string => (pageMarks && page !== undefined ? `[page ${page}]\n${text}` : text);
+  const encode = async (segment: Segment): Promise<number[]> => {
     if (signal?.aborted) throw abortError(signal);
-    const mark = pageMarks && segment.page !== undefined ? `[page ${segment.page}]\n` : '';
-    list.push(await tokenizer.encodeText(mark + segment.text));
+    return tokenizer.encodeText(marked(segment));
+  };
+  for (let i = 0; i < entry.segments.length; i += batch) {
+    for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) list.push(ids);
   }
   return list.length - before;
 }
 
-/** `<bos>` documents `<question>` question `<answer>`: the form that lodestone-tiny is trained on. */
-async function qaPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<Prompt> {
+/** What a prompt begins with: everything up to the question, the same for every question about these sources. */
+export async function encodeDocuments(style: PromptStyle, sources: readonly IngestedSource[], tokenizer: Tokenizer, signal?: AbortSignal): Promise<Prompt> {
   const list = new IdList();
   list.push([tokenizer.controlId('<bos>')]);
-  const sourceTokens: number[] = [];
-  for (const entry of sources) sourceTokens.push(await pushSource(list, entry, tokenizer, false, signal));
-  list.push([tokenizer.controlId('<question>')]);
-  list.push(await tokenizer.encodeText(question.trim()));
-  list.push([tokenizer.controlId('<answer>')]);
-  return { ids: list.toArray(), sourceTokens };
-}
-
-/** One user turn in Gemma's chat format. */
-async function chatPrompt(question: string, sources: readonly IngestedSource[], tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<Prompt> {
-  const list = new IdList();
-  const startOfTurn = tokenizer.controlId('<start_of_turn>');
-  const endOfTurn = tokenizer.controlId('<end_of_turn>');
-  list.push([tokenizer.controlId('<bos>'), startOfTurn]);
-  list.push(await tokenizer.encodeText(`user\n${CHAT_TASK}\n\n`));
+  if (style === 'gemma-chat') {
+    list.push([tokenizer.controlId('<start_of_turn>')]);
+    list.push(await tokenizer.encodeText(`user\n${CHAT_TASK}\n\n`));
+  }
   const sourceTokens: number[] = [];
   for (const entry of sources) {
-    list.push(await tokenizer.encodeText(`<document name=${JSON.stringify(entry.source.path)}>\n`));
-    sourceTokens.push(await pushSource(list, entry, tokenizer, true, signal));
-    list.push(await tokenizer.encodeText('</document>\n\n'));
+    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(`<document name=${JSON.stringify(entry.source.path)}>\n`));
+    sourceTokens.push(await pushSource(list, entry, tokenizer, style === 'gemma-chat', signal));
+    if (style === 'gemma-chat') list.push(await tokenizer.encodeText('</document>\n\n'));
   }
-  list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${CHAT_FORM}`));
-  list.push([endOfTurn]);
-  list.push(await tokenizer.encodeText('\n'));
-  list.push([startOfTurn]);
-  list.push(await tokenizer.encodeText('model\n'));
   return { ids: list.toArray(), sourceTokens };
 }
 
-/** Throws the signal's reason once it fires. */
-export function buildPrompt(
+/** What a prompt ends with, after which the model answers. */
+export async function encodeQuestion(style: PromptStyle, question: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+  const list = new IdList();
+  if (style === 'qa') {
+    list.push([tokenizer.controlId('<question>')]);
+    list.push(await tokenizer.encodeText(question.trim()));
+    list.push([tokenizer.controlId('<answer>')]);
+  } else {
+    list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${CHAT_FORM}`));
+    list.push([tokenizer.controlId('<end_of_turn>')]);
+    list.push(await tokenizer.encodeText('\n'));
+    list.push([tokenizer.controlId('<start_of_turn>')]);
+    list.push(await tokenizer.encodeText('model\n'));
+  }
+  return list.toArray();
+}
+
+/**
+ * Style `qa`: `<bos>` documents `<question>` question `<answer>`, the form that lodestone-tiny is trained on.
+ * Style `gemma-chat`: one user turn in Gemma's chat format.
+ * Throws the signal's reason once it fires.
+ */
+export async function buildPrompt(
   style: PromptStyle,
   question: string,
   sources: readonly IngestedSource[],
   tokenizer: Tokenizer,
   signal?: AbortSignal,
 ): Promise<Prompt> {
-  return style === 'qa' ? qaPrompt(question, sources, tokenizer, signal) : chatPrompt(question, sources, tokenizer, signal);
+  const documents = await encodeDocuments(style, sources, tokenizer, signal);
+  return joinPrompt(documents, await encodeQuestion(style, question, tokenizer));
+}
+
+/** Documents and a question, as `buildPrompt` puts them together. */
+export function joinPrompt({ ids, sourceTokens }: Prompt, question: Uint32Array): Prompt {
+  const all = new Uint32Array(ids.length + question.length);
+  all.set(ids);
+  all.set(question, ids.length);
+  return { ids: all, sourceTokens };
 }
 
 export interface ParsedAnswer {

@@ -1,6 +1,6 @@
 /**
- * Text <-> token ids, from a model's `tokenizer.json`. Two backends read it: `tokenizers` (native) and, where that addon
- * does not load, `@huggingface/tokenizers` (JavaScript).
+ * Text <-> token ids, from a model's `tokenizer.json`, which `tokenizers` (native) reads and, where that addon does not load,
+ * `@huggingface/tokenizers` (JavaScript); or from a GGUF file's list of pieces, which needs neither (`pieces.ts`).
  *
  * Control tokens (`<bos>`, `<start_of_turn>`, ...: the added tokens that tokenizer.json calls special) only ever come from
  * `controlId`. Text that spells one stays text, so a document can't end its own turn or forge a question.
@@ -8,10 +8,15 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
+import type { Gguf } from '../weights/gguf.js';
+import { ggufTokens } from './gguf-tokenizer.js';
+import { PieceTokenizer } from './pieces.js';
+
+type BackendName = 'native' | 'js' | 'pieces';
 
 export interface Tokenizer {
   /** Which library does the work. */
-  readonly backend: 'native' | 'js';
+  readonly backend: BackendName;
   /** Ids of a text, none of them a control token; nothing is added in front or behind. */
   encodeText(text: string): Promise<number[]>;
   /** Text of ids; control tokens are left out, incomplete UTF-8 is U+FFFD. */
@@ -36,7 +41,7 @@ export interface DecodeStream {
 
 /** What a backend does: plain encoding (control tokens in the text are recognised) and decoding (they are skipped). */
 interface Backend {
-  readonly name: 'native' | 'js';
+  readonly name: BackendName;
   encode(text: string): Promise<number[]>;
   decode(ids: number[]): Promise<string>;
 }
@@ -47,14 +52,12 @@ interface AddedToken {
 }
 
 /**
- * @param dir model directory
+ * The tokenizer of a model directory.
  * @param prefer a backend to insist on; default: native if it loads
  * Errors: LodestoneError(badModel), one line.
  */
 export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Promise<Tokenizer> {
   const path = join(dir, 'tokenizer.json');
-  const bad = (what: string, cause?: unknown): LodestoneError =>
-    new LodestoneError(ExitCode.badModel, what, cause === undefined ? undefined : { cause });
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -68,6 +71,19 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
   } catch (cause) {
     throw bad(`${path}: is not JSON`, cause);
   }
+  return makeTokenizer(path, json, text, prefer);
+}
+
+/** The tokenizer in a GGUF file's metadata, with ids below `size`. Errors: LodestoneError(badModel), one line. */
+export function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number): Tokenizer {
+  const tokens = ggufTokens(gguf, size);
+  const pieces = new PieceTokenizer(tokens);
+  const backend: Backend = { name: 'pieces', encode: async (text) => pieces.encode(text), decode: async (ids) => pieces.decode(ids) };
+  return new TextTokenizer(gguf.path, backend, tokens.controls, null, tokens.largestTextId);
+}
+
+/** @param text `json`, as it is written */
+async function makeTokenizer(path: string, json: unknown, text: string, prefer: 'native' | 'js' | undefined): Promise<Tokenizer> {
   const { controls, unknown, largestTextId } = readTokens(json, (what) => {
     throw bad(`${path}: ${what}`);
   });
@@ -78,6 +94,10 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
     throw bad(`${path}: is not a tokenizer (${(cause as Error).message.split('\n', 1)[0]})`, cause);
   }
   return new TextTokenizer(path, backend, controls, unknown, largestTextId);
+}
+
+function bad(what: string, cause?: unknown): LodestoneError {
+  return new LodestoneError(ExitCode.badModel, what, cause === undefined ? undefined : { cause });
 }
 
 interface Tokens {
@@ -171,7 +191,7 @@ function exactPreTokenizer(value: unknown): unknown {
 }
 
 class TextTokenizer implements Tokenizer {
-  readonly backend: 'native' | 'js';
+  readonly backend: BackendName;
   readonly #backend: Backend;
   readonly #path: string;
   /** Where a control token is spelled; null if there are none. */

@@ -66,10 +66,10 @@ const classDefaults: Json = {
 };
 
 /** The first of the 64 extra embedding rows of image models: an image's soft token. */
-const defaultImageToken = 262144;
+export const imageTokenId = 262144;
 
 /** Above these, a number in a config is taken for damage rather than for a model. */
-const limits = { size: 2 ** 24, layers: 4096, positions: 2 ** 31 };
+export const configLimits = { size: 2 ** 24, layers: 4096, positions: 2 ** 31 };
 
 /**
  * @param json parsed `config.json`
@@ -94,7 +94,7 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
   }
 
   const get = (key: string): unknown => text[key] ?? classDefaults[key];
-  const integer = (key: string, most = limits.size, least = 1): number => {
+  const integer = (key: string, most = configLimits.size, least = 1): number => {
     const value = get(key);
     if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
       return fail(`${key} is ${JSON.stringify(value)}, not a whole number from ${least} to ${most}`);
@@ -123,7 +123,7 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
   const headDim = integer('head_dim');
   if (heads % kvHeads !== 0) fail(`num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`);
   if (headDim % 2 !== 0) fail(`head_dim ${headDim} is odd`);
-  const layers = layerPattern(text, integer('num_hidden_layers', limits.layers), fail);
+  const layers = layerPattern(text, integer('num_hidden_layers', configLimits.layers), fail);
   const rope = ropeBases(text, positive, fail);
   const lodestone = lodestoneSwitches(json['lodestone'], fail);
 
@@ -135,13 +135,13 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
     kvHeads,
     headDim,
     scale: positive(get('query_pre_attn_scalar'), 'query_pre_attn_scalar') ** -0.5,
-    window: integer('sliding_window', limits.positions),
+    window: integer('sliding_window', configLimits.positions),
     ropeLocalBase: rope.local,
     ropeGlobal: lodestone?.globalRope === 'none' ? null : rope.global,
     globalLogScale: lodestone?.globalLogitScale === 'log_n',
     vocabSize: multimodal ? Math.min(integer('vocab_size'), imageToken(json, fail)) : integer('vocab_size'),
     eps: positive(get('rms_norm_eps'), 'rms_norm_eps'),
-    maxPositions: integer('max_position_embeddings', limits.positions),
+    maxPositions: integer('max_position_embeddings', configLimits.positions),
     embedScale: Math.sqrt(hiddenSize),
     isGemma: lodestone === null,
     eosIds: eosIds(generation, json, text, fail),
@@ -151,11 +151,11 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
 
 /**
  * Factor of the token embeddings. Published Gemma 3 checkpoints in bf16 were made with sqrt(d) rounded to bf16, as
- * transformers computes it; it shows in the logits. Elsewhere it is sqrt(d).
- * @param dtype how the checkpoint stores the embedding (safetensors' spelling)
+ * transformers computes it; it shows in the logits. So were those that have been quantised since. Elsewhere it is sqrt(d).
+ * @param dtype how the checkpoint stores the embedding (as in `TensorEntry`)
  */
 export function embedScale(config: GemmaConfig, dtype: string): number {
-  if (!config.isGemma || dtype !== 'BF16') return config.embedScale;
+  if (!config.isGemma || dtype === 'F32' || dtype === 'F16') return config.embedScale;
   const float = new Float32Array([config.embedScale]);
   const bits = new Uint32Array(float.buffer);
   bits[0] = (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000;
@@ -247,7 +247,7 @@ function lodestoneSwitches(section: unknown, fail: (what: string) => never): Lod
 }
 
 function imageToken(json: Json, fail: (what: string) => never): number {
-  const id = json['image_token_index'] ?? json['image_token_id'] ?? defaultImageToken;
+  const id = json['image_token_index'] ?? json['image_token_id'] ?? imageTokenId;
   if (!Number.isSafeInteger(id) || (id as number) < 1) return fail(`image_token_index is ${JSON.stringify(id)}`);
   return id as number;
 }

@@ -1,11 +1,14 @@
 /**
  * Tensors of a checkpoint, by name -> the weights that the graph uses.
  *
- * Four layouts of names are in use (text-only files, original image models, in-memory names of transformers 4.52 on,
- * and those of 5.x); they differ in what stands before `embed_tokens`, `layers` and `norm`. Vision tensors are left alone.
+ * In safetensors four layouts of names are in use (text-only files, original image models, in-memory names of transformers
+ * 4.52 on, and those of 5.x); they differ in what stands before `embed_tokens`, `layers` and `norm`. GGUF has one of its
+ * own. Vision tensors are left alone.
  */
-import { LodestoneError, ExitCode } from '../errors.js';
-import type { Device, DeviceBuffer, View, Weight, WeightFormat } from '../device/device.js';
+import type { LodestoneError } from '../errors.js';
+import type { Device, DeviceBuffer, StoredFormat, View, Weight, WeightFormat } from '../device/device.js';
+import { isBlockFormat, isDenseFormat, layouts, storedBytes, unpackedFormat } from '../weights/blocks.js';
+import { badFile } from '../weights/errors.js';
 import { readTensorF32 } from '../weights/read.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
 import { embedScale, type GemmaConfig } from './config.js';
@@ -37,20 +40,24 @@ export interface GemmaWeights {
   readonly head: Weight;
   readonly layers: readonly LayerWeights[];
   readonly finalNorm: View;
-  /** How most matrices are stored on the device. */
-  readonly format: WeightFormat;
-  /** Bytes of all matrices, as stored in the files or as quantised, and gains. */
+  /** Formats of the matrices on the device, that of most elements first: "bf16", "q4_0+q8_0". */
+  readonly quantization: string;
+  /** Bytes of all matrices, in their formats on the device, and gains. */
   readonly bytes: number;
   /** Buffers to give back with `Device.destroyBuffer`. */
   readonly buffers: readonly DeviceBuffer[];
 }
 
+/**
+ * What matrices become. Those that are q8_0 or q4_0 in the file stay as they are, whatever is asked for; others stay as
+ * they are with 'none', except that formats no device computes on become f16, and q5_0 becomes q8_0 (`unpackedFormat`).
+ */
 export type Quantize = 'none' | 'q8_0' | 'q4_0';
 
 /** A matrix in the checkpoint. Of a longer one (the embedding of image models), its first `outputs` rows. */
 interface MatrixPlace {
   readonly entry: TensorEntry;
-  readonly format: WeightFormat;
+  readonly format: StoredFormat;
   readonly outputs: number;
   readonly inputs: number;
 }
@@ -66,101 +73,202 @@ type LayerPlaces = { readonly [K in keyof LayerWeights]: LayerWeights[K] extends
 /** Where all text weights lie, found and checked; nothing of them is read yet. */
 export interface GemmaPlaces {
   readonly embedding: MatrixPlace;
+  readonly embedScale: number;
   /** null: the embedding. */
   readonly head: MatrixPlace | null;
   readonly layers: readonly LayerPlaces[];
   readonly finalNorm: VectorPlace;
 }
 
-/** In front of `embed_tokens.weight`, with the `lm_head` names that go with each. */
+/** What a kind of checkpoint calls its tensors, and what it adds to a norm's gain. */
+interface Naming {
+  readonly embedding: string;
+  /** The output matrix goes by one of these, or is the embedding. */
+  readonly heads: readonly string[];
+  readonly finalNorm: string;
+  readonly layer: (i: number) => string;
+  /** After the layer's prefix. */
+  readonly parts: Readonly<Record<keyof LayerPlaces, string>>;
+  /** What must be added to a gain as stored. */
+  readonly add: 0 | 1;
+  /** Where the sizes come from, for messages. */
+  readonly sizesFrom: string;
+}
+
+/** In front of `embed_tokens.weight`, `layers` and `norm`; the `lm_head` names that go with them. */
 const prefixes = ['model.', 'language_model.model.', 'model.language_model.', 'model.language_model.model.', 'language_model.', ''];
 const headNames = ['lm_head.weight', 'language_model.lm_head.weight', 'model.lm_head.weight', 'model.language_model.lm_head.weight'];
 
-const formats: Readonly<Record<string, WeightFormat>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-
-/** Bytes per element, averaged over a block. */
-const bytesPerElement: Readonly<Record<WeightFormat, number>> = {
-  f32: 4,
-  f16: 2,
-  bf16: 2,
-  q8_0: 34 / 32,
-  q4_0: 18 / 32,
-};
-
-/**
- * Finds all text weights by name. Errors: LodestoneError(badModel) that names the first missing tensors, or the tensor
- * whose shape is not the config's.
- */
-export function locateGemmaWeights(checkpoint: Checkpoint, config: GemmaConfig): GemmaPlaces {
-  const where = checkpoint.files[0] ?? 'checkpoint';
-  const bad = (what: string): LodestoneError => new LodestoneError(ExitCode.badModel, `${where}: ${what}`);
-  const { tensors } = checkpoint;
-  const prefix = prefixes.find((candidate) => tensors.has(`${candidate}embed_tokens.weight`));
-  if (prefix === undefined) throw bad('no embed_tokens.weight under any of the names that Gemma 3 checkpoints use');
-  checkAllPresent(tensors, prefix, config, bad);
-
-  const find = (name: string, shape: readonly number[]): TensorEntry => {
-    const found = tensors.get(prefix + name)!;
-    if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) {
-      throw bad(`tensor ${found.name} is [${found.shape.join(', ')}], but config.json makes it [${shape.join(', ')}]`);
-    }
-    return found;
-  };
-  const matrixOf = (entry: TensorEntry, outputs: number, inputs: number): MatrixPlace => {
-    const format = formats[entry.dtype];
-    if (!format) throw bad(`tensor ${entry.name} is ${entry.dtype}; matrices must be F32, F16 or BF16`);
-    return { entry, format, outputs, inputs };
-  };
-  const matrix = (name: string, outputs: number, inputs: number): MatrixPlace => matrixOf(find(name, [outputs, inputs]), outputs, inputs);
-  // 1 + w in float32, as in training; in bf16 it would lose most of w.
-  const gain = (name: string, length: number): VectorPlace => ({ entry: find(name, [length]), add: 1 });
-
-  const { hiddenSize: d, intermediateSize: f, headDim, heads, kvHeads, vocabSize } = config;
-  const rows = (entry: TensorEntry): MatrixPlace => {
-    if (entry.shape.length !== 2 || entry.shape[1] !== d || entry.shape[0]! < vocabSize) {
-      throw bad(`tensor ${entry.name} is [${entry.shape.join(', ')}], but config.json makes it [${vocabSize} or more, ${d}]`);
-    }
-    return matrixOf(entry, vocabSize, d);
-  };
-  const headEntry = headNames.map((name) => tensors.get(name)).find((found) => found !== undefined);
+function safetensorsNaming(prefix: string): Naming {
   return {
-    embedding: rows(tensors.get(`${prefix}embed_tokens.weight`)!),
-    head: headEntry ? rows(headEntry) : null,
-    layers: config.layers.map(({ kind }, i) => {
-      const at = `layers.${i}`;
-      const scaled = config.globalLogScale && kind === 'global';
-      return {
-        inputNorm: gain(`${at}.input_layernorm.weight`, d),
-        q: matrix(`${at}.self_attn.q_proj.weight`, heads * headDim, d),
-        k: matrix(`${at}.self_attn.k_proj.weight`, kvHeads * headDim, d),
-        v: matrix(`${at}.self_attn.v_proj.weight`, kvHeads * headDim, d),
-        o: matrix(`${at}.self_attn.o_proj.weight`, d, heads * headDim),
-        qNorm: gain(`${at}.self_attn.q_norm.weight`, headDim),
-        kNorm: gain(`${at}.self_attn.k_norm.weight`, headDim),
-        logScale: scaled ? { entry: find(`${at}.self_attn.log_n_scale`, [heads]), add: 0 } : null,
-        postAttentionNorm: gain(`${at}.post_attention_layernorm.weight`, d),
-        preFeedforwardNorm: gain(`${at}.pre_feedforward_layernorm.weight`, d),
-        gate: matrix(`${at}.mlp.gate_proj.weight`, f, d),
-        up: matrix(`${at}.mlp.up_proj.weight`, f, d),
-        down: matrix(`${at}.mlp.down_proj.weight`, d, f),
-        postFeedforwardNorm: gain(`${at}.post_feedforward_layernorm.weight`, d),
-      };
-    }),
-    finalNorm: gain('norm.weight', d),
+    embedding: `${prefix}embed_tokens.weight`,
+    heads: headNames,
+    finalNorm: `${prefix}norm.weight`,
+    layer: (i) => `${prefix}layers.${i}.`,
+    parts: {
+      inputNorm: 'input_layernorm.weight',
+      q: 'self_attn.q_proj.weight',
+      k: 'self_attn.k_proj.weight',
+      v: 'self_attn.v_proj.weight',
+      o: 'self_attn.o_proj.weight',
+      qNorm: 'self_attn.q_norm.weight',
+      kNorm: 'self_attn.k_norm.weight',
+      logScale: 'self_attn.log_n_scale',
+      postAttentionNorm: 'post_attention_layernorm.weight',
+      preFeedforwardNorm: 'pre_feedforward_layernorm.weight',
+      gate: 'mlp.gate_proj.weight',
+      up: 'mlp.up_proj.weight',
+      down: 'mlp.down_proj.weight',
+      postFeedforwardNorm: 'post_feedforward_layernorm.weight',
+    },
+    // 1 + w in float32, as in training; in bf16 it would lose most of w.
+    add: 1,
+    sizesFrom: 'config.json',
   };
 }
 
-/** How most matrices will be stored, and the bytes of all matrices and gains: `format` and `bytes` of the loaded weights. */
-export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): { readonly format: WeightFormat; readonly bytes: number } {
-  const { embedding, head, layers, finalNorm } = places;
-  const all = [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))];
-  const stored = (format: WeightFormat): WeightFormat => (quantize === 'none' ? format : quantize);
-  const bytes = all.reduce((sum, place) => {
-    if (place === null) return sum;
-    if ('add' in place) return sum + place.entry.shape[0]! * Float32Array.BYTES_PER_ELEMENT;
-    return sum + place.outputs * place.inputs * bytesPerElement[stored(place.format)];
-  }, 0);
-  return { format: stored(layers[0]!.q.format), bytes };
+/** llama.cpp's names. Its converter has added the 1 to the gains. */
+const ggufNaming: Naming = {
+  embedding: 'token_embd.weight',
+  heads: ['output.weight'],
+  finalNorm: 'output_norm.weight',
+  layer: (i) => `blk.${i}.`,
+  parts: {
+    inputNorm: 'attn_norm.weight',
+    q: 'attn_q.weight',
+    k: 'attn_k.weight',
+    v: 'attn_v.weight',
+    o: 'attn_output.weight',
+    qNorm: 'attn_q_norm.weight',
+    kNorm: 'attn_k_norm.weight',
+    logScale: 'attn_log_n_scale.weight',
+    postAttentionNorm: 'post_attention_norm.weight',
+    preFeedforwardNorm: 'ffn_norm.weight',
+    gate: 'ffn_gate.weight',
+    up: 'ffn_up.weight',
+    down: 'ffn_down.weight',
+    postFeedforwardNorm: 'post_ffw_norm.weight',
+  },
+  add: 0,
+  sizesFrom: 'the metadata',
+};
+
+/** By the dtype of a `TensorEntry`. */
+const formats: ReadonlyMap<string, StoredFormat> = new Map((Object.keys(layouts) as StoredFormat[]).map((format) => [format.toUpperCase(), format]));
+
+/**
+ * Finds all text weights of a safetensors checkpoint by name. Errors: LodestoneError(badModel) that names the first
+ * missing tensors, or the tensor whose shape is not the config's.
+ */
+export function locateGemmaWeights(checkpoint: Checkpoint, config: GemmaConfig): GemmaPlaces {
+  const prefix = prefixes.find((candidate) => checkpoint.tensors.has(`${candidate}embed_tokens.weight`));
+  if (prefix === undefined) throw badCheckpoint(checkpoint, 'no embed_tokens.weight under any of the names that Gemma 3 checkpoints use');
+  return locate(checkpoint, config, safetensorsNaming(prefix), (embedding) => embedScale(config, embedding.dtype));
+}
+
+/** The same of a GGUF file. */
+export function locateGgufWeights(checkpoint: Checkpoint, config: GemmaConfig): GemmaPlaces {
+  if (!checkpoint.tensors.has(ggufNaming.embedding)) throw badCheckpoint(checkpoint, `no tensor ${ggufNaming.embedding}`);
+  return locate(checkpoint, config, ggufNaming, () => config.embedScale);
+}
+
+function badCheckpoint({ files }: Checkpoint, what: string): LodestoneError {
+  return badFile(files[0] ?? 'checkpoint', what);
+}
+
+function locate(checkpoint: Checkpoint, config: GemmaConfig, naming: Naming, scaleOf: (embedding: TensorEntry) => number): GemmaPlaces {
+  const { tensors } = checkpoint;
+  const bad = (what: string): LodestoneError => badCheckpoint(checkpoint, what);
+  checkAllPresent(tensors, naming, config, bad);
+
+  const wrongShape = ({ name, shape }: TensorEntry, wanted: string): LodestoneError =>
+    bad(`tensor ${name} is [${shape.join(', ')}], but ${naming.sizesFrom} makes it [${wanted}]`);
+  const find = (name: string, shape: readonly number[]): TensorEntry => {
+    const found = tensors.get(name)!;
+    if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) throw wrongShape(found, shape.join(', '));
+    return found;
+  };
+  const matrixOf = (entry: TensorEntry, outputs: number, inputs: number): MatrixPlace => {
+    const format = formats.get(entry.dtype);
+    if (!format) throw bad(`tensor ${entry.name} is ${entry.dtype}; matrices must be ${[...formats.keys()].join(', ')}`);
+    return { entry, format, outputs, inputs };
+  };
+  const { hiddenSize: d, intermediateSize: f, headDim, heads, kvHeads, vocabSize } = config;
+  const rows = (entry: TensorEntry): MatrixPlace => {
+    if (entry.shape.length !== 2 || entry.shape[1] !== d || entry.shape[0]! < vocabSize) throw wrongShape(entry, `${vocabSize} or more, ${d}`);
+    return matrixOf(entry, vocabSize, d);
+  };
+  const headEntry = naming.heads.map((name) => tensors.get(name)).find((found) => found !== undefined);
+  const embeddingEntry = tensors.get(naming.embedding)!;
+  return {
+    embedding: rows(embeddingEntry),
+    embedScale: scaleOf(embeddingEntry),
+    head: headEntry ? rows(headEntry) : null,
+    layers: config.layers.map(({ kind }, i) => {
+      const nameOf = (part: keyof LayerPlaces): string => naming.layer(i) + naming.parts[part];
+      const matrix = (part: keyof LayerPlaces, outputs: number, inputs: number): MatrixPlace => matrixOf(find(nameOf(part), [outputs, inputs]), outputs, inputs);
+      const gain = (part: keyof LayerPlaces, length: number): VectorPlace => ({ entry: find(nameOf(part), [length]), add: naming.add });
+      return {
+        inputNorm: gain('inputNorm', d),
+        q: matrix('q', heads * headDim, d),
+        k: matrix('k', kvHeads * headDim, d),
+        v: matrix('v', kvHeads * headDim, d),
+        o: matrix('o', d, heads * headDim),
+        qNorm: gain('qNorm', headDim),
+        kNorm: gain('kNorm', headDim),
+        logScale: config.globalLogScale && kind === 'global' ? { entry: find(nameOf('logScale'), [heads]), add: 0 } : null,
+        postAttentionNorm: gain('postAttentionNorm', d),
+        preFeedforwardNorm: gain('preFeedforwardNorm', d),
+        gate: matrix('gate', f, d),
+        up: matrix('up', f, d),
+        down: matrix('down', d, f),
+        postFeedforwardNorm: gain('postFeedforwardNorm', d),
+      };
+    }),
+    finalNorm: { entry: find(naming.finalNorm, [d]), add: naming.add },
+  };
+}
+
+/** The format of a matrix on the device. */
+function formatOnDevice(format: StoredFormat, quantize: Quantize): WeightFormat {
+  return quantize === 'none' || isBlockFormat(format) ? unpackedFormat(format) : quantize;
+}
+
+/** All places of matrices and gains. */
+function placesOf({ embedding, head, layers, finalNorm }: GemmaPlaces): (MatrixPlace | VectorPlace)[] {
+  return [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))].filter((place) => place !== null);
+}
+
+/**
+ * Formats of the file that no device computes on and that are unpacked to f16, which takes more memory than the file;
+ * null if there are none. For people: "Q4_K and Q6_K".
+ */
+export function unpackedFormats(places: GemmaPlaces, quantize: Quantize): string | null {
+  const found = new Set<string>();
+  for (const place of placesOf(places)) {
+    if ('add' in place || isDenseFormat(place.format)) continue;
+    if (formatOnDevice(place.format, quantize) === 'f16') found.add(place.entry.dtype);
+  }
+  const names = [...found].sort();
+  return names.length === 0 ? null : names.join(', ').replace(/, (?=[^,]*$)/, ' and ');
+}
+
+/** `quantization` and `bytes` of the weights, before they are loaded. */
+export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): { readonly quantization: string; readonly bytes: number } {
+  let bytes = 0;
+  const elementsIn = new Map<WeightFormat, number>();
+  for (const place of placesOf(places)) {
+    if ('add' in place) {
+      bytes += place.entry.shape[0]! * Float32Array.BYTES_PER_ELEMENT;
+      continue;
+    }
+    const format = formatOnDevice(place.format, quantize);
+    const elements = place.outputs * place.inputs;
+    bytes += storedBytes(format, elements);
+    elementsIn.set(format, (elementsIn.get(format) ?? 0) + elements);
+  }
+  const quantization = [...elementsIn].sort(([, a], [, b]) => b - a).map(([format]) => format).join('+');
+  return { quantization, bytes };
 }
 
 /** Loads all text weights. Errors: LodestoneError(badModel), those of `locateGemmaWeights` among them; the signal's reason. */
@@ -176,8 +284,8 @@ export async function loadGemmaWeights(
 
   const matrix = async ({ entry, format, outputs, inputs }: MatrixPlace): Promise<Weight> => {
     signal?.throwIfAborted();
-    const data = { path: entry.path, offset: entry.offset, bytes: outputs * inputs * bytesPerElement[format] };
-    return device.loadWeight({ label: entry.name, format, outputs, inputs, data }, quantize === 'none' ? format : quantize);
+    const data = { path: entry.path, offset: entry.offset, bytes: storedBytes(format, outputs * inputs) };
+    return device.loadWeight({ label: entry.name, format, outputs, inputs, data }, formatOnDevice(format, quantize));
   };
   const vector = async ({ entry, add }: VectorPlace): Promise<View> => {
     const values = await readTensorF32(entry);
@@ -202,7 +310,7 @@ export async function loadGemmaWeights(
     }
     return {
       embedding,
-      embedScale: embedScale(config, places.embedding.entry.dtype),
+      embedScale: places.embedScale,
       head,
       layers,
       finalNorm: await vector(places.finalNorm),
@@ -215,40 +323,25 @@ export async function loadGemmaWeights(
   }
 }
 
-/** Names of a layer's tensors, after `layers.{i}.`. */
-const layerTensors = [
-  'input_layernorm.weight',
-  'self_attn.q_proj.weight',
-  'self_attn.k_proj.weight',
-  'self_attn.v_proj.weight',
-  'self_attn.o_proj.weight',
-  'self_attn.q_norm.weight',
-  'self_attn.k_norm.weight',
-  'post_attention_layernorm.weight',
-  'pre_feedforward_layernorm.weight',
-  'mlp.gate_proj.weight',
-  'mlp.up_proj.weight',
-  'mlp.down_proj.weight',
-  'post_feedforward_layernorm.weight',
-];
-
 function checkAllPresent(
   tensors: ReadonlyMap<string, TensorEntry>,
-  prefix: string,
+  { layer, parts, finalNorm, sizesFrom }: Naming,
   config: GemmaConfig,
   bad: (what: string) => LodestoneError,
 ): void {
+  const { logScale, ...always } = parts;
   const wanted = config.layers.flatMap(({ kind }, i) => {
-    const names = kind === 'global' && config.globalLogScale ? [...layerTensors, 'self_attn.log_n_scale'] : layerTensors;
-    return names.map((name) => `${prefix}layers.${i}.${name}`);
+    const names = Object.values(always);
+    if (kind === 'global' && config.globalLogScale) names.push(logScale);
+    return names.map((name) => layer(i) + name);
   });
-  wanted.push(`${prefix}norm.weight`);
+  wanted.push(finalNorm);
   const missing = wanted.filter((name) => !tensors.has(name));
   if (missing.length > 0) {
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
     throw bad(`${missing.length} tensors are missing: ${missing.slice(0, 3).join(', ')}${more}`);
   }
-  if (tensors.has(`${prefix}layers.${config.layers.length}.input_layernorm.weight`)) {
-    throw bad(`has more layers than the ${config.layers.length} of config.json`);
+  if (tensors.has(layer(config.layers.length) + parts.inputNorm)) {
+    throw bad(`has more layers than the ${config.layers.length} of ${sizesFrom}`);
   }
 }

@@ -2,10 +2,14 @@
  * Facts in phrasings, with keys and values, that the embedded model's training never sees: the phrasings come from the
  * recipe's eval_templates.json, and tests/recall/heldout.test.ts compares all of them with what the recipe trains on.
  */
-import { readFileSync } from 'node:fs';
-import { insertNeedle, type NeedleTrial } from './niah.js';
+import { createRandom, pick, randomBelow, seedOf, type Random } from '../random.js';
+import { linearDepths } from './haystack.js';
+import { drawUnused } from './keys.js';
+import { hideInProse, type Prose } from './niah.js';
+import type { Suite, Trial, TrialRequest } from './trial.js';
 
-interface Family {
+/** A kind of fact: phrasings with slots {k} and {v} for key and value, and what may fill them. */
+export interface Family {
   readonly name: string;
   readonly keys: readonly string[];
   readonly values: readonly string[];
@@ -34,18 +38,18 @@ export const NAMED_VALUES: Readonly<Record<string, readonly string[]>> = {
   food: ['potted shrimps', 'gooseberry tart', 'smoked eel', 'barley dumplings'],
 };
 
-const MADE_VALUES: Readonly<Record<string, (random: () => number) => string>> = {
-  num: (random) => String(1000 + Math.floor(random() * 9_999_000)),
-  money: (random) => `$${(1000 + Math.floor(random() * 99_000)).toLocaleString('en-US')}`,
-  code: (random) => `${String.fromCodePoint(65 + Math.floor(random() * 26))}${String.fromCodePoint(65 + Math.floor(random() * 26))}-${100 + Math.floor(random() * 900)}`,
-  time: (random) => `${1 + Math.floor(random() * 12)}:${String(Math.floor(random() * 60)).padStart(2, '0')}`,
+const MADE_VALUES: Readonly<Record<string, (random: Random) => string>> = {
+  num: (random) => String(1000 + randomBelow(9_999_000, random)),
+  money: (random) => `$${(1000 + randomBelow(99_000, random)).toLocaleString('en-US')}`,
+  code: (random) => `${letter(random)}${letter(random)}-${100 + randomBelow(900, random)}`,
+  time: (random) => `${1 + randomBelow(12, random)}:${String(randomBelow(60, random)).padStart(2, '0')}`,
 };
 
-function pick<T>(list: readonly T[], random: () => number): T {
-  return list[Math.floor(random() * list.length)]!;
+function letter(random: Random): string {
+  return String.fromCodePoint(65 + randomBelow(26, random));
 }
 
-function valueOf(kind: string, random: () => number): string {
+function valueOf(kind: string, random: Random): string {
   const make = MADE_VALUES[kind];
   return make === undefined ? pick(NAMED_VALUES[kind]!, random) : make(random);
 }
@@ -54,19 +58,42 @@ function capitalised(sentence: string): string {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
-/** @param path the recipe's eval_templates.json */
-export function loadHeldOutFamilies(path: string): Family[] {
-  return (JSON.parse(readFileSync(path, 'utf8')) as { families: Family[] }).families;
+export interface Fact {
+  readonly sentence: string;
+  readonly question: string;
+  readonly key: string;
+  readonly value: string;
 }
 
-export function heldOutTrial(document: string, family: Family, depthPercent: number, random: () => number): NeedleTrial {
-  const key = pick(KEYS[pick(family.keys, random)]!, random);
-  const expected = valueOf(pick(family.values, random), random);
-  const fill = (template: string): string => template.replace('{k}', key).replace('{v}', expected);
+/** A fact whose value does not stand in `text`, about any key of its family but `notKey`. */
+export function heldOutFact(family: Family, text: string, random: Random, notKey?: string): Fact {
+  const keys = KEYS[pick(family.keys, random)]!.filter((one) => one !== notKey);
+  const key = pick(keys, random);
+  const kind = pick(family.values, random);
+  const value = drawUnused(1, (draw) => valueOf(kind, draw), random, (one) => text.includes(one))[0]!;
+  const fill = (template: string): string => template.replace('{k}', key).replace('{v}', () => value);
+  return { sentence: capitalised(fill(pick(family.facts, random))), question: fill(pick(family.questions, random)), key, value };
+}
+
+const DEPTHS = linearDepths(11);
+
+export function heldOutSuite(prose: Prose, families: readonly Family[]): Suite {
   return {
-    document: insertNeedle(document, capitalised(fill(pick(family.facts, random))), depthPercent),
-    question: fill(pick(family.questions, random)),
-    expected,
-    depthPercent,
+    name: 'heldout',
+    about: `a fact in one of ${families.length} phrasings that training never sees, at 11 depths of prose; one per haystack`,
+    lengths: [1024, 2048, 4096, 8192, 16_384, 32_768],
+    questions: 44,
+    make: (request) => heldOutTrials(prose, families, request),
   };
+}
+
+async function* heldOutTrials(prose: Prose, families: readonly Family[], request: TrialRequest): AsyncGenerator<Trial> {
+  const tokens = request.tokens;
+  const random = createRandom(seedOf('heldout', request.seed, tokens));
+  for (let made = 0; made < request.questions; made++) {
+    const { sentence, question, value } = heldOutFact(pick(families, random), prose.text, random);
+    const depthPercent = DEPTHS[made % DEPTHS.length]!;
+    const { pieces } = await hideInProse(prose, [{ text: sentence, depthPercent }], tokens, random, request.count);
+    yield { pieces, questions: [{ question, expected: [value], scoring: 'contains', depthPercent }] };
+  }
 }

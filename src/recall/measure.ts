@@ -1,195 +1,94 @@
 /**
- * Measures what the embedded model can do, through the product's own code: `npm run recall`.
- * Three tables: the magic-number needle and held-out phrasings by length, the facts of the fixture report, and the
- * checked questions about real government documents.
- * Options: --model DIR, --device NAME, --lengths LIST, --trials N, --misses, --json.
+ * Measures what a model can do, through the product's own code: `npm run recall`. One suite a table: README.md and
+ * src/recall/suites.ts say what there is.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { ask } from '../answer/ask.js';
+import type { AskEvent } from '../answer/answer.js';
 import { defaultLooks } from '../answer/second-look.js';
 import { selectDevice } from '../device/select.js';
-import type { Device } from '../device/device.js';
+import type { Device, KvFormat } from '../device/device.js';
+import { kvFormats } from '../device/kvLayout.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir, packageRoot } from '../paths.js';
-import { defaultChunk } from '../runtime/kv.js';
+import { checkKv, defaultKv, type KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { clean } from '../ui/format.js';
-import { heldOutTrial, loadHeldOutFamilies } from './heldout.js';
-import { cutToTokens, isHit, linearDepths, magicNumberTrial, type NeedleTrial } from './niah.js';
-import { respond } from './respond.js';
-import { seededRandom, wilson } from './statistics.js';
+import { progressLine } from '../ui/progress.js';
+import { askMedia, askReport, type DocumentRow } from './documents.js';
+import { formatDocuments, formatMiss, formatRow } from './report.js';
+import { modelAnswerer } from './respond.js';
+import { runSuite, type Asked, type Row } from './runner.js';
+import { fixtureSources, openSuites, suiteNames, type SuiteName } from './suites.js';
+import type { Suite } from './trial.js';
 
 const fixtures = path.join(packageRoot, 'fixtures');
 
+type Name = SuiteName | 'documents';
+const names: readonly Name[] = [...suiteNames, 'documents'];
+
 interface Options {
+  readonly suite: readonly Name[];
   readonly model: string;
   readonly device: 'auto' | 'cpu' | 'reference';
-  readonly lengths: readonly number[];
-  readonly trials: number;
+  readonly lengths?: readonly number[];
+  readonly trials?: number;
+  readonly seed: number;
+  readonly looks: number;
+  readonly kv: KvFormat;
+  readonly needles?: number;
+  readonly haystack?: readonly string[];
+  readonly squad?: string;
   readonly misses?: boolean;
   readonly json?: boolean;
 }
 
-interface RecallRow {
-  readonly suite: string;
-  readonly tokens: number;
-  /** After one reading of everything. */
-  readonly hits: number;
-  /** After the second look. */
-  readonly hitsTwice: number;
-  readonly trials: number;
-  /** Of `hits`, 95 %. */
-  readonly interval: readonly [number, number];
+interface Report {
+  readonly schema: 'lodestone.recall/1';
+  readonly model: { readonly id: string; readonly quantization: string; readonly weight_bytes: number; readonly context: number };
+  readonly device: string;
+  readonly kv: KvFormats;
+  readonly seed: number;
+  readonly suites: { readonly name: string; readonly about: string; readonly rows: readonly Row[] }[];
+  readonly documents: { readonly report: readonly DocumentRow[]; readonly media: readonly DocumentRow[] } | null;
 }
 
-async function recall(
-  model: Model,
-  suite: string,
-  lengths: readonly number[],
-  repeats: number,
-  makeTrial: (document: string, depth: number, random: () => number) => NeedleTrial,
-  report: (row: RecallRow) => void,
-  misses: boolean,
-): Promise<RecallRow[]> {
-  const haystack = readFileSync(path.join(fixtures, 'haystack', 'essays_emerson.txt'), 'utf8');
-  const rows: RecallRow[] = [];
-  for (const tokens of lengths) {
-    const random = seededRandom(tokens);
-    let hits = 0;
-    let hitsTwice = 0;
-    let trials = 0;
-    for (let repeat = 0; repeat < repeats; repeat++) {
-      // Every repeat reads another part of the haystack.
-      const start = haystack.indexOf('. ', Math.floor(random() * haystack.length * 0.5)) + 2;
-      const document = await cutToTokens(haystack.slice(start), tokens - 48, model.tokenizer);
-      for (const depth of linearDepths(11)) {
-        const trial = makeTrial(document, depth, random);
-        const { once, twice } = await respond(model, trial.document, trial.question, { lookAgain: true });
-        trials++;
-        if (isHit(twice, trial.expected)) hitsTwice++;
-        if (isHit(once, trial.expected)) hits++;
-        else if (misses) process.stderr.write(`miss ${suite} ${tokens} ${depth}%: ${trial.question} -> "${once}", then "${twice}" (${trial.expected})\n`);
-      }
-    }
-    const { low, high } = wilson(hits, trials);
-    const row: RecallRow = { suite, tokens, hits, hitsTwice, trials, interval: [low, high] };
-    rows.push(row);
-    report(row);
-  }
-  return rows;
+function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`A whole number, at least ${least}, is needed.`);
+    return value;
+  };
 }
 
-interface Question {
-  readonly question: string;
-  readonly answer: string;
-  readonly page: number | null;
-}
+/** A document must hold the needle and more, and leave room for the question and the answer. */
+const LEAST_LENGTH = 256;
 
-interface DocumentRow {
-  readonly file: string;
-  readonly question: string;
-  readonly expected: string;
-  readonly answer: string;
-  readonly right: boolean;
-  /** By the first reading of everything alone. */
-  readonly wholeRight: boolean;
-  readonly page: number | null;
-  readonly citedPage: number | null;
-  readonly rightPage: boolean;
-}
-
-const words = (text: string): string[] => text.match(/[\p{L}\p{N}][\p{L}\p{N}.,:%'-]*(?<![.,:'-])/gu) ?? [];
-
-/**
- * Right: the answer holds the expected words; or it is a part of them that says as much: every number, and more than half
- * of the names, or, where the expected answer has neither, at least half of its words.
- */
-function isRight(answer: string, expected: string): boolean {
-  if (isHit(answer, expected)) return true;
-  if (answer.trim() === '' || !isHit(expected, answer.trim().replace(/[.,;]$/u, ''))) return false;
-  const given = new Set(words(answer));
-  const wanted = words(expected);
-  const numbers = wanted.filter((word) => /\d/u.test(word));
-  const names = wanted.filter((word) => /^\p{Lu}/u.test(word));
-  const share = (list: readonly string[]): number => (list.length === 0 ? 1 : list.filter((word) => given.has(word)).length / list.length);
-  if (numbers.length + names.length === 0) return share(wanted) >= 0.5;
-  return share(numbers) === 1 && share(names) > 0.5;
-}
-
-async function questions(file: string, list: readonly Question[], modelDir: string, device: Device): Promise<DocumentRow[]> {
-  const rows: DocumentRow[] = [];
-  for (const { question, answer: expected, page } of list) {
-    const request = { question, paths: [file], modelDir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 64, chunk: defaultChunk, looks: defaultLooks } as const;
-    let answer = '';
-    let right = false;
-    let wholeRight = false;
-    let citedPage: number | null = null;
-    try {
-      const result = await ask(request, device, new AbortController().signal, () => undefined);
-      answer = result.answer;
-      right = isRight(answer, expected);
-      wholeRight = isRight(result.readings[0]!.answer, expected);
-      citedPage = result.citations[0]?.page ?? null;
-    } catch (error) {
-      if (!(error instanceof LodestoneError)) throw error;
-      answer = `refused: ${error.message}`;
-    }
-    rows.push({ file: path.basename(file), question, expected, answer, right, wholeRight, page, citedPage, rightPage: page !== null && citedPage === page });
-  }
-  return rows;
-}
-
-function fixtureReport(): readonly Question[] {
-  const file = path.join(fixtures, 'long-report.json');
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Question[]) : [];
-}
-
-function mediaQuestions(): { file: string; qa: Question[] }[] {
-  const file = path.join(fixtures, 'media', 'manifest.jsonl');
-  if (!existsSync(file)) return [];
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => JSON.parse(line) as { file: string; kind: string; qa: Question[] })
-    .filter((entry) => entry.kind === 'pdf')
-    .map((entry) => ({ file: path.join(fixtures, 'media', path.basename(entry.file)), qa: entry.qa }));
-}
-
-function printDocumentRows(title: string, rows: readonly DocumentRow[]): void {
-  const right = rows.filter((row) => row.right).length;
-  const both = rows.filter((row) => row.right && row.rightPage).length;
-  const whole = rows.filter((row) => row.wholeRight).length;
-  process.stdout.write(`\n${title}: ${right} of ${rows.length} answers right, ${both} with the right page; ${whole} right without the second look\n`);
-  for (const row of rows) {
-    process.stdout.write(`  ${row.right ? 'right' : 'WRONG'} ${row.rightPage ? 'page ' : 'PAGE?'} ${row.file}: ${row.question} -> ${row.answer} [p. ${row.citedPage ?? '-'}] (${row.expected}, p. ${row.page ?? '-'})\n`);
-  }
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('A whole number, at least 1, is needed.');
-  return value;
-}
-
-/** A document must hold the needle and more. */
-const LEAST_LENGTH = 128;
-
+/** 4096, 32K, 1M: K is 1,024, M is 1,024 K. */
 function lengthList(text: string): number[] {
   return text.split(',').map((part) => {
-    const value = Number(part);
-    if (!Number.isSafeInteger(value) || value < LEAST_LENGTH) throw new InvalidArgumentError(`Numbers of tokens, at least ${LEAST_LENGTH} each, are needed: 1024,4096`);
+    const match = /^(\d+)([KM]?)$/iu.exec(part.trim());
+    const unit = match === null ? 0 : { '': 1, K: 1024, M: 1024 * 1024 }[match[2]!.toUpperCase()]!;
+    const value = match === null ? 0 : Number(match[1]) * unit;
+    if (!Number.isSafeInteger(value) || value < LEAST_LENGTH) throw new InvalidArgumentError(`Numbers of tokens, at least ${LEAST_LENGTH} each, are needed: 4096,32K,1M`);
     return value;
   });
 }
 
 function parseOptions(): Options {
   return new Command('recall')
+    .description('How much a model finds in documents of a given length, answered as `lodestone ask` answers.')
+    .addOption(new Option('--suite <name...>', 'what to measure').choices(names).default(['needle', 'heldout', 'documents']))
+    .option('--lengths <list>', 'tokens of the prompt and its answer, such as 4096,32K,1M (default: by suite)', lengthList)
+    .option('--trials <n>', 'questions per length (default: by suite)', wholeNumber(1))
     .option('--model <dir>', 'model folder', embeddedModelDir)
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
-    .option('--lengths <list>', 'needle lengths in tokens', lengthList, [1024, 2048, 4096, 8192, 16384, 32768])
-    .option('--trials <n>', 'repeats of the 11 depths per length', wholeNumber, 4)
+    .option('--seed <n>', 'of keys, values, places and samples', wholeNumber(0), 0)
+    .option('--looks <n>', 'passages of each length that are read again, as in ask; 0 is none', wholeNumber(0), defaultLooks)
+    .addOption(new Option('--kv <format>', 'how keys and values of global layers are stored').choices(kvFormats).default(defaultKv.global))
+    .option('--needles <n>', 'needles in a haystack too long to be read for every question', wholeNumber(1))
+    .option('--haystack <file...>', "text files to hide needles in (default: Emerson's Essays)")
+    .option('--squad <file>', 'questions in the format of SQuAD 1.1 (default: a sample of its dev set)')
     .option('--misses', 'print every miss on stderr')
     .option('--json', 'print one JSON object')
     .allowExcessArguments(false)
@@ -198,39 +97,81 @@ function parseOptions(): Options {
     .opts<Options>();
 }
 
-async function measure(options: Options, device: Device, why: string): Promise<void> {
-  const { lengths, trials, misses = false, json = false } = options;
-  const say = (line: string): void => void (json || process.stdout.write(`${line}\n`));
-  const report = (row: RecallRow): void =>
-    say(
-      `${row.suite.padEnd(18)} ${String(row.tokens).padStart(7)} tokens  ${row.hits}/${row.trials}  ${((100 * row.hits) / row.trials).toFixed(1)} %` +
-        `  (95 %: ${(100 * row.interval[0]).toFixed(1)}-${(100 * row.interval[1]).toFixed(1)})  second look ${row.hitsTwice}/${row.trials}`,
-    );
-
-  const model = await openModel(options.model, device);
-  say(`${model.id} on ${device.name}: ${why}`);
-  const { cities } = JSON.parse(readFileSync(path.join(fixtures, 'haystack', 'cities.json'), 'utf8')) as { cities: string[] };
-  const ofCity = (document: string, depth: number, random: () => number): NeedleTrial =>
-    magicNumberTrial(document, cities[Math.floor(random() * cities.length)]!, depth, random);
-  const needle = await recall(model, 'magic-number', lengths, trials, ofCity, report, misses);
-
-  const templates = path.join(options.model, 'recipe', 'eval_templates.json');
-  const families = existsSync(templates) ? loadHeldOutFamilies(templates) : [];
-  const ofFamily = (document: string, depth: number, random: () => number): NeedleTrial =>
-    heldOutTrial(document, families[Math.floor(random() * families.length)]!, depth, random);
-  const heldOut = families.length === 0 ? [] : await recall(model, 'held-out phrasings', lengths, trials, ofFamily, report, misses);
-  await model.close();
-
-  const reportFile = path.join(fixtures, 'long-report.pdf');
-  const reportRows = existsSync(reportFile) ? await questions(reportFile, fixtureReport(), options.model, device) : [];
-  const mediaRows: DocumentRow[] = [];
-  for (const { file, qa } of mediaQuestions()) mediaRows.push(...(await questions(file, qa, options.model, device)));
-  if (json) {
-    process.stdout.write(`${JSON.stringify({ model: model.id, device: device.description, needle, heldOut, report: reportRows, media: mediaRows })}\n`);
-  } else {
-    printDocumentRows('facts in the 20+ page report', reportRows);
-    printDocumentRows('real documents', mediaRows);
+/** Lengths to run: those asked for, or those of the suite that the model can hold. Errors: LodestoneError(contextExceeded). */
+function lengthsOf(suite: Suite, model: Model, asked: readonly number[] | undefined): (number | null)[] {
+  const { maxPositions } = model.config;
+  const tooLong = asked?.find((length) => length > maxPositions);
+  if (tooLong !== undefined) {
+    throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${maxPositions}`);
   }
+  const lengths = asked ?? suite.lengths.filter((length) => length <= maxPositions);
+  return suite.shortest === undefined ? [...lengths] : [null, ...lengths];
+}
+
+async function measureSuites(options: Options, model: Model, say: (line: string) => void): Promise<Report['suites']> {
+  const { suite: wanted, lengths, trials, seed, looks, kv, needles, haystack, squad, misses = false } = options;
+  const sources = {
+    ...fixtureSources(fixtures, options.model),
+    ...(haystack === undefined ? {} : { haystacks: haystack }),
+    ...(squad === undefined ? {} : { squad }),
+    ...(needles === undefined ? {} : { needlesPerHaystack: needles }),
+  };
+  const answerer = modelAnswerer(model);
+  const suites = await openSuites(suiteNames.filter((name) => wanted.includes(name)), sources, answerer.count);
+  const plan = suites.map((suite) => ({ suite, lengths: lengthsOf(suite, model, lengths) }));
+  const progress = progressLine(process.stderr, true);
+  const onAsked = (asked: Asked): void => {
+    if (!misses || asked.once.hit) return;
+    progress.clear();
+    process.stderr.write(`${formatMiss(asked)}\n`);
+  };
+  const results: Report['suites'] = [];
+  const run = { seed, looks, kv: { ...defaultKv, global: kv }, onAsked, onEvent: (event: AskEvent) => progress.show(event) };
+  for (const { suite, lengths: planned } of plan) {
+    say(`\n${suite.name}: ${suite.about}`);
+    const rows: Row[] = [];
+    for (const length of planned) {
+      const row = await runSuite(answerer, suite, length, { ...run, questions: trials ?? suite.questions });
+      progress.clear();
+      rows.push(row);
+      for (const line of formatRow(row, suite)) say(line);
+    }
+    results.push({ name: suite.name, about: suite.about, rows });
+  }
+  return results;
+}
+
+async function measure(options: Options, device: Device, why: string): Promise<void> {
+  const { json = false } = options;
+  const kv = { ...defaultKv, global: options.kv };
+  const say = (line: string): void => void (json || process.stdout.write(`${line}\n`));
+  const model = await openModel(options.model, device);
+  const { id, quantization, weightBytes, config } = model;
+  checkKv(config, kv);
+  say(`${id} on ${device.name}: ${why}`);
+  let suites: Report['suites'];
+  try {
+    suites = await measureSuites(options, model, say);
+  } finally {
+    await model.close();
+  }
+  let documents: Report['documents'] = null;
+  if (options.suite.includes('documents')) {
+    const asked = { modelDir: options.model, looks: options.looks, kv };
+    documents = { report: await askReport(fixtures, asked, device), media: await askMedia(fixtures, asked, device) };
+    for (const line of ['', ...formatDocuments('facts in the 20+ page report', documents.report)]) say(line);
+    for (const line of ['', ...formatDocuments('real documents', documents.media)]) say(line);
+  }
+  const report: Report = {
+    schema: 'lodestone.recall/1',
+    model: { id, quantization, weight_bytes: weightBytes, context: config.maxPositions },
+    device: device.description,
+    kv,
+    seed: options.seed,
+    suites,
+    documents,
+  };
+  if (json) process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
 try {

@@ -1,70 +1,120 @@
 /**
- * Needle in a haystack, as in Gemini 1.5 (section 5.2.1.2) and its ancestor by Arize: one sentence
+ * Needle in a haystack, as in Gemini 1.5 (section 5.2.1.2) and its ancestor by Arize: a sentence
  * "The special magic {city} number is: {number}" somewhere in prose, asked for at the end.
  */
-import type { Tokenizer } from '../encode/tokenizer.js';
+import { ExitCode, LodestoneError } from '../errors.js';
+import { createRandom, randomBelow, seedOf, type Random } from '../random.js';
+import { fillTokens, linearDepths, placeNeedles, type Unit } from './haystack.js';
+import { drawKeys, drawNumber, drawUnused } from './keys.js';
+import type { Suite, TokenCounter, Trial, TrialQuestion, TrialRequest } from './trial.js';
 
-export interface NeedleTrial {
-  readonly document: string;
-  readonly question: string;
-  readonly expected: string;
-  /** Where the needle lies: 0 is the start, 100 the end. */
-  readonly depthPercent: number;
+/** Prose to hide needles in. */
+export interface Prose {
+  readonly units: readonly Unit[];
+  /** All of it, to see that a value does not occur. */
+  readonly text: string;
 }
 
-/** `count` depths from 0 to 100 %, linearly spaced. */
-export function linearDepths(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => (count === 1 ? 50 : (100 * i) / (count - 1)));
+export interface Magic {
+  readonly key: string;
+  readonly number: string;
 }
 
-/**
- * The first `tokens` tokens of the haystack, cut at a word; repeated from its start if it is too short.
- * Tokens are counted exactly by `tokenizer`, in blocks, so this is quick for long haystacks too.
- */
-export async function cutToTokens(haystack: string, tokens: number, tokenizer: Tokenizer): Promise<string> {
-  const BLOCK = 4096;
-  let text = '';
-  let left = tokens;
-  for (let at = 0; left > 0; ) {
-    if (at >= haystack.length) at = 0;
-    let end = Math.min(haystack.length, at + BLOCK);
-    const space = haystack.lastIndexOf(' ', end);
-    if (end < haystack.length && space > at) end = space;
-    const block = haystack.slice(at, end);
-    const used = (await tokenizer.encodeText(block)).length;
-    if (used > left) {
-      const share = block.slice(0, Math.floor((block.length * left) / used));
-      return text + share.slice(0, Math.max(0, share.lastIndexOf(' ')));
-    }
-    text += block;
-    left -= used;
-    at = end;
-  }
-  return text;
+export function magicSentence({ key, number }: Magic): string {
+  return `The special magic ${key} number is: ${number}`;
 }
 
-/** Puts the needle at the end of the sentence nearest before `depthPercent`, as the original test does. */
-export function insertNeedle(document: string, needle: string, depthPercent: number): string {
-  if (depthPercent >= 100) return `${document} ${needle}`;
-  const target = Math.floor((document.length * depthPercent) / 100);
-  const end = document.lastIndexOf('. ', target);
-  const at = target === 0 || end < 0 ? 0 : end + 2;
-  return `${document.slice(0, at)}${needle} ${document.slice(at)}`;
+export function magicQuestion(key: string): string {
+  return `What is the special magic ${key} number?`;
 }
 
-/** A trial of the original needle: a 7-digit number for a city. `document` is cut to length already. */
-export function magicNumberTrial(document: string, city: string, depthPercent: number, random: () => number): NeedleTrial {
-  const expected = String(1_000_000 + Math.floor(random() * 9_000_000));
+/** Different keys, cities first, with different numbers that the prose does not hold. */
+export function drawMagic(cities: readonly string[], count: number, prose: Prose, random: Random): Magic[] {
+  const numbers = drawUnused(count, drawNumber, random, (value) => prose.text.includes(value));
+  return drawKeys(cities, count, random).map((key, i) => ({ key, number: numbers[i]! }));
+}
+
+/** What needles take, white space in front included. */
+export async function countNeedles(sentences: readonly string[], count: TokenCounter): Promise<number> {
+  let tokens = 0;
+  for (const sentence of sentences) tokens += await count(` ${sentence}`);
+  return tokens;
+}
+
+/** Another part of the prose each time, with needles at their depths: at most `tokens` in all. Errors: LodestoneError(usage). */
+export async function hideInProse(
+  prose: Prose,
+  needles: readonly { readonly text: string; readonly depthPercent: number }[],
+  tokens: number,
+  random: Random,
+  count: TokenCounter,
+): Promise<ReturnType<typeof placeNeedles>> {
+  const left = tokens - (await countNeedles(needles.map(({ text }) => text), count));
+  if (left < 0) throw new LodestoneError(ExitCode.usage, `${needles.length} needles do not fit into a document of ${tokens} tokens`);
+  return placeNeedles(fillTokens(prose.units, left, randomBelow(prose.units.length, random)), needles);
+}
+
+/** Depths of the published grid's finer cousin: 0, 10, ... 100 %. */
+const DEPTHS = linearDepths(11);
+/** To this length every question has a haystack of its own, as published; reading a longer one for each takes too long. */
+export const ONE_NEEDLE_UP_TO = 65_536;
+
+/** @param perHaystack needles in a haystack longer than `ONE_NEEDLE_UP_TO` */
+export function needleSuite(prose: Prose, cities: readonly string[], perHaystack = DEPTHS.length): Suite {
   return {
-    document: insertNeedle(document, `The special magic ${city} number is: ${expected}`, depthPercent),
-    question: `What is the special magic ${city} number?`,
-    expected,
-    depthPercent,
+    name: 'needle',
+    about:
+      "Gemini 1.5's magic city number in prose, 11 depths; one needle per haystack " +
+      `to ${ONE_NEEDLE_UP_TO} tokens, beyond that ${perHaystack} of different cities at as many depths, asked one by one`,
+    lengths: [1024, 2048, 4096, 8192, 16_384, 32_768],
+    questions: 44,
+    make: (request) => needleTrials(prose, cities, perHaystack, request),
   };
 }
 
-/** A hit is what the original counts: the number stands in the response. */
-export function isHit(response: string, expected: string): boolean {
-  const squash = (text: string): string => text.toLowerCase().replace(/\s+/gu, ' ');
-  return squash(response).includes(squash(expected));
+async function* needleTrials(prose: Prose, cities: readonly string[], perHaystack: number, request: TrialRequest): AsyncGenerator<Trial> {
+  const tokens = request.tokens;
+  const random = createRandom(seedOf('needle', request.seed, tokens));
+  const several = tokens > ONE_NEEDLE_UP_TO;
+  for (let made = 0; made < request.questions; ) {
+    const count = several ? Math.min(perHaystack, request.questions - made) : 1;
+    const magic = drawMagic(cities, count, prose, random);
+    const depths = several ? linearDepths(count) : [DEPTHS[made % DEPTHS.length]!];
+    yield magicTrial(prose, magic, depths, tokens, random, request.count);
+    made += count;
+  }
+}
+
+/** Each of the needles is hidden at its depth and asked for. */
+async function magicTrial(prose: Prose, magic: readonly Magic[], depths: readonly number[], tokens: number, random: Random, count: TokenCounter): Promise<Trial> {
+  const needles = magic.map((one, i) => ({ text: magicSentence(one), depthPercent: depths[i]! }));
+  const { pieces } = await hideInProse(prose, needles, tokens, random, count);
+  const questions = magic.map(
+    ({ key, number }, i): TrialQuestion => ({ question: magicQuestion(key), expected: [number], scoring: 'contains', depthPercent: depths[i]! }),
+  );
+  return { pieces, questions };
+}
+
+/** Needles in the haystack of Gemini's multi-needle test (section 5.2.1.5). */
+const HUNDRED = 100;
+
+export function hundredSuite(prose: Prose, cities: readonly string[]): Suite {
+  return {
+    name: 'hundred',
+    about:
+      '100 magic numbers of different keys in one haystack, asked one by one (Gemini 1.5 Pro was asked for all at once, and gave about 70 % of them at 128K)',
+    lengths: [131_072],
+    questions: HUNDRED,
+    make: (request) => hundredTrials(prose, cities, request),
+  };
+}
+
+async function* hundredTrials(prose: Prose, cities: readonly string[], request: TrialRequest): AsyncGenerator<Trial> {
+  const tokens = request.tokens;
+  const random = createRandom(seedOf('hundred', request.seed, tokens));
+  for (let made = 0; made < request.questions; made += HUNDRED) {
+    const trial = await magicTrial(prose, drawMagic(cities, HUNDRED, prose, random), linearDepths(HUNDRED), tokens, random, request.count);
+    // All are hidden, also where fewer are asked for.
+    yield { ...trial, questions: trial.questions.slice(0, request.questions - made) };
+  }
 }

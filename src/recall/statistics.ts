@@ -1,8 +1,16 @@
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Of the standard normal distribution: 95 % lie within this many standard deviations. */
+const Z95 = 1.96;
+
 /**
  * Wilson score interval of a proportion (E. B. Wilson, 1927): it stays inside [0, 1] and is honest near 0 and 1.
  * @param z 1.96 for 95 %.
  */
-export function wilson(hits: number, trials: number, z = 1.96): { readonly low: number; readonly high: number } {
+export function wilson(hits: number, trials: number, z = Z95): Interval {
   if (trials === 0) return { low: 0, high: 1 };
   const p = hits / trials;
   const z2 = (z * z) / trials;
@@ -11,13 +19,12 @@ export function wilson(hits: number, trials: number, z = 1.96): { readonly low: 
   return { low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
 }
 
-/** mulberry32: 32 bits of state, enough for reproducible trials. Returns numbers in [0, 1). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+/** Mean of scores in [0, 1] and its interval by the normal approximation; all of [0, 1] for fewer than two. */
+export function meanInterval(scores: readonly number[], z = Z95): Interval & { readonly mean: number } {
+  const n = scores.length;
+  const mean = n === 0 ? 0 : scores.reduce((sum, score) => sum + score, 0) / n;
+  if (n < 2) return { mean, low: 0, high: 1 };
+  const variance = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / (n - 1);
+  const half = z * Math.sqrt(variance / n);
+  return { mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half) };
 }

@@ -8,7 +8,8 @@ import type { DeviceBuffer, View } from '../device/device.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
-import { chunkSize, defaultChunk, KvCaches } from './kv.js';
+import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats } from './kv.js';
+import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
 import { createRope, fillRope, type Rope } from './rope.js';
 
@@ -17,6 +18,8 @@ export interface ContextOptions {
   readonly chunk?: number;
   /** How many positions will be read, where that is known: memory for a chunk is not larger than they need. */
   readonly positions?: number;
+  /** How keys and values are stored. Default: `defaultKv`. */
+  readonly kv?: Partial<KvFormats>;
 }
 
 /** Values of the residual stream that `PrefillOptions.tap` shows: `rows` [n, hiddenSize] of positions from `start` on. */
@@ -36,6 +39,7 @@ export class Context {
   readonly config: GemmaConfig;
   /** The most positions per submit. */
   readonly chunk: number;
+  readonly kv: KvFormats;
   readonly #model: Pick<Model, 'device' | 'weights' | 'config'>;
   readonly #caches: KvCaches;
   readonly #activations: Activations;
@@ -48,8 +52,16 @@ export class Context {
   /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
   #storedFrom: number[];
   #busy = false;
+  /** Per mark: when it was made, by the clocks of `#replaced` and `#rewritten`. */
+  readonly #marks = new WeakMap<Mark, { readonly replaced: number; readonly rewritten: number }>();
+  /** Positions that got other ids, and the end of those that ever had one. */
+  readonly #replaced = new Rewrites();
+  #idsEnd = 0;
+  /** Positions whose slots in global layers were written again, if only with the same, and the end of those written. */
+  readonly #rewritten = new Rewrites();
+  #writtenEnd = 0;
 
-  /** Allocates rings and activations. Throws LodestoneError(outOfMemory). */
+  /** Allocates rings and activations. Throws LodestoneError(outOfMemory), and (usage) where `kv` does not fit the model's heads. */
   constructor(model: Pick<Model, 'device' | 'weights' | 'config'>, options: ContextOptions = {}) {
     const { device, config } = model;
     const chunk = options.chunk ?? defaultChunk;
@@ -57,10 +69,11 @@ export class Context {
     this.#model = model;
     this.config = config;
     this.chunk = chunkSize(chunk, config.maxPositions, options.positions);
+    this.kv = { ...defaultKv, ...options.kv };
     this.#storedFrom = config.layers.map(() => 0);
     this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
     this.#ropeGlobal = config.ropeGlobal && createRope(config.headDim, config.ropeGlobal.base, config.ropeGlobal.factor);
-    this.#caches = new KvCaches(device, config, this.chunk);
+    this.#caches = new KvCaches(device, config, this.chunk, this.kv);
     const rows = (width: number, label: string): View => {
       const buffer = device.createBuffer(this.chunk * width * Float32Array.BYTES_PER_ELEMENT, label);
       this.#buffers.push(buffer);
@@ -115,13 +128,7 @@ export class Context {
   async prefill(tokens: ArrayLike<number>, options: PrefillOptions & { readonly logits: false }): Promise<null>;
   async prefill(tokens: ArrayLike<number>, options?: PrefillOptions & { readonly logits?: true }): Promise<Float32Array>;
   async prefill(tokens: ArrayLike<number>, options: PrefillOptions = {}): Promise<Float32Array | null> {
-    if (this.#busy) throw new Error('this context is already reading');
-    this.#busy = true;
-    try {
-      return await this.#prefill(tokens, options);
-    } finally {
-      this.#busy = false;
-    }
+    return this.#exclusively(() => this.#prefill(tokens, options));
   }
 
   /** Reads one token and returns the logits [vocabSize] that follow it. */
@@ -129,10 +136,56 @@ export class Context {
     return this.prefill([token], options);
   }
 
+  /** A mark of the place where the context is. It holds while this place is part of what the context has read. */
+  mark(): Promise<Mark> {
+    return this.#exclusively(async () => {
+      const computed = this.#computed;
+      const rings = await this.#caches.readRings(Math.max(0, computed - (this.config.window - 1)), computed);
+      const bytes = rings.reduce((sum, ring) => sum + (ring ? ring.k.length + ring.v.length : 0), 0);
+      const mark: Mark = { length: this.#length, computed, storedFrom: [...this.#storedFrom], rings, bytes };
+      this.#marks.set(mark, { replaced: this.#replaced.now(), rewritten: this.#rewritten.now() });
+      return mark;
+    });
+  }
+
+  /**
+   * Goes back to a mark, as often as wanted: what is read next gives, bit for bit, what it would give in a context that
+   * had read only so far. Marks of later places hold until something else is read.
+   * Throws RangeError where the mark is another context's, or the context has gone back before it and read on since.
+   */
+  rewind(mark: Mark): void {
+    if (this.#busy) throw new Error('this context is already reading');
+    const made = this.#marks.get(mark);
+    if (!made) throw new RangeError('this mark is not of this context');
+    if (this.#replaced.lowestSince(made.replaced) < mark.length) {
+      throw new RangeError(`this mark of ${mark.length} positions is of a text that the context has replaced`);
+    }
+    this.#length = mark.length;
+    if (this.#rewritten.lowestSince(made.rewritten) < mark.computed) {
+      // An interrupted reading of the same positions may have left them undefined: they are read again.
+      this.#computed = 0;
+      this.#storedFrom.fill(0);
+      return;
+    }
+    this.#computed = mark.computed;
+    this.#storedFrom = [...mark.storedFrom];
+    this.#caches.writeRings(mark.rings);
+  }
+
   /** Gives the memory back. The context can't be used afterwards. */
   close(): void {
     this.#caches.close();
     for (const buffer of this.#buffers.splice(0)) this.#model.device.destroyBuffer(buffer);
+  }
+
+  async #exclusively<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#busy) throw new Error('this context is already reading');
+    this.#busy = true;
+    try {
+      return await task();
+    } finally {
+      this.#busy = false;
+    }
   }
 
   async #prefill(tokens: ArrayLike<number>, options: PrefillOptions): Promise<Float32Array | null> {
@@ -154,6 +207,8 @@ export class Context {
     this.#computed = this.#computeFrom(ranges);
     if (this.#computed === 0) this.#storedFrom.fill(0);
     const from = this.#computed;
+    if (from < this.#writtenEnd) this.#rewritten.record(from);
+    this.#writtenEnd = end;
     while (this.#computed < end) {
       if (signal?.aborted) throw abortError(signal);
       const start = this.#computed;
@@ -218,6 +273,8 @@ export class Context {
 
   #appendIds(tokens: ArrayLike<number>): void {
     const end = this.#length + tokens.length;
+    if (this.#length < this.#idsEnd) this.#replaced.record(this.#length);
+    this.#idsEnd = end;
     if (end > this.#ids.length) {
       const longer = new Uint32Array(Math.max(end, 2 * this.#ids.length));
       longer.set(this.#ids.subarray(0, this.#length));

@@ -1,7 +1,8 @@
 /** Decoding: one token after another, each with its log-probability. */
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
+import { createRandom } from '../random.js';
 import type { Context } from './context.js';
-import { createRandom, logSumExp, sample, type Sampling } from './sampler.js';
+import { logSumExp, sample, type Sampling } from './sampler.js';
 
 export interface GenerateOptions {
   /** Default: greedy. */

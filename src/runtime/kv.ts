@@ -2,7 +2,9 @@
  * Key-value caches. A local layer keeps a ring of the window and the chunk being computed; a global layer keeps every
  * position, in pages allocated as the context grows.
  */
-import type { Device, DeviceBuffer, KvCache } from '../device/device.js';
+import type { Device, DeviceBuffer, KvCache, KvFormat } from '../device/device.js';
+import { kvFits, kvPageBytes, kvPlanes, kvRowBytes } from '../device/kvLayout.js';
+import { ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 
 /** Positions per submit, unless told otherwise. */
@@ -12,6 +14,19 @@ export const defaultChunk = 512;
 export function chunkSize(wanted: number, maxPositions: number, positions = maxPositions): number {
   return Math.max(1, Math.min(wanted, maxPositions, positions));
 }
+
+/** How the caches of each kind of layer are stored. */
+export interface KvFormats {
+  readonly local: KvFormat;
+  readonly global: KvFormat;
+}
+
+/**
+ * Global layers take all the memory of a long context, and in f16 half of it (README has what it does to the logits). A
+ * ring is small however long the context, so f32 costs little there, and what is rounded in a local layer passes through
+ * all the layers above it.
+ */
+export const defaultKv: KvFormats = { local: 'f32', global: 'f16' };
 
 /** Positions per page of a global layer. */
 export const pageSlots = 1024;
@@ -30,19 +45,40 @@ export interface KvBytes {
   readonly layers: readonly number[];
 }
 
-/** Bytes of K and V (f32) that a context of `tokens` positions holds, fed at most `maxChunk` at a time. */
+/** Bytes of K and V of one position in one layer. */
+export function kvPositionBytes({ kvHeads, headDim }: Pick<GemmaConfig, 'kvHeads' | 'headDim'>, format: KvFormat): number {
+  return 2 * kvHeads * kvRowBytes(format, headDim);
+}
+
+/** Bytes of K and V that a context of `tokens` positions holds, fed at most `maxChunk` at a time. */
 export function kvBytes(
   config: Pick<GemmaConfig, 'layers' | 'window' | 'kvHeads' | 'headDim'>,
   tokens: number,
   maxChunk: number,
+  kv: KvFormats = defaultKv,
 ): KvBytes {
-  const slotBytes = 2 * config.kvHeads * config.headDim * Float32Array.BYTES_PER_ELEMENT;
-  const ring = ringSlots(config.window, maxChunk) * slotBytes;
-  const pages = Math.ceil(tokens / pageSlots) * pageSlots * slotBytes;
+  const ring = ringSlots(config.window, maxChunk) * kvPositionBytes(config, kv.local);
+  const pages = Math.ceil(tokens / pageSlots) * pageSlots * kvPositionBytes(config, kv.global);
   const layers = config.layers.map(({ kind }) => (kind === 'local' ? ring : pages));
   const sum = (kind: 'local' | 'global'): number =>
     layers.reduce((bytes, of, l) => (config.layers[l]!.kind === kind ? bytes + of : bytes), 0);
   return { total: sum('local') + sum('global'), local: sum('local'), global: sum('global'), layers };
+}
+
+/** Errors: LodestoneError(usage) where the model's heads can't be stored so. */
+export function checkKv({ headDim }: Pick<GemmaConfig, 'headDim'>, kv: KvFormats): void {
+  for (const format of [kv.local, kv.global]) {
+    if (kvFits(format, headDim)) continue;
+    throw new LodestoneError(ExitCode.usage, `keys and values can't be stored as ${format}: it needs heads of a multiple of 32 elements, and this model's have ${headDim}`);
+  }
+}
+
+/** K and V of positions from .. to - 1 of a ring, each [plane][kvHead][position] rows (kvLayout.ts). */
+export interface RingContent {
+  readonly from: number;
+  readonly to: number;
+  readonly k: Uint8Array;
+  readonly v: Uint8Array;
 }
 
 interface Page {
@@ -56,11 +92,13 @@ export class KvCaches {
   readonly layers: readonly (KvCache & { readonly pages: Page[] })[];
   readonly #device: Device;
 
-  /** Throws LodestoneError(outOfMemory) when the rings can't be had. */
-  constructor(device: Device, config: GemmaConfig, maxChunk: number) {
+  /** Throws LodestoneError(outOfMemory) when the rings can't be had, and (usage) as `checkKv` does. */
+  constructor(device: Device, config: GemmaConfig, maxChunk: number, kv: KvFormats) {
+    checkKv(config, kv);
     this.#device = device;
     const { kvHeads, headDim } = config;
     this.layers = config.layers.map(({ kind }) => ({
+      format: kv[kind],
       ring: kind === 'local',
       pageSlots: kind === 'local' ? ringSlots(config.window, maxChunk) : pageSlots,
       kvHeads,
@@ -88,6 +126,31 @@ export class KvCaches {
     }
   }
 
+  /** Per layer, null for a global one: what its ring holds of positions from .. to - 1, which fit into it. */
+  readRings(from: number, to: number): Promise<(RingContent | null)[]> {
+    return Promise.all(
+      this.layers.map(async (cache) => {
+        if (!cache.ring) return null;
+        const { k, v } = cache.pages[0]!;
+        const [keys, values] = await Promise.all([this.#readRing(cache, k, from, to), this.#readRing(cache, v, from, to)]);
+        return { from, to, k: keys, v: values };
+      }),
+    );
+  }
+
+  /** Puts back what `readRings` gave. The other slots stay as they are. */
+  writeRings(rings: readonly (RingContent | null)[]): void {
+    for (const [l, content] of rings.entries()) {
+      const cache = this.layers[l]!;
+      if (!content) continue;
+      const { k, v } = cache.pages[0]!;
+      for (const { offset, at, bytes } of ringRuns(cache, content.from, content.to)) {
+        this.#device.write({ buffer: k, offset }, content.k.subarray(at, at + bytes));
+        this.#device.write({ buffer: v, offset }, content.v.subarray(at, at + bytes));
+      }
+    }
+  }
+
   close(): void {
     for (const { pages } of this.layers) {
       for (const { k, v } of pages.splice(0)) {
@@ -97,15 +160,40 @@ export class KvCaches {
     }
   }
 
+  async #readRing(cache: KvCache, buffer: DeviceBuffer, from: number, to: number): Promise<Uint8Array> {
+    const content = new Uint8Array((to - from) * cache.kvHeads * kvRowBytes(cache.format, cache.headDim));
+    const runs = [...ringRuns(cache, from, to)];
+    await Promise.all(runs.map(async ({ offset, at, bytes }) => content.set(await this.#device.read({ buffer, offset }, bytes), at)));
+    return content;
+  }
+
   #addPage(l: number): void {
-    const { pages, pageSlots, kvHeads, headDim } = this.layers[l]!;
-    const bytes = pageSlots * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+    const cache = this.layers[l]!;
+    const { pages } = cache;
+    const bytes = kvPageBytes(cache);
     const k = this.#device.createBuffer(bytes, `keys of layer ${l}, page ${pages.length}`);
     try {
       pages.push({ k, v: this.#device.createBuffer(bytes, `values of layer ${l}, page ${pages.length}`) });
     } catch (error) {
       this.#device.destroyBuffer(k);
       throw error;
+    }
+  }
+}
+
+/** Where positions from .. to - 1 lie in a ring's page and in a `RingContent`, in runs of neighbouring slots; in bytes. */
+function* ringRuns(cache: KvCache, from: number, to: number): Generator<{ readonly offset: number; readonly at: number; readonly bytes: number }> {
+  const { pageSlots: slots, kvHeads } = cache;
+  let at = 0;
+  for (const { offset, rowBytes } of kvPlanes(cache)) {
+    for (let head = 0; head < kvHeads; head++) {
+      for (let p = from; p < to; ) {
+        const slot = p % slots;
+        const count = Math.min(to - p, slots - slot);
+        yield { offset: offset + (head * slots + slot) * rowBytes, at, bytes: count * rowBytes };
+        at += count * rowBytes;
+        p += count;
+      }
     }
   }
 }

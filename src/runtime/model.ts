@@ -1,16 +1,18 @@
-/** A model directory, opened: `config.json`, safetensors, `tokenizer.json`. */
+/** A model, opened: a directory of `config.json`, safetensors and `tokenizer.json`, or a GGUF file, which holds all three. */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import type { Device, WeightFormat } from '../device/device.js';
-import { openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
+import type { Device } from '../device/device.js';
+import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
-import { loadGemmaWeights, locateGemmaWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
+import { parseGgufConfig } from '../gemma/gguf-config.js';
+import { loadGemmaWeights, locateGemmaWeights, locateGgufWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
+import { openGguf } from '../weights/gguf.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
 
-/** A model directory whose weights are found and checked, and not read. */
+/** A model whose weights are found and checked, and not read. */
 export interface ModelFiles {
-  /** The directory's base name. */
+  /** The base name of the directory, or of the file without `.gguf`. */
   readonly id: string;
   readonly config: GemmaConfig;
   readonly tokenizer: Tokenizer;
@@ -19,42 +21,61 @@ export interface ModelFiles {
 }
 
 export interface LoadOptions {
-  /** How matrices are stored on the device; 'none': as in the files. */
+  /** What dense matrices become on the device; 'none': all stay as in the files. */
   readonly quantize?: Quantize;
   readonly signal?: AbortSignal;
 }
 
 export interface Model {
-  /** The directory's base name. */
+  /** As in `ModelFiles`. */
   readonly id: string;
   readonly device: Device;
   readonly config: GemmaConfig;
   readonly weights: GemmaWeights;
   readonly tokenizer: Tokenizer;
-  /** How the matrices are stored on the device. */
-  readonly quantization: WeightFormat;
+  /** Formats of the matrices on the device, that of most elements first: "bf16", "q4_0+q8_0". */
+  readonly quantization: string;
   /** Of all matrices and gains, as stored. */
   readonly weightBytes: number;
-  /** The safetensors files. */
+  /** The files that hold the weights. */
   readonly weightFiles: readonly string[];
   /** Gives the model's buffers back; matrices live until the device is closed. */
   close(): Promise<void>;
 }
 
-/** Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where. */
-export async function openModelFiles(dir: string): Promise<ModelFiles> {
-  const info = await stat(dir).catch((cause: unknown) => {
-    throw bad(`${dir === '' ? '""' : dir}: no such model directory`, cause);
+const ggufName = /\.gguf$/i;
+
+/**
+ * @param path a model directory or a GGUF file
+ * Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where.
+ */
+export async function openModelFiles(path: string): Promise<ModelFiles> {
+  const info = await stat(path).catch((cause: unknown) => {
+    throw bad(`${path === '' ? '""' : path}: no such ${ggufName.test(path) ? 'file' : 'model directory'}`, cause);
   });
-  if (!info.isDirectory()) throw bad(`${dir}: is not a model directory`);
+  const files = await (info.isDirectory() ? openModelDir(path) : openGgufModel(path));
+  const { config, tokenizer } = files;
+  if (tokenizer.largestTextId >= config.vocabSize) {
+    throw bad(`${path}: the tokenizer has ids up to ${tokenizer.largestTextId}, but the config says that there are ${config.vocabSize}`);
+  }
+  return files;
+}
+
+async function openModelDir(dir: string): Promise<ModelFiles> {
   const config = await openConfig(dir);
   const checkpoint = await openCheckpoint(dir);
   const places = locateGemmaWeights(checkpoint, config);
   const tokenizer = await openTokenizer(dir);
-  if (tokenizer.largestTextId >= config.vocabSize) {
-    throw bad(`${dir}: tokenizer.json has ids up to ${tokenizer.largestTextId}, but config.json says that there are ${config.vocabSize}`);
-  }
   return { id: basename(resolve(dir)), config, tokenizer, checkpoint, places };
+}
+
+async function openGgufModel(path: string): Promise<ModelFiles> {
+  if (!ggufName.test(path)) throw bad(`${path}: is not a model directory, and not a .gguf file`);
+  const checkpoint = await openGguf(path);
+  const config = parseGgufConfig(checkpoint);
+  const places = locateGgufWeights(checkpoint, config);
+  const tokenizer = openGgufTokenizer(checkpoint, config.vocabSize);
+  return { id: basename(path).replace(ggufName, ''), config, tokenizer, checkpoint, places };
 }
 
 /** Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason. */
@@ -69,7 +90,7 @@ export async function loadModel(files: ModelFiles, device: Device, options: Load
     config,
     weights,
     tokenizer,
-    quantization: weights.format,
+    quantization: weights.quantization,
     weightBytes: weights.bytes,
     weightFiles: checkpoint.files,
     close: async () => {

@@ -79,15 +79,3 @@ export function sample(logits: Float32Array, sampling: Sampling, uniform: number
   }
   return among.at(-1)!.id;
 }
-
-/** Uniform numbers in [0, 1) from a seed (SplitMix32): the same sequence everywhere. */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
-  };
-}

@@ -34,7 +34,7 @@ export function formatAnswer(answer: Answer): string {
 export function formatPlan(plan: Plan): string {
   const { tokens, kv } = plan;
   const layer = (name: string, part: Plan['kv']['local']): string =>
-    `  ${name.padEnd(7)} ${count(part.layers)} layers x ${count(part.positions)} positions  ${bytes(part.bytes)}`;
+    `  ${name.padEnd(7)} ${count(part.layers)} layers x ${count(part.positions)} positions in ${part.format}  ${bytes(part.bytes)}`;
   return `${[
     `model    ${plan.model.id}  ${plan.model.quantization}  ${bytes(plan.model.weight_bytes)}, context ${count(plan.model.context)} tokens`,
     `device   ${plan.device.adapter}`,

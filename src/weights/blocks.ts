@@ -8,13 +8,65 @@
  *
  * Source: ggml's `block_q8_0`, `block_q4_0` and their quantisers.
  */
+import type { StoredFormat, WeightFormat } from '../device/device.js';
 import { f16ToF32, f32ToF16, roundHalfAway, roundHalfEven } from './half.js';
 
 export const blockSize = 32;
 
 export type BlockFormat = 'q8_0' | 'q4_0';
 
-export const blockBytes: Record<BlockFormat, number> = { q8_0: 34, q4_0: 18 };
+/** Formats that files hold and devices unpack; see `packed.ts`. */
+export type PackedFormat = Exclude<StoredFormat, WeightFormat>;
+
+/** Neighbours of a matrix row that are stored together, and the bytes that they take. */
+export const layouts: Readonly<Record<StoredFormat, { readonly elements: number; readonly bytes: number }>> = {
+  f32: { elements: 1, bytes: 4 },
+  f16: { elements: 1, bytes: 2 },
+  bf16: { elements: 1, bytes: 2 },
+  q8_0: { elements: blockSize, bytes: 34 },
+  q4_0: { elements: blockSize, bytes: 18 },
+  q4_1: { elements: blockSize, bytes: 20 },
+  q5_0: { elements: blockSize, bytes: 22 },
+  q5_1: { elements: blockSize, bytes: 24 },
+  q4_k: { elements: 256, bytes: 144 },
+  q5_k: { elements: 256, bytes: 176 },
+  q6_k: { elements: 256, bytes: 210 },
+};
+
+/** Bytes of a matrix as stored in `format`; its rows are whole blocks. */
+export function storedBytes(format: StoredFormat, elements: number): number {
+  const layout = layouts[format];
+  return (elements / layout.elements) * layout.bytes;
+}
+
+export function isBlockFormat(format: StoredFormat): format is BlockFormat {
+  return format === 'q8_0' || format === 'q4_0';
+}
+
+/** Formats of single numbers. */
+export function isDenseFormat(format: StoredFormat): format is 'f32' | 'f16' | 'bf16' {
+  return layouts[format].elements === 1;
+}
+
+/** What a matrix becomes where nothing else is asked for: the most exact that takes no more room than 16 bits an element. */
+export function unpackedFormat(format: StoredFormat): WeightFormat {
+  if (isDenseFormat(format) || isBlockFormat(format)) return format;
+  return format === 'q5_0' ? 'q8_0' : 'f16';
+}
+
+/**
+ * Why a matrix of `inputs` inputs can't be brought from one format into another, or null where it can: dense numbers may
+ * be widened to f32 or quantised, packed ones be unpacked to f32 or f16 or quantised again; blocks stay as they are.
+ */
+export function refuseConversion(from: StoredFormat, to: WeightFormat, inputs: number): string | null {
+  for (const format of [from, to]) {
+    const { elements } = layouts[format];
+    if (inputs % elements !== 0) return `${format} needs rows of a multiple of ${elements} elements, but they have ${inputs}`;
+  }
+  if (from === to) return null;
+  const legal = isBlockFormat(from) ? false : to === 'f32' || isBlockFormat(to) || (to === 'f16' && !isDenseFormat(from));
+  return legal ? null : `${from} can't be loaded as ${to}`;
+}
 
 /** Integers of both formats, unpacked: value of element e is q[e] * d[floor(e / 32)]. */
 export interface Blocks {
@@ -24,11 +76,11 @@ export interface Blocks {
 }
 
 export function unpackBlocks(format: BlockFormat, bytes: Uint8Array): Blocks {
-  const count = bytes.length / blockBytes[format];
+  const count = bytes.length / layouts[format].bytes;
   const q = new Int8Array(count * blockSize);
   const d = new Float32Array(count);
   for (let block = 0; block < count; block++) {
-    const at = block * blockBytes[format];
+    const at = block * layouts[format].bytes;
     const to = block * blockSize;
     d[block] = f16ToF32(bytes[at]! | (bytes[at + 1]! << 8));
     if (format === 'q8_0') {
@@ -54,10 +106,10 @@ export function dequantizeBlocks(format: BlockFormat, bytes: Uint8Array): Float3
 /** As GGUF rounds: everything in float32, with the scale's reciprocal before the scale itself is rounded to f16. */
 export function quantizeBlocks(format: BlockFormat, x: Float32Array): Uint8Array {
   const count = x.length / blockSize;
-  const out = new Uint8Array(count * blockBytes[format]);
+  const out = new Uint8Array(storedBytes(format, x.length));
   for (let block = 0; block < count; block++) {
     const values = x.subarray(block * blockSize, (block + 1) * blockSize);
-    const at = block * blockBytes[format];
+    const at = block * layouts[format].bytes;
     const d = format === 'q8_0' ? Math.fround(Math.abs(largest(values)) / 127) : Math.fround(largest(values) / -8);
     const inverse = d === 0 ? 0 : Math.fround(1 / d);
     const half = f32ToF16(d);

@@ -6,6 +6,8 @@
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
+const halfToFloat = 2 ** 112;
+
 export function bf16ToF32(half: number): number {
   bits[0] = half << 16;
   return float[0]!;
@@ -20,12 +22,13 @@ export function f32ToBf16(value: number): number {
 }
 
 export function f16ToF32(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >>> 10) & 0x1f;
-  const mantissa = half & 0x3ff;
-  if (exponent === 0) return sign * mantissa * 2 ** -24; // zero and subnormals
-  if (exponent === 31) return mantissa ? NaN : sign * Infinity;
-  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+  const magnitude = half & 0x7fff;
+  if (magnitude > 0x7c00) return NaN;
+  if (magnitude === 0x7c00) return half & 0x8000 ? -Infinity : Infinity;
+  // In a float32's place the exponent is 112 too small; the product mends that for normal and subnormal halves alike.
+  bits[0] = magnitude << 13;
+  const value = float[0]! * halfToFloat;
+  return half & 0x8000 ? -value : value;
 }
 
 export function f32ToF16(value: number): number {

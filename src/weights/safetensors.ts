@@ -5,17 +5,25 @@
  * data; offsets count from byte 8 + N. The checks are those of the format's own crate (no holes, no overlaps, nothing
  * left over), and what it leaves to JSON parsers: duplicate names.
  * Source: https://github.com/huggingface/safetensors#format.
+ *
+ * Quantised matrices, by a convention of our own: a matrix [outputs, inputs] in the block format q8_0 or q4_0 (see
+ * `blocks.ts`) is a tensor of dtype U8 and shape [outputs, inputs / 32 * B], with B = 34 or 18 bytes a block: row after
+ * row, in each row block after block. `__metadata__` names its format: {"block_format.<tensor>": "q8_0" or "q4_0"}. Each
+ * tensor has a format of its own, or none. Here it becomes an entry of dtype Q8_0 or Q4_0 and shape [outputs, inputs].
  */
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ExitCode, LodestoneError } from '../errors.js';
+import { LodestoneError } from '../errors.js';
+import { blockSize, layouts, type BlockFormat } from './blocks.js';
+import { badFile } from './errors.js';
 import { duplicateKey } from './json.js';
 
 /** Where a tensor lies, row-major and little-endian. */
 export interface TensorEntry {
   readonly name: string;
-  /** As the file spells it: F32, F16, BF16, ... */
+  /** As the file spells it: F32, F16, BF16, ...; Q8_0 or Q4_0 where it holds such blocks. */
   readonly dtype: string;
+  /** Row-major, of elements (not of blocks). */
   readonly shape: readonly number[];
   readonly path: string;
   /** Bytes from the start of the file; need not be aligned. */
@@ -55,11 +63,10 @@ const bitsPerElement: Readonly<Record<string, number>> = {
   C64: 64,
 };
 
-/** Names in the file may hold line ends and terminal controls; the message shows them as escapes. */
-function bad(path: string, what: string, cause?: unknown): LodestoneError {
-  const line = what.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (c) => String.raw`\u` + c.charCodeAt(0).toString(16).padStart(4, '0'));
-  return new LodestoneError(ExitCode.badModel, `${path}: ${line}`, cause === undefined ? undefined : { cause });
-}
+const blockFormats: Readonly<Record<BlockFormat, string>> = { q8_0: 'Q8_0', q4_0: 'Q4_0' };
+
+/** In `__metadata__`, in front of a tensor's name: its block format. */
+const blockFormatKey = 'block_format.';
 
 /**
  * Opens the checkpoint of a model directory: `model.safetensors`, or the shards that `model.safetensors.index.json`
@@ -70,7 +77,7 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   if (await exists(single)) return { tensors: await openSafetensors(single), files: [single] };
   const index = join(dir, 'model.safetensors.index.json');
   if (await exists(index)) return openSharded(dir, index);
-  throw bad(dir, 'no model.safetensors and no model.safetensors.index.json in this directory');
+  throw badFile(dir, 'no model.safetensors and no model.safetensors.index.json in this directory');
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -83,62 +90,80 @@ async function exists(path: string): Promise<boolean> {
 async function openSharded(dir: string, indexPath: string): Promise<Checkpoint> {
   const index = parseObject(indexPath, await readRange(indexPath, 0, null));
   const weightMap = index['weight_map'];
-  if (!isObject(weightMap)) throw bad(indexPath, 'has no "weight_map" object');
+  if (!isObject(weightMap)) throw badFile(indexPath, 'has no "weight_map" object');
   const shards = new Map<string, ReadonlyMap<string, TensorEntry>>();
   const tensors = new Map<string, TensorEntry>();
   for (const [name, file] of Object.entries(weightMap)) {
     // A shard lies beside its index: a plain file name, so that an index can't reach elsewhere.
     if (typeof file !== 'string' || !/^[^/\\\0:]+$/.test(file) || file === '.' || file === '..') {
-      throw bad(indexPath, `tensor ${name}: ${JSON.stringify(file)} is not the name of a file beside the index`);
+      throw badFile(indexPath, `tensor ${name}: ${JSON.stringify(file)} is not the name of a file beside the index`);
     }
     const path = join(dir, file);
     let shard = shards.get(file);
     if (!shard) {
-      if (!(await exists(path))) throw bad(indexPath, `shard ${file} is missing (tensor ${name} is in it)`);
+      if (!(await exists(path))) throw badFile(indexPath, `shard ${file} is missing (tensor ${name} is in it)`);
       shard = await openSafetensors(path);
       shards.set(file, shard);
     }
     const entry = shard.get(name);
-    if (!entry) throw bad(indexPath, `tensor ${name} is not in ${file}, where the index puts it`);
+    if (!entry) throw badFile(indexPath, `tensor ${name} is not in ${file}, where the index puts it`);
     tensors.set(name, entry);
   }
-  if (tensors.size === 0) throw bad(indexPath, '"weight_map" is empty');
+  if (tensors.size === 0) throw badFile(indexPath, '"weight_map" is empty');
   return { tensors, files: [...shards.keys()].map((file) => join(dir, file)) };
 }
 
 /** Reads and checks the header of one file: name -> where the tensor lies. */
 export async function openSafetensors(path: string): Promise<Map<string, TensorEntry>> {
   const info = await stat(path).catch((cause: unknown) => {
-    throw bad(path, 'no such file', cause);
+    throw badFile(path, 'no such file', cause);
   });
-  if (info.isDirectory()) throw bad(path, 'is a directory, not a safetensors file');
-  if (info.size < 8) throw bad(path, `is ${info.size} bytes long, too short for a safetensors file`);
+  if (info.isDirectory()) throw badFile(path, 'is a directory, not a safetensors file');
+  if (info.size < 8) throw badFile(path, `is ${info.size} bytes long, too short for a safetensors file`);
   const prefix = await readRange(path, 0, 8);
   const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
   if (length > BigInt(maxHeaderBytes)) {
-    throw bad(path, `not a safetensors file: header of ${length} bytes (at most ${maxHeaderBytes})`);
+    throw badFile(path, `not a safetensors file: header of ${length} bytes (at most ${maxHeaderBytes})`);
   }
   const headerBytes = Number(length);
   if (8 + headerBytes > info.size) {
-    throw bad(path, `header of ${headerBytes} bytes, but the file has ${info.size}; is the download complete?`);
+    throw badFile(path, `header of ${headerBytes} bytes, but the file has ${info.size}; is the download complete?`);
   }
   const header = parseObject(path, await readRange(path, 8, headerBytes));
   const dataStart = 8 + headerBytes;
+  const { __metadata__: metadata = {}, ...entries } = header;
+  if (!isObject(metadata)) throw badFile(path, '__metadata__ is not an object');
   const tensors = new Map<string, TensorEntry>();
-  for (const [name, value] of Object.entries(header)) {
-    if (name === '__metadata__') {
-      if (!isObject(value)) throw bad(path, '__metadata__ is not an object');
-      continue;
-    }
-    tensors.set(name, parseEntry(path, name, value, dataStart));
-  }
+  for (const [name, value] of Object.entries(entries)) tensors.set(name, parseEntry(path, name, value, dataStart));
   checkTiling(path, tensors, dataStart, info.size);
+  for (const [key, format] of Object.entries(metadata)) {
+    if (!key.startsWith(blockFormatKey)) continue;
+    const name = key.slice(blockFormatKey.length);
+    tensors.set(name, asBlocks(path, name, tensors.get(name), format));
+  }
   return tensors;
+}
+
+/** The tensor of bytes as the matrix of blocks that the metadata calls it. */
+function asBlocks(path: string, name: string, entry: TensorEntry | undefined, format: unknown): TensorEntry {
+  const fail = (what: string): never => {
+    throw badFile(path, `__metadata__ gives a block format to ${name}, ${what}`);
+  };
+  if (!entry) return fail('which is not in the file');
+  if (typeof format !== 'string' || !Object.hasOwn(blockFormats, format)) {
+    return fail(`${JSON.stringify(format)}, which is not ${Object.keys(blockFormats).join(' or ')}`);
+  }
+  const { dtype, shape } = entry;
+  const { bytes } = layouts[format as BlockFormat];
+  if (dtype !== 'U8' || shape.length !== 2) return fail(`which is ${dtype} [${shape.join(', ')}], not U8 [outputs, bytes of a row]`);
+  const [outputs, rowBytes] = shape as [number, number];
+  if (rowBytes % bytes !== 0) return fail(`${format}, but its rows of ${rowBytes} bytes are no whole blocks of ${bytes}`);
+  return { ...entry, dtype: blockFormats[format as BlockFormat], shape: [outputs, (rowBytes / bytes) * blockSize] };
 }
 
 function parseEntry(path: string, name: string, value: unknown, dataStart: number): TensorEntry {
   const fail = (what: string): never => {
-    throw bad(path, `tensor ${name}: ${what}`);
+    throw badFile(path, `tensor ${name}: ${what}`);
   };
   if (!isObject(value)) return fail('is not an object');
   const { dtype, shape, data_offsets: offsets } = value;
@@ -163,14 +188,14 @@ function checkTiling(path: string, tensors: ReadonlyMap<string, TensorEntry>, da
   const inOrder = [...tensors.values()].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
   let at = dataStart;
   for (const { name, offset, bytes } of inOrder) {
-    if (offset < at) throw bad(path, `tensor ${name} overlaps the tensor before it`);
-    if (offset > at) throw bad(path, `tensor ${name}: ${offset - at} bytes before it belong to no tensor`);
+    if (offset < at) throw badFile(path, `tensor ${name} overlaps the tensor before it`);
+    if (offset > at) throw badFile(path, `tensor ${name}: ${offset - at} bytes before it belong to no tensor`);
     at = offset + bytes;
     if (at > fileBytes) {
-      throw bad(path, `tensor ${name} ends at byte ${at}, but the file has ${fileBytes}; is the download complete?`);
+      throw badFile(path, `tensor ${name} ends at byte ${at}, but the file has ${fileBytes}; is the download complete?`);
     }
   }
-  if (at !== fileBytes) throw bad(path, `${fileBytes - at} bytes at the end belong to no tensor`);
+  if (at !== fileBytes) throw badFile(path, `${fileBytes - at} bytes at the end belong to no tensor`);
 }
 
 function isSize(value: unknown): value is number {
@@ -186,17 +211,17 @@ function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw bad(path, 'the header is not UTF-8', cause);
+    throw badFile(path, 'the header is not UTF-8', cause);
   }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw bad(path, 'the header is not JSON', cause);
+    throw badFile(path, 'the header is not JSON', cause);
   }
-  if (!isObject(value)) throw bad(path, 'the header is not a JSON object');
+  if (!isObject(value)) throw badFile(path, 'the header is not a JSON object');
   const twice = duplicateKey(text);
-  if (twice !== null) throw bad(path, `the header names ${JSON.stringify(twice)} twice`);
+  if (twice !== null) throw badFile(path, `the header names ${JSON.stringify(twice)} twice`);
   return value;
 }
 
@@ -210,7 +235,7 @@ async function readRange(path: string, offset: number, bytes: number | null): Pr
       let got = 0;
       while (got < wanted) {
         const { bytesRead } = await file.read(data, got, wanted - got, offset + got);
-        if (bytesRead === 0) throw bad(path, 'ends too early');
+        if (bytesRead === 0) throw badFile(path, 'ends too early');
         got += bytesRead;
       }
       return data;
@@ -219,6 +244,6 @@ async function readRange(path: string, offset: number, bytes: number | null): Pr
     }
   } catch (cause) {
     if (cause instanceof LodestoneError) throw cause;
-    throw bad(path, `can't be read (${cause instanceof Error ? cause.message : String(cause)})`, cause);
+    throw badFile(path, `can't be read (${cause instanceof Error ? cause.message : String(cause)})`, cause);
   }
 }

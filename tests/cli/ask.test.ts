@@ -5,6 +5,7 @@ import { Terminal } from '@xterm/headless';
 import { spawn as spawnPty } from '@lydell/node-pty';
 import { describe, expect, it } from 'vitest';
 import type { Answer, AskEvent, Plan } from '../../src/answer/answer.js';
+import { kvFormats } from '../../src/device/kvLayout.js';
 import { defaultChunk, kvBytes, ringSlots } from '../../src/runtime/kv.js';
 import { openConfig } from '../../src/runtime/model.js';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
@@ -95,6 +96,19 @@ describe('lodestone ask', () => {
     expect(plan.kv.global.layers).toBe(1);
     expect(plan.fits).toBe(true);
     expect((await lodestone(['ask', question, report, '--dry-run'])).stdout).toMatch(/^model .*\ndevice .*\nsources\n/u);
+  });
+
+  it('stores keys and values as asked, and says so', async () => {
+    const config = await openConfig(embeddedModelDir);
+    for (const format of kvFormats) {
+      const { stdout } = await lodestone(['ask', question, report, '--kv', format, '--dry-run', '--json']);
+      const { kv, tokens } = JSON.parse(stdout) as Plan;
+      expect(kv.bytes).toBe(kvBytes(config, tokens.prompt + tokens.answer, defaultChunk, { local: 'f32', global: format }).total);
+      expect([kv.local.format, kv.global.format]).toEqual(['f32', format]);
+    }
+    const { stdout } = await lodestone(['ask', question, report, '--pages', '2', '--kv', 'q8_0', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ answer: '7731942', model: { kv: { local: 'f32', global: 'q8_0' } } });
+    expect((await lodestone(['ask', question, report, '--kv', 'q4'])).code).toBe(2);
   });
 
   it('samples reproducibly', async () => {

@@ -1,5 +1,7 @@
 /** Random inputs for kernel tests, and one rig that records the same case on two devices. */
-import type { Command, Device, DeviceBuffer, KvCache, View, Weight, WeightFormat } from '../../src/device/device.js';
+import type { Command, Device, DeviceBuffer, KvCache, KvFormat, View, Weight, WeightFormat } from '../../src/device/device.js';
+import { kvPageBytes } from '../../src/device/kvLayout.js';
+import { layouts, storedBytes, type PackedFormat } from '../../src/weights/blocks.js';
 
 /** Uniform numbers in [-1, 1), the same for the same seed. */
 export function randomizer(seed: number): () => number {
@@ -17,6 +19,30 @@ export function randomizer(seed: number): () => number {
 export function randomFloats(count: number, seed: number, magnitude = 1): Float32Array {
   const next = randomizer(seed);
   return Float32Array.from({ length: count }, () => next() * magnitude);
+}
+
+/** Of a cache; the format is f32 where none is given. */
+export interface CacheShape {
+  readonly format?: KvFormat;
+  readonly ring: boolean;
+  readonly pageSlots: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly pages: number;
+}
+
+/** Where each packed format keeps its scales in a block. */
+const scalePlaces: Readonly<Record<PackedFormat, readonly number[]>> = { q4_1: [0, 2], q5_0: [0], q5_1: [0, 2], q4_k: [0, 2], q5_k: [0, 2], q6_k: [208] };
+export const packedFormats = Object.keys(scalePlaces) as PackedFormat[];
+
+/** Random blocks whose scales are f16 numbers between 2^-8 and 2^-4, of either sign. */
+export function randomPacked(format: PackedFormat, elements: number, seed: number): Uint8Array {
+  const next = randomizer(seed);
+  const bytes = new Uint8Array(storedBytes(format, elements)).map(() => Math.floor((next() + 1) * 128));
+  for (let block = 0; block < bytes.length; block += layouts[format].bytes) {
+    for (const place of scalePlaces[format]) bytes[block + place + 1] = (bytes[block + place + 1]! & 0x8f) | 0x20;
+  }
+  return bytes;
 }
 
 /** Buffers, weights and results of one test on one device. */
@@ -38,9 +64,9 @@ export class Rig {
     return { buffer, offset: 0 };
   }
 
-  cache(shape: { ring: boolean; pageSlots: number; kvHeads: number; headDim: number; pages: number }): KvCache {
-    const { pages, ...rest } = shape;
-    const page = (): DeviceBuffer => this.empty(rest.pageSlots * rest.kvHeads * rest.headDim).buffer;
+  cache(shape: CacheShape): KvCache {
+    const { pages, ...rest } = { format: 'f32' as const, ...shape };
+    const page = (): DeviceBuffer => this.empty(kvPageBytes(rest) / 4).buffer;
     return { ...rest, pages: Array.from({ length: pages }, () => ({ k: page(), v: page() })) };
   }
 

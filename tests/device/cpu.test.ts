@@ -10,7 +10,7 @@ import { cpuVariants, createCpuDevice, type CpuDevice, type CpuOptions } from '.
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, Device, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
-import { randomFloats, relativeError, Rig, ropeTable } from './cases.js';
+import { packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, type CacheShape } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
@@ -67,6 +67,27 @@ describe.each(variants)('%s', (isa) => {
       return [out, 7 * width];
     });
     expect(error).toBeLessThan(3e-7);
+  });
+
+  describe.each(packedFormats)('unpacks %s', (format) => {
+    it.each(['f32', 'f16', 'q8_0', 'q4_0'] as const)('to the bits of the reference, as %s', async (as) => {
+      const [outputs, inputs] = [19, 512];
+      const source = { label: 'w', format, outputs, inputs, data: { memory: randomPacked(format, outputs * inputs, 21) } };
+      const rows = await Promise.all(
+        [reference, device].map(async (each) => {
+          const rig = new Rig(each);
+          const weight = await rig.device.loadWeight(source, as);
+          const out = rig.empty(outputs * inputs);
+          const ids = rig.data(Uint32Array.from({ length: outputs }, (_, i) => i));
+          await rig.run({ op: 'embed', ids, weight, scale: 1, out, rows: outputs });
+          const floats = await rig.floats(out, outputs * inputs);
+          rig.free();
+          return floats;
+        }),
+      );
+      expect(rows[1]).toEqual(rows[0]);
+      expect(new Set(rows[0]).size).toBeGreaterThan(20);
+    });
   });
 
   it('refuses a token outside the vocabulary', async () => {
@@ -209,16 +230,16 @@ describe.each(variants)('%s', (isa) => {
   /** Fills a cache with positions 0 .. end - 1 in chunks, and attends from `start` on. */
   async function attend(
     rig: Rig,
-    shape: { ring: boolean; pageSlots: number; kvHeads: number; headDim: number; pages: number },
+    shape: CacheShape,
     end: number,
     start: number,
-    options: { heads: number; window: number; logScale?: boolean; chunk?: number },
+    options: { heads: number; window: number; logScale?: boolean; chunk?: number; magnitude?: number },
   ): Promise<{ out: View; elements: number; cache: KvCache }> {
     const { kvHeads, headDim } = shape;
-    const { heads, window, logScale = false, chunk = end - start } = options;
+    const { heads, window, logScale = false, chunk = end - start, magnitude = 3 } = options;
     const cache = rig.cache(shape);
     const k = randomFloats(end * kvHeads * headDim, 15);
-    const v = randomFloats(end * kvHeads * headDim, 16, 3);
+    const v = randomFloats(end * kvHeads * headDim, 16, magnitude);
     const gain = rig.data(randomFloats(headDim, 17));
     const q = rig.data(randomFloats((end - start) * heads * headDim, 18, 4));
     const out = rig.empty((end - start) * heads * headDim);
@@ -274,6 +295,89 @@ describe.each(variants)('%s', (isa) => {
     expect(error).toBeLessThan(2e-6);
   });
 
+  // What storeKv writes may differ by one step where the reference, in float64, is on the other side of a tie. So the
+  // attention is compared on what the reference has stored.
+  it.each(
+    (['f16', 'q8_0'] as const).flatMap((format) =>
+      [
+        // ring, slots, pages, KV heads, heads, head size, window, end, start, magnitude of the values
+        [false, 64, 12, 1, 4, 32, 0, 700, 640, 3],
+        [false, 1000, 1, 2, 4, 64, 0, 300, 0, 1e5],
+        [false, 50, 8, 3, 3, 96, 0, 390, 389, 3],
+        [false, 300, 5, 1, 4, 256, 0, 1300, 1299, 3],
+        [true, 100, 1, 2, 2, 32, 40, 333, 280, 1e5],
+        [true, 57, 1, 1, 3, 32, 8, 120, 71, 1e-3],
+        [true, 640, 1, 1, 4, 256, 512, 600, 580, 1e-20],
+        [false, 50, 8, 1, 2, 20, 0, 390, 380, 3],
+        [true, 60, 1, 2, 2, 10, 40, 130, 119, 3],
+      ].flatMap((numbers) => (format === 'q8_0' && (numbers[5] as number) % 32 !== 0 ? [] : [[format, ...numbers] as const])),
+    ),
+  )('stores and attends in %s: ring %s, %i slots, %i pages, %i KV heads, %i heads of %i, window %i, rows to %i from %i, values of %f', async (...numbers) => {
+    const [format, ring, pageSlots, pages, kvHeads, heads, headDim, window, end, start, magnitude] = numbers as unknown as [
+      'f16' | 'q8_0', boolean, number, number, number, number, number, number, number, number, number,
+    ];
+    const shape = { format, ring, pageSlots, pages, kvHeads, headDim };
+    const options = { heads, window, magnitude };
+    const theirs = new Rig(reference);
+    const ours = new Rig(device);
+    const want = await attend(theirs, shape, end, start, options);
+    const got = await attend(ours, shape, end, start, options);
+    for (const [i, page] of want.cache.pages.entries()) {
+      for (const side of ['k', 'v'] as const) {
+        const bytes = await reference.read({ buffer: page[side], offset: 0 }, page[side].bytes);
+        const stored = await device.read({ buffer: got.cache.pages[i]![side], offset: 0 }, page[side].bytes);
+        expect(stepsApart(format, stored, bytes, pageSlots * kvHeads * headDim), `page ${i}, ${side}`).toBeLessThanOrEqual(side === 'k' ? 1 : 0);
+        device.write({ buffer: got.cache.pages[i]![side], offset: 0 }, bytes);
+      }
+    }
+    const q = ours.data(randomFloats(got.elements, 18, 4));
+    await ours.run({ op: 'attention', q, out: got.out, rows: end - start, start, heads, window, scale: headDim ** -0.5, logScale: null, cache: got.cache });
+    expect(relativeError(await ours.floats(got.out, got.elements), await theirs.floats(want.out, want.elements))).toBeLessThan(3e-6);
+    theirs.free();
+    ours.free();
+  });
+
+  it.each(['f16', 'q8_0'] as const)('keeps NaN and infinities as the reference does (%s)', async (format) => {
+    const headDim = 32;
+    const results = await Promise.all(
+      [reference, device].map(async (each) => {
+        const rig = new Rig(each);
+        const cache = rig.cache({ format, ring: false, pageSlots: 8, kvHeads: 1, headDim, pages: 1 });
+        const v = randomFloats(6 * headDim, 41, 3e38);
+        v.set([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 65_504, 65_519.9, 65_520, -1e5, 1e-7, 6e-8, 2e-8, -0], 0);
+        v[2 * headDim + 3] = Number.NaN;
+        v.fill(0, 3 * headDim, 4 * headDim);
+        v.fill(1e-40, 4 * headDim, 5 * headDim);
+        const k = rig.data(randomFloats(6 * headDim, 42));
+        const gain = rig.data(new Float32Array(headDim).fill(1));
+        await rig.run({ op: 'storeKv', k, v: rig.data(v), rows: 6, start: 0, gain, eps, rope: null, cache });
+        const bytes = await each.read({ buffer: cache.pages[0]!.v, offset: 0 }, cache.pages[0]!.v.bytes);
+        rig.free();
+        // Only what a block's scale makes of it counts where that is NaN.
+        if (format === 'f16') return [...new Uint16Array(bytes.buffer)].map((half) => ((half & 0x7fff) > 0x7c00 ? 'NaN' : half));
+        const scales = [...new Float32Array(bytes.buffer, 8 * headDim)];
+        return [scales, [...new Int8Array(bytes.buffer, 0, 8 * headDim)].map((q, i) => (Number.isNaN(scales[i >> 5]!) ? 'NaN' : q))];
+      }),
+    );
+    expect(results[1]).toEqual(results[0]);
+  });
+
+  it('attends at positions beyond 2^24, where float32 no longer counts', async () => {
+    const [start, rows, window, headDim] = [2 ** 24 + 1, 5, 40, 32];
+    const error = await compare(device, async (rig) => {
+      const cache = rig.cache({ ring: true, pageSlots: 60, kvHeads: 1, headDim, pages: 1 });
+      const gain = rig.data(randomFloats(headDim, 43));
+      const [k, v] = [44, 45].map((seed) => rig.data(randomFloats(60 * headDim, seed))) as [View, View];
+      const out = rig.empty(rows * 2 * headDim);
+      await rig.run(
+        { op: 'storeKv', k, v, rows: 60, start: start + rows - 60, gain, eps, rope: null, cache },
+        { op: 'attention', q: rig.data(randomFloats(rows * 2 * headDim, 46, 3)), out, rows, start, heads: 2, window, scale: 0.2, logScale: gain, cache },
+      );
+      return [out, rows * 2 * headDim];
+    });
+    expect(error).toBeLessThan(3e-6);
+  });
+
   it('scales logits by the logarithm of the position', async () => {
     const error = await compare(device, async (rig) => {
       const shape = { ring: false, pageSlots: 64, pages: 2, kvHeads: 1, headDim: 32 };
@@ -295,12 +399,12 @@ describe.each(variants)('%s', (isa) => {
     }
   });
 
-  it.each([0, 90])('attends with the same bits in any chunks, window %i', async (window) => {
+  it.each((['f32', 'f16', 'q8_0'] as const).flatMap((format) => [0, 90].map((window) => [format, window] as const)))('attends with the same bits in any chunks, %s, window %i', async (format, window) => {
     const results = new Set<string>();
     for (const [each, chunk, ring] of [[device, 171, false], [device, 1, false], [alone, 7, false], [alone, 64, false], [device, 30, window > 0]] as const) {
       const rig = new Rig(each);
       const shape = ring ? { ring, pageSlots: 120, pages: 1 } : { ring, pageSlots: 100, pages: 8 };
-      const { out, elements } = await attend(rig, { ...shape, kvHeads: 1, headDim: 32 }, 771, 600, { heads: 4, window, chunk });
+      const { out, elements } = await attend(rig, { ...shape, format, kvHeads: 1, headDim: 32 }, 771, 600, { heads: 4, window, chunk });
       results.add(Buffer.from(await each.read(out, elements * 4)).toString('base64'));
       rig.free();
     }
@@ -362,7 +466,7 @@ describe.each(variants)('%s', (isa) => {
     const data = rig.data(randomFloats(64, 37));
     const before = digest(await device.read(data, 256));
     const weights = await Promise.all((['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const).map((format) => rig.weight(randomFloats(64, 38), 2, 32, format)));
-    const cache: KvCache = { ring: true, pageSlots: 4, kvHeads: 1, headDim: 16, pages: [{ k: data.buffer, v: data.buffer }] };
+    const cache: KvCache = { format: 'f32', ring: true, pageSlots: 4, kvHeads: 1, headDim: 16, pages: [{ k: data.buffer, v: data.buffer }] };
     const rows = 0;
     await rig.run(
       ...weights.map((weight): Command => ({ op: 'embed', ids: data, weight, scale: 1, out: data, rows })),
@@ -577,6 +681,12 @@ describe('the device', () => {
     await expect(rig.run({ ...good, rows: Number.NaN })).rejects.toThrow(RangeError);
     await expect(rig.run({ op: 'matMul', x, rows: 3, parts: [{ weight, out: rig.empty(6) }] })).rejects.toThrow(RangeError);
     await expect(rig.run({ op: 'matMul', x, rows: 2, parts: [{ weight, out: rig.empty(3) }] })).rejects.toThrow(RangeError);
+    const odd = rig.cache({ format: 'q8_0', ring: true, pageSlots: 4, kvHeads: 1, headDim: 64, pages: 1 });
+    const attention = { op: 'attention', q: rig.empty(64), out: rig.empty(64), rows: 1, start: 0, heads: 1, window: 3, scale: 1, logScale: null } as const;
+    await rig.run({ ...attention, cache: odd });
+    await expect(rig.run({ ...attention, cache: { ...odd, headDim: 48 } })).rejects.toThrow(/heads of 48 elements can't be stored as q8_0/);
+    await expect(rig.run({ ...attention, cache: { ...odd, format: 'f32' } })).rejects.toThrow(/a page needs/);
+    await expect(rig.run({ ...attention, cache: { ...odd, format: 'f8' as 'f16' } })).rejects.toThrow(/f8/);
     const cache = rig.cache({ ring: true, pageSlots: 4, kvHeads: 1, headDim: 16, pages: 1 });
     const query = { op: 'attention', q: rig.empty(32), out: rig.empty(32), heads: 1, scale: 1, logScale: null, cache } as const;
     await rig.run({ ...query, rows: 2, start: 9, window: 3 });
@@ -755,6 +865,23 @@ describe('building the addon', () => {
     expect(said).not.toMatch(/C\+\+20/);
   });
 });
+
+/** How many steps of the format, at most, the elements of two pages are apart; Infinity where scales differ by more than rounding. */
+function stepsApart(format: 'f16' | 'q8_0', a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, elements: number): number {
+  let worst = 0;
+  if (format === 'f16') {
+    // Halves of one sign are ordered as integers are.
+    const ordered = (half: number): number => (half & 0x8000 ? -(half & 0x7fff) : half);
+    const [x, y] = [new Uint16Array(a.buffer), new Uint16Array(b.buffer)];
+    for (const [i, half] of x.entries()) worst = Math.max(worst, Math.abs(ordered(half) - ordered(y[i]!)));
+    return worst;
+  }
+  const [x, y] = [new Int8Array(a.buffer, 0, elements), new Int8Array(b.buffer, 0, elements)];
+  for (const [i, q] of x.entries()) worst = Math.max(worst, Math.abs(q - y[i]!));
+  const [d, e] = [new Float32Array(a.buffer, elements), new Float32Array(b.buffer, elements)];
+  for (const [i, scale] of d.entries()) if (Math.abs(scale - e[i]!) > 1e-6 * e[i]!) return Infinity;
+  return worst;
+}
 
 function toBf16(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0]! >>> 16;

@@ -38,6 +38,19 @@ describe('buildPrompt', () => {
     expect(render((await buildPrompt('qa', 'Who?', two, tokenizer)).ids)).toBe('<bos>First.\nSecond.\n<question>Who?<answer>');
     expect(render((await buildPrompt('gemma-chat', 'Who?', two, tokenizer)).ids)).toContain('First.\n</document>');
   });
+  it('keeps the order of many segments, whichever is encoded first', async () => {
+    const texts = Array.from({ length: 150 }, (_, i) => `Line ${i}.\n`);
+    const many: IngestedSource[] = [{ ...sources[1]!, segments: texts.map((text, i) => ({ source: 0, text, line: i + 1 })) }];
+    const encodeText = async (text: string): Promise<number[]> => {
+      // The later ones come back first.
+      const line = Number(/\d+/.exec(text)?.[0] ?? 0);
+      for (let turns = 150 - line; turns > 0; turns--) await Promise.resolve();
+      return tokenizer.encodeText(text);
+    };
+    const { ids, sourceTokens } = await buildPrompt('qa', 'Who?', many, { ...tokenizer, encodeText });
+    expect(render(ids)).toBe(`<bos>${texts.join('')}<question>Who?<answer>`);
+    expect(sourceTokens).toEqual([texts.join('').length]);
+  });
   it('stops at the segment where the signal fires', async () => {
     const abort = new AbortController();
     let encoded = 0;

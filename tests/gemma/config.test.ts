@@ -263,3 +263,7 @@ it('2000 configs with random damage are refused with one line, or give whole num
   expect(refused).toBeGreaterThan(500);
   expect(refused).toBeLessThan(1800);
 });
+
+it('takes as many positions as the config says, beyond a million too', () => {
+  expect(parse({ ...files['1b'], max_position_embeddings: 16_777_216 }).maxPositions).toBe(16_777_216);
+});

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
-import type { WeightFormat } from '../../src/device/device.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import { loadGemmaWeights, type GemmaWeights, type Quantize } from '../../src/gemma/weights.js';
 import { Context } from '../../src/runtime/context.js';
@@ -104,7 +103,7 @@ describe('shapes', () => {
   it('a matrix of integers is refused', async () => {
     const name = 'model.layers.0.self_attn.q_proj.weight';
     const { shape: size, bytes } = modelTensors(source)[name]!;
-    await expectRefusal({ ...modelTensors(source), [name]: { dtype: 'I32', shape: size, bytes } }, /q_proj\.weight is I32; matrices must be F32, F16 or BF16/);
+    await expectRefusal({ ...modelTensors(source), [name]: { dtype: 'I32', shape: size, bytes } }, /q_proj\.weight is I32; matrices must be F32, F16, BF16, Q8_0, Q4_0, /);
   });
 
   it('of embeddings with extra rows: the first ones count', async () => {
@@ -143,7 +142,7 @@ it('an output matrix of its own is used for the logits, the embedding otherwise'
 it('counts the bytes of all weights, as stored or as quantised', async () => {
   const device = createReferenceDevice();
   const bytes: Record<string, number> = {};
-  const formats: WeightFormat[] = [];
+  const formats: string[] = [];
   for (const quantize of ['none', 'q8_0', 'q4_0'] as const) {
     const model = await openModel(fixtureDir, device, { quantize });
     bytes[quantize] = model.weightBytes;
@@ -199,7 +198,7 @@ describe('a model directory is refused', () => {
     await withTempDir(async (dir) => {
       await expect(open(join(dir, 'none'))).rejects.toThrow(/none: no such model directory/);
       writeFileSync(join(dir, 'file'), '');
-      await expect(open(join(dir, 'file'))).rejects.toThrow(/file: is not a model directory/);
+      await expect(open(join(dir, 'file'))).rejects.toThrow(/file: is not a model directory, and not a \.gguf file/);
     });
   });
 });

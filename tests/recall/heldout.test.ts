@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { embeddedModelDir } from '../../src/paths.js';
-import { heldOutTrial, KEYS, loadHeldOutFamilies, NAMED_VALUES } from '../../src/recall/heldout.js';
-import { seededRandom } from '../../src/recall/statistics.js';
+import { createRandom } from '../../src/random.js';
+import { heldOutFact, KEYS, NAMED_VALUES, type Family } from '../../src/recall/heldout.js';
 
 const recipe = path.join(embeddedModelDir, 'recipe');
-const families = loadHeldOutFamilies(path.join(recipe, 'eval_templates.json'));
+const { families } = JSON.parse(readFileSync(path.join(recipe, 'eval_templates.json'), 'utf8')) as { families: Family[] };
 const plain = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim();
 
 function strings(value: unknown): string[] {
@@ -41,9 +41,14 @@ describe('held-out trials', () => {
 
   it('can be made of every family', () => {
     for (const family of families) {
-      const { document, question, expected } = heldOutTrial('One fish. Two fish.', family, 50, seededRandom(1));
-      expect(document).toContain(expected);
-      expect(document + question).not.toMatch(/[{}]|undefined/u);
+      const { sentence, question, key, value } = heldOutFact(family, '', createRandom(1));
+      expect(sentence.toLowerCase()).toContain(key.toLowerCase());
+      expect(sentence).toContain(value);
+      expect(question).toContain(key);
+      expect(question).not.toContain(value);
+      expect(sentence + question).not.toMatch(/[{}]|undefined/u);
+      expect(heldOutFact(family, '', createRandom(1), key).key).not.toBe(key);
+      expect(heldOutFact(family, value, createRandom(1)).value).not.toBe(value);
     }
   });
 });

@@ -7,7 +7,7 @@ import { openConfig } from '../../src/runtime/model.js';
 import { openCheckpoint } from '../../src/weights/safetensors.js';
 import { bruteForce } from '../gemma/brute-force.js';
 import { randomModel, shape, writeModel, type Kind } from '../gemma/random-model.js';
-import { largestDifference, withTempDir, workingDevices, type TestModel } from './fixture.js';
+import { exactKv, largestDifference, withTempDir, workingDevices, type TestModel } from './fixture.js';
 
 const devices = await workingDevices();
 const { window } = shape;
@@ -49,7 +49,7 @@ describe.each(variants)('%s', (_, kinds, lodestone) => {
 
     it.each([1, window - 1, window, window + 1, 2 * window, 3 * window + 1])('prefill of %i tokens, then decoding on', async (length) => {
       for (const chunk of [3, window, 64]) {
-        const context = new Context(model, { chunk });
+        const context = new Context(model, { chunk, kv: exactKv });
         const logits = await context.prefill(ids.slice(0, length));
         expect(largestDifference(logits, expected[length - 1]!), `chunk ${chunk}`).toBeLessThan(tolerance);
         for (const position of [length, length + 1]) {
@@ -61,7 +61,7 @@ describe.each(variants)('%s', (_, kinds, lodestone) => {
     });
 
     it('token by token', async () => {
-      const context = new Context(model, { chunk: 1 });
+      const context = new Context(model, { chunk: 1, kv: exactKv });
       for (const [position, id] of ids.entries()) {
         expect(largestDifference(await context.decode(id), expected[position]!), `position ${position}`).toBeLessThan(tolerance);
       }
@@ -70,7 +70,7 @@ describe.each(variants)('%s', (_, kinds, lodestone) => {
 
     it('prefill without logits, then decoding', async () => {
       for (const length of [1, window - 1, window + 1, 3 * window + 1]) {
-        const context = new Context(model, { chunk: 5 });
+        const context = new Context(model, { chunk: 5, kv: exactKv });
         expect(await context.prefill(ids.slice(0, length), { logits: false })).toBeNull();
         const next = await context.decode(ids[length]!);
         expect(largestDifference(next, expected[length]!), `${length} tokens`).toBeLessThan(tolerance);

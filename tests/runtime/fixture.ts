@@ -4,15 +4,23 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import type { Command, Device, View } from '../../src/device/device.js';
+import { kvPlanes } from '../../src/device/kvLayout.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import { selectDevice } from '../../src/device/select.js';
 import type { GemmaConfig } from '../../src/gemma/config.js';
 import { loadGemmaWeights, type GemmaWeights } from '../../src/gemma/weights.js';
+import type { KvFormats } from '../../src/runtime/kv.js';
 import { openConfig } from '../../src/runtime/model.js';
 import { openCheckpoint } from '../../src/weights/safetensors.js';
 
 export const fixtureDir = fileURLToPath(new URL('../../fixtures/gemma3-tiny', import.meta.url));
 export const tinyDir = fileURLToPath(new URL('../../models/lodestone-tiny', import.meta.url));
+
+/** For comparisons with exact values. */
+export const exactKv: KvFormats = { local: 'f32', global: 'f32' };
+
+/** Every format in layers of both kinds. */
+export const kvChoices: KvFormats[] = [exactKv, { local: 'q8_0', global: 'f16' }, { local: 'f16', global: 'q8_0' }];
 
 export interface Golden {
   readonly ids: number[];
@@ -125,13 +133,15 @@ function spoilOutputs(command: Command, spoil: (view: View, elements: number) =>
       return spoil(command.out, command.count);
     case 'storeKv': {
       const { rows, start, cache } = command;
-      const { headDim, kvHeads, pageSlots } = cache;
+      const { kvHeads, pageSlots } = cache;
       for (let position = start; position < start + rows; position++) {
         const page = cache.pages[cache.ring ? 0 : Math.floor(position / pageSlots)]!;
         for (let head = 0; head < kvHeads; head++) {
-          const offset = (head * pageSlots + (position % pageSlots)) * headDim * 4;
-          spoil({ buffer: page.k, offset }, headDim);
-          spoil({ buffer: page.v, offset }, headDim);
+          for (const { offset, rowBytes } of kvPlanes(cache)) {
+            const at = offset + (head * pageSlots + (position % pageSlots)) * rowBytes;
+            spoil({ buffer: page.k, offset: at }, rowBytes / 4);
+            spoil({ buffer: page.v, offset: at }, rowBytes / 4);
+          }
         }
       }
     }

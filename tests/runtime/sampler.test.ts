@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { tokenProbability } from '../../src/runtime/generate.js';
-import { argmax, candidates, createRandom, logSumExp, sample, type Sampling } from '../../src/runtime/sampler.js';
+import { createRandom } from '../../src/random.js';
+import { argmax, candidates, logSumExp, sample, type Sampling } from '../../src/runtime/sampler.js';
 
 /** Logits of these probabilities, shifted: a softmax does not see the shift. */
 const logitsOf = (...probabilities: number[]): Float32Array => Float32Array.from(probabilities, (p) => Math.log(p) + 3);
@@ -69,18 +70,6 @@ describe('sample', () => {
       expect(sample(tied, { temperature: 1, topK: 1 }, uniform)).toBe(1);
     }
     expect(argmax(Float32Array.of(Number.NaN, -3, Number.NaN, -2))).toBe(3);
-  });
-});
-
-describe('createRandom', () => {
-  it('repeats itself for a seed, and only for that', () => {
-    const ten = (seed: number): number[] => Array.from({ length: 10 }, createRandom(seed));
-    expect(ten(7)).toEqual(ten(7));
-    expect(ten(8)).not.toEqual(ten(7));
-    for (const value of [...ten(0), ...ten(-1), ...ten(2 ** 32 - 1)]) {
-      expect(value).toBeGreaterThanOrEqual(0);
-      expect(value).toBeLessThan(1);
-    }
   });
 });
 

@@ -16,8 +16,8 @@ const plan: Plan = {
   tokens: { sources: 15_000, prompt: 15_020, answer: 64, context: 1_048_576 },
   kv: {
     bytes: 3 * 2 ** 20,
-    local: { layers: 5, bytes: 2 ** 20, positions: 320 },
-    global: { layers: 1, bytes: 2 * 2 ** 20, positions: 15_360 },
+    local: { layers: 5, format: 'f32', bytes: 2 ** 20, positions: 320 },
+    global: { layers: 1, format: 'f16', bytes: 2 * 2 ** 20, positions: 15_360 },
     bytes_if_all_global: 18 * 2 ** 20,
   },
   fits: true,
@@ -35,7 +35,7 @@ const answer: Answer = {
   ],
   readings: [],
   finish: 'stop',
-  model: { id: 'tiny', sha256: '00', quantization: 'bf16', context: 1 },
+  model: { id: 'tiny', sha256: '00', quantization: 'bf16', kv: { local: 'f32', global: 'f16' }, context: 1 },
   device: { name: 'cpu', adapter: '' },
   tokens: { input: 1, cached: 0, generated: 1, context: 2 },
   truncated: false,
@@ -91,8 +91,8 @@ describe('plain text', () => {
   });
   it('gives the plan by layer type', () => {
     const text = formatPlan(plan);
-    expect(text).toContain('local   5 layers x 320 positions  1.0 MiB');
-    expect(text).toContain('global  1 layers x 15,360 positions  2.0 MiB');
+    expect(text).toContain('local   5 layers x 320 positions in f32  1.0 MiB');
+    expect(text).toContain('global  1 layers x 15,360 positions in f16  2.0 MiB');
     expect(text).toContain('3.0 MiB (18.0 MiB if every layer held every position)');
     expect(text).toMatch(/\nfits the model's context\n$/u);
     expect(formatPlan({ ...plan, fits: false })).toContain("does not fit the model's context");

@@ -2,15 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { dequantizeBlocks, quantizeActivations, quantizeBlocks, unpackBlocks } from '../../src/weights/blocks.js';
+import type { StoredFormat, WeightFormat } from '../../src/device/device.js';
+import { dequantizeBlocks, quantizeActivations, quantizeBlocks, refuseConversion, storedBytes, unpackBlocks } from '../../src/weights/blocks.js';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16, roundHalfAway, roundHalfEven } from '../../src/weights/half.js';
 import { duplicateKey } from '../../src/weights/json.js';
-import { randomFloats } from '../device/cases.js';
+import { q5ToQ8, unpackValues } from '../../src/weights/packed.js';
+import { packedFormats, randomFloats } from '../device/cases.js';
 import { fixtureDir } from '../runtime/fixture.js';
 
 interface Vectors {
-  readonly Q8_0: { readonly raw_hex: string; readonly f32: number[] };
-  readonly Q4_0: { readonly raw_hex: string; readonly f32: number[] };
+  readonly [format: `Q${string}`]: { readonly raw_hex: string; readonly f32: number[] };
   readonly quantize_input: number[];
   readonly quantize_Q8_0: string;
   readonly quantize_Q4_0: string;
@@ -20,11 +21,43 @@ const vectors = JSON.parse(readFileSync(join(fixtureDir, 'blocks.json'), 'utf8')
 const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, 'hex'));
 const hex = (data: Uint8Array): string => Buffer.from(data).toString('hex');
 
+function vectorsOf(format: StoredFormat): { readonly raw_hex: string; readonly f32: number[] } {
+  return vectors[format.toUpperCase() as `Q${string}`]!;
+}
+
+describe('packed formats', () => {
+  it.each(packedFormats)('%s unpacks to gguf-py\'s values, exactly', (format) => {
+    const { raw_hex, f32 } = vectorsOf(format);
+    expect(bytes(raw_hex).length).toBe(storedBytes(format, f32.length));
+    expect([...unpackValues(format, bytes(raw_hex))]).toEqual(f32);
+  });
+
+  it('q5_0 becomes q8_0 without rounding', () => {
+    const { raw_hex, f32 } = vectorsOf('q5_0');
+    expect([...dequantizeBlocks('q8_0', q5ToQ8(bytes(raw_hex)))]).toEqual(f32);
+  });
+
+  it.each<[StoredFormat, WeightFormat, number, string | null]>([
+    ['bf16', 'bf16', 7, null],
+    ['bf16', 'f32', 7, null],
+    ['bf16', 'f16', 64, "bf16 can't be loaded as f16"],
+    ['f32', 'q4_0', 64, null],
+    ['f32', 'q4_0', 40, 'q4_0 needs rows of a multiple of 32 elements, but they have 40'],
+    ['q8_0', 'q8_0', 64, null],
+    ['q8_0', 'q4_0', 64, "q8_0 can't be loaded as q4_0"],
+    ['q8_0', 'f32', 64, "q8_0 can't be loaded as f32"],
+    ['q4_k', 'f16', 512, null],
+    ['q4_k', 'f16', 320, 'q4_k needs rows of a multiple of 256 elements, but they have 320'],
+    ['q4_k', 'bf16', 512, "q4_k can't be loaded as bf16"],
+    ['q6_k', 'q8_0', 512, null],
+  ])('%s as %s in rows of %i: %s', (from, to, inputs, refusal) => {
+    expect(refuseConversion(from, to, inputs)).toBe(refusal);
+  });
+});
+
 describe('blocks', () => {
-  it.each([
-    ['q8_0', vectors.Q8_0],
-    ['q4_0', vectors.Q4_0],
-  ] as const)('%s dequantises to gguf-py\'s values, exactly', (format, { raw_hex, f32 }) => {
+  it.each(['q8_0', 'q4_0'] as const)('%s dequantises to gguf-py\'s values, exactly', (format) => {
+    const { raw_hex, f32 } = vectorsOf(format);
     expect([...dequantizeBlocks(format, bytes(raw_hex))]).toEqual(f32);
   });
 

@@ -1,10 +1,14 @@
 /** Safetensors files made by hand. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { quantizeBlocks, type BlockFormat } from '../../src/weights/blocks.js';
+import { bf16ToF32 } from '../../src/weights/half.js';
 
 export interface TensorData {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly bytes: Uint8Array;
+  /** Of blocks: what the metadata says of it. */
+  readonly blockFormat?: string;
 }
 
 export type Tensors = Readonly<Record<string, TensorData>>;
@@ -16,8 +20,10 @@ export function f32Tensor(shape: readonly number[], values: Float32Array): Tenso
 /** A whole file: length, header, data in the order given. */
 export function safetensorsFile(tensors: Tensors): Uint8Array<ArrayBuffer> {
   let at = 0;
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
-  for (const [name, { dtype, shape, bytes }] of Object.entries(tensors)) {
+  const metadata: Record<string, string> = { format: 'pt' };
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  for (const [name, { dtype, shape, bytes, blockFormat }] of Object.entries(tensors)) {
+    if (blockFormat !== undefined) metadata[`block_format.${name}`] = blockFormat;
     header[name] = { dtype, shape, data_offsets: [at, at + bytes.length] };
     at += bytes.length;
   }
@@ -36,4 +42,22 @@ export function withHeader(header: string | Uint8Array, data: Uint8Array): Uint8
 
 export function writeSafetensors(path: string, tensors: Tensors): void {
   writeFileSync(path, safetensorsFile(tensors));
+}
+
+/** The tensors of a file whose header is good. */
+export function readSafetensors(path: string): Tensors {
+  const file = new Uint8Array(readFileSync(path));
+  const length = Number(new DataView(file.buffer).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  delete header['__metadata__'];
+  return Object.fromEntries(
+    Object.entries(header).map(([name, { dtype, shape, data_offsets: [begin, end] }]) => [name, { dtype, shape, bytes: file.slice(8 + length + begin, 8 + length + end) }]),
+  );
+}
+
+/** A bf16 matrix as blocks. */
+export function quantizedTensor({ shape, bytes }: TensorData, format: BlockFormat): TensorData {
+  const values = Float32Array.from(new Uint16Array(bytes.slice().buffer), bf16ToF32);
+  const blocks = quantizeBlocks(format, values);
+  return { dtype: 'U8', shape: [shape[0]!, blocks.length / shape[0]!], bytes: blocks, blockFormat: format };
 }

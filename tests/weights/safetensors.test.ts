@@ -7,7 +7,7 @@ import { readTensorF32 } from '../../src/weights/read.js';
 import { openCheckpoint, openSafetensors } from '../../src/weights/safetensors.js';
 import { randomizer } from '../device/cases.js';
 import { withTempDir } from '../runtime/fixture.js';
-import { f32Tensor, safetensorsFile, withHeader, writeSafetensors, type Tensors } from './files.js';
+import { f32Tensor, quantizedTensor, safetensorsFile, withHeader, writeSafetensors, type TensorData, type Tensors } from './files.js';
 
 const two: Tensors = {
   a: f32Tensor([2, 3], Float32Array.of(1, -2, 3, -4, 5, 6.5)),
@@ -19,7 +19,7 @@ const expected = { a: [1, -2, 3, -4, 5, 6.5], b: [1, -2, 0.5], c: [1, -2, 0.5] }
 
 async function valuesIn(dir: string): Promise<Record<string, readonly number[]>> {
   const { tensors } = await openCheckpoint(dir);
-  const read = [...tensors].map(async ([name, entry]) => [name, [...(await readTensorF32(entry))]] as const);
+  const read = [...tensors].filter(([, { dtype }]) => dtype !== 'Q4_0').map(async ([name, entry]) => [name, [...(await readTensorF32(entry))]] as const);
   return Object.fromEntries(await Promise.all(read));
 }
 
@@ -185,11 +185,52 @@ describe('an index is refused', () => {
   });
 });
 
+describe('blocks', () => {
+  const dense: TensorData = { dtype: 'BF16', shape: [3, 64], bytes: new Uint8Array(3 * 64 * 2) };
+  const open = (tensors: Tensors): Promise<Awaited<ReturnType<typeof openCheckpoint>>['tensors']> =>
+    withTempDir(async (dir) => {
+      writeSafetensors(join(dir, 'model.safetensors'), tensors);
+      return (await openCheckpoint(dir)).tensors;
+    });
+
+  it('have the shape of their elements, each tensor in its own format, beside tensors without one', async () => {
+    const tensors = await open({ big: quantizedTensor(dense, 'q8_0'), small: quantizedTensor(dense, 'q4_0'), plain: dense, bytes: { dtype: 'U8', shape: [34], bytes: new Uint8Array(34) } });
+    expect(tensors.get('big')).toMatchObject({ dtype: 'Q8_0', shape: [3, 64], bytes: 3 * 2 * 34 });
+    expect(tensors.get('small')).toMatchObject({ dtype: 'Q4_0', shape: [3, 64], bytes: 3 * 2 * 18 });
+    expect(tensors.get('plain')).toMatchObject({ dtype: 'BF16', shape: [3, 64] });
+    expect(tensors.get('bytes')).toMatchObject({ dtype: 'U8', shape: [34] });
+    expect(tensors.get('small')!.offset).toBe(tensors.get('big')!.offset + 3 * 2 * 34);
+  });
+
+  const q4 = quantizedTensor(dense, 'q4_0');
+  it.each<[string, Tensors, RegExp]>([
+    ['in a format that is not known', { x: { ...q4, blockFormat: 'q5_0' } }, /gives a block format to x, "q5_0", which is not q8_0 or q4_0/],
+    ['in a format that objects inherit', { x: { ...q4, blockFormat: 'constructor' } }, /"constructor", which is not/],
+    ['with rows that are no whole blocks', { x: { ...q4, blockFormat: 'q8_0' } }, /q8_0, but its rows of 36 bytes are no whole blocks of 34/],
+    ['with a block across two rows', { y: { ...q4, shape: [12, 9] } }, /y, q4_0, but its rows of 9 bytes are no whole blocks of 18/],
+    ['of one dimension', { x: { ...q4, shape: [108] } }, /x, which is U8 \[108\], not U8 \[outputs, bytes of a row\]/],
+    ['of another dtype', { x: { ...q4, dtype: 'BF16', shape: [3, 18] } }, /x, which is BF16 \[3, 18\], not U8/],
+    ['cut short', { x: { ...q4, bytes: q4.bytes.subarray(18) } }, /U8 \[3, 36\] takes 108 bytes, but data_offsets span 90/],
+  ])('%s are refused', async (_, tensors, message) => {
+    await expectRefusal(open(tensors), message);
+  });
+
+  it.each([
+    ['of a tensor that is not there', { 'block_format.x': 'q4_0' }, /gives a block format to x, which is not in the file/],
+    ['that is no text', { 'block_format.a': 8 }, /to a, 8, which is not q8_0 or q4_0/],
+    ['of itself', { 'block_format.__metadata__': 'q4_0' }, /to __metadata__, which is not in the file/],
+  ])('a format %s is refused', async (_, metadata, message) => {
+    const header = { __metadata__: metadata, a: { dtype: 'U8', shape: [1, 18], data_offsets: [0, 18] } };
+    await expectRefusal(openBytes(withHeader(JSON.stringify(header), new Uint8Array(18))), message);
+  });
+});
+
 it('500 random corruptions are either refused with one line or leave a readable checkpoint', async () => {
   const random = randomizer(5);
   const below = (n: number): number => Math.floor(((random() + 1) / 2) * n);
-  const good = safetensorsFile(two);
-  const dataStart = good.length - 36;
+  const blocks = quantizedTensor({ dtype: 'BF16', shape: [1, 32], bytes: new Uint8Array(64) }, 'q4_0');
+  const good = safetensorsFile({ ...two, d: blocks });
+  const dataStart = good.length - 36 - 18;
   let refused = 0;
   let opened = 0;
   await withTempDir(async (dir) => {

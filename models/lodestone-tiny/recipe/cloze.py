@@ -87,12 +87,9 @@ NOUNS = re.compile(r"\b(?:an?|the|his|her|their|its|some|two|three|four|five|six
 PLACE_BEFORE = {"in", "at", "from", "near", "to", "on", "into", "through"}
 
 
-def natural(r, paragraphs, thesaurus, vary):
-    """(text, (start, end), question) from one to three sentences of a paragraph: a date, number, name or phrase of one of
-    them is asked for in that sentence's own words, some varied. None if this paragraph has nothing to ask."""
-    paragraph = r.choice(paragraphs)
-    i = r.randrange(len(paragraph))
-    sentence = paragraph[i]
+def natural(r, sentence, thesaurus, vary):
+    """((start, end), question): a date, number, name or phrase of a sentence, asked for in the sentence's own words, some varied.
+    None if there is nothing to ask."""
     if not 30 <= len(sentence) <= 320:
         return None
     for pattern in sorted((DATE, NUMBER, NAME, NOUNS), key=lambda p: r.random() * (3 if p is DATE else 1), reverse=True):
@@ -134,6 +131,4 @@ def natural(r, paragraphs, thesaurus, vary):
     q = " ".join([w for w in [ask, r.choice(AUXILIARIES)] if w] + out) + "?"
     if len(q) > 150:
         return None
-    a, b = max(0, i - r.choice([0, 0, 1])), min(len(paragraph), i + 1 + r.choice([0, 0, 1]))
-    at = sum(len(s) + 1 for s in paragraph[a:i])
-    return " ".join(paragraph[a:b]), (at + m.start(), at + m.end()), q
+    return m.span(), q

@@ -6,6 +6,7 @@ An answer is a slice of the document's own tokens, starting with the white space
 answering is copying; white space is collapsed after decoding. Nothing that the evaluation uses occurs here: no name from
 cities.json, no held-out phrasing, no held-out book, no SQuAD paragraph (see test_data.py).
 """
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ class Options:
     max_facts: int = 64
     magic: float = 0.06         # share of facts from the magic-number families
     cloze: float = 0.0          # share of facts in the words of a book's sentence, with a made-up key and value
-    natural: float = 0.0        # share of facts that are sentences of books and articles as they stand
+    natural: float = 0.0        # share of documents asked about sentences of books and articles as they stand
     vary: float = 0.3           # share of a question's words that are put in another form or by a synonym
     families: tuple = ()        # restrict to these names (curriculum)
 
@@ -170,22 +171,47 @@ class Generator:
 
     # examples
 
-    def natural_fact(self, r, o):
-        """(text, (start, end), question) of a sentence as it stands; see cloze.natural."""
-        while True:
-            library = self.articles if self.articles and r.random() < .5 else self.books
-            n = natural(r, r.choice(library), self.thesaurus, o.vary)
-            if n and not self.lex.forbidden.search(n[0]):
-                return n
+    def natural_asks(self, r, room, n, o):
+        """Consecutive sentences of a book or an article, about `room` characters, and at most n questions on them, made from
+        their own words; a few ask about sentences that are not there."""
+        asks, text = [], ""
+        while not asks:
+            book = r.choice(self.articles if self.articles and r.random() < .5 else self.books)
+            prose = [s for p in book[r.randrange(len(book)):][:12] for s in p]
+            text, at = "", []
+            for s in prose:
+                if text and len(text) + len(s) > room:
+                    break
+                at.append((len(text), s))
+                text += s + " "
+            if self.lex.forbidden.search(text):
+                continue
+            spans = []
+            for _ in range(3):
+                for base, s in at:
+                    found = natural(r, s, self.thesaurus, o.vary)
+                    if found:
+                        (a, b), q = found
+                        asks.append((0, len(spans), q, "natural"))
+                        spans.append((base + a, base + b))
+            for s in prose[len(at):][:len(asks)]:
+                found = natural(r, s, self.thesaurus, o.vary)
+                if found and r.random() < 2 * o.absent:
+                    asks.append((None, None, found[1], "absent natural"))
+            r.shuffle(asks)
+        return [(text.rstrip(), spans)], asks[:n]
 
     def real_asks(self, r, room, n):
-        """Paragraphs of one question-answer set, about `room` characters, and about n questions on them, a few of which
-        belong to a paragraph that is not there."""
+        """Paragraphs of one question-answer set, about `room` characters, and about n questions on them. A paragraph that is too
+        long is cut to sentences around an answer; a question whose answer was cut away has none."""
         f = r.choices(list(self.qa), [QA_WEIGHT[k] for k in self.qa])[0]
         inserts, rows, used = [], [], 0
         for context, questions in r.sample(self.qa[f], min(len(self.qa[f]), 40)):
             if inserts and used + len(context) > room:
                 break
+            if len(context) > room:
+                context, questions, lost = cut_context(r, context, questions, room)
+                rows += [(None, None, q, "absent cut") for q in lost[:max(1, len(questions) // 3)]]
             rows += [(len(inserts), j, q, "real:" + f) for j, (q, _, _) in enumerate(questions)]
             inserts.append((context, [(a, b) for _, a, b in questions]))
             used += len(context)
@@ -197,42 +223,33 @@ class Generator:
         room = T * 4.0 * 0.6
         want = N + N // 2       # some will fall outside the window of T tokens
         inserts, asks = [], []      # inserts: (text, spans); asks: (insert, index of the span, question, tag)
-        if r.random() < o.real:
-            f, inserts, asks = self.real_asks(r, T * 4.0 * r.choice([.3, .6, .9]), want)
+        kind = r.random()
+        if kind < o.real:
+            f, inserts, asks = self.real_asks(r, T * 4.0 * r.choice([.4, .6, .8]), want)
             for _ in range(round(len(asks) * o.absent * r.uniform(0, 2))):
                 context, rows = r.choice(self.qa[f])
                 if all(context != t for t, _ in inserts):
                     asks.append((None, None, r.choice(rows)[0], "absent real"))
+        elif kind < o.real + o.natural:
+            inserts, asks = self.natural_asks(r, T * 4.0 * r.choice([.4, .6, .8]), want, o)
         else:
             top = int(min(o.max_facts, max(1, room / 75)))
             nf = min(top, max(1, round(2 ** r.uniform(0.5, np.log2(top + 1)))))
-            facts = self.draw_facts(r, nf - round(nf * o.natural), o)
+            facts = self.draw_facts(r, nf, o)
             for f in facts:
                 t, span = fill(r.choice(f.family.facts), f.key, f.attr, f.value)
                 inserts.append((t, [span]))
-            naturals = []
-            for _ in range(nf - len(facts) if facts else 1):
-                t, span, q = self.natural_fact(r, o)
-                naturals.append((len(inserts), 0, q, "natural"))
-                inserts.append((t, [span]))
             known = {f.identity() for f in facts}
-            order = list(range(len(facts) + len(naturals)))
-            r.shuffle(order)
             tries = 0
             while len(asks) < want and tries < 4 * want:
-                k = order[tries % len(order)]
+                f, k = facts[tries % len(facts)], tries % len(facts)
                 tries += 1
-                if k >= len(facts):
-                    if r.random() < o.absent:
-                        asks.append((None, None, self.natural_fact(r, o)[2], "absent natural"))
-                    elif tries <= len(order):       # a sentence as it stands has one question
-                        asks.append(naturals[k - len(facts)])
-                elif r.random() < o.absent:
-                    q = self.absent_question(facts[k], known, r, o)
+                if r.random() < o.absent:
+                    q = self.absent_question(f, known, r, o)
                     if q:
                         asks.append((None, None, q, "absent"))
                 else:
-                    asks.append((k, 0, self.question(facts[k], r, o), facts[k].family.name))
+                    asks.append((k, 0, self.question(f, r, o), f.family.name))
         text, spans = self.compose(r, int(T * 4.3), inserts, o)
         enc = self.tok.encode(text, add_special_tokens=False)
         ids, off = enc.ids, enc.offsets
@@ -338,6 +355,24 @@ def pack(pairs, T, R, rows):
         targets[i] += len(a) + 1
         tags.append(tag)
     return tags
+
+
+def cut_context(r, context, questions, room):
+    """(sentences of the context around one question's answer, at most about `room` characters, or that one if it is longer;
+    the questions [(question, start, end)] whose answers are in it; the texts of the others)."""
+    ends = [m.end() for m in re.finditer(r"[.!?;][\"”’')]*\s+|\n", context)] + [len(context)]
+    spans = list(zip([0] + ends[:-1], ends))
+    _, start, end = r.choice(questions)
+    i = next(k for k, s in enumerate(spans) if s[1] > start)
+    j = next(k for k, s in enumerate(spans) if s[1] >= end)
+    while True:
+        more = [(a, b) for a, b in ((i - 1, j), (i, j + 1)) if a >= 0 and b < len(spans) and spans[b][1] - spans[a][0] <= room]
+        if not more:
+            break
+        i, j = r.choice(more)
+    a, b = spans[i][0], spans[j][1]
+    kept = [(q, x - a, y - a) for q, x, y in questions if x >= a and y <= b]
+    return context[a:b].rstrip(), [(q, x, y) for q, x, y in kept if y <= len(context[a:b].rstrip())], [q for q, x, y in questions if y <= a or x >= b]
 
 
 def bisect(starts, c):

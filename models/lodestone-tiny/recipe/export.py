@@ -40,7 +40,7 @@ def config_json(c):
         "sliding_window": c.sliding_window, "sliding_window_pattern": c.num_hidden_layers,
         "layer_types": ["full_attention" if i == last else "sliding_attention" for i in range(c.num_hidden_layers)],
         "rope_local_base_freq": c.rope_local_base_freq, "rope_theta": 1000000.0, "rope_scaling": None,
-        "rms_norm_eps": c.rms_norm_eps, "max_position_embeddings": 1048576, "hidden_activation": "gelu_pytorch_tanh",
+        "rms_norm_eps": c.rms_norm_eps, "max_position_embeddings": 16777216, "hidden_activation": "gelu_pytorch_tanh",
         "attention_bias": False, "attention_dropout": 0.0, "attn_logit_softcapping": None, "final_logit_softcapping": None,
         "tie_word_embeddings": True, "use_cache": True, "bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD,
         "lodestone": {"global_rope": "none", "global_logit_scale": "log_n", "prompt": "qa"},
@@ -99,6 +99,7 @@ def main():
         formats = plan(model, a.format, a.embedding_format)
     stored, metadata = tensors(model, formats)
     save_file(stored, out / "model.safetensors", metadata=metadata)
+    (out / "model.safetensors").chmod(0o644)        # it is written for its owner only
     model = rounded(model, formats)
     tok = Tokenizer.from_file(a.tokenizer)
     (out / "config.json").write_text(json.dumps(config_json(model.c), indent=2) + "\n")

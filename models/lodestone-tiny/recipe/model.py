@@ -22,7 +22,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-BLOCK = 64  # queries per block in local attention, and tokens in a row of pairs; the window must not exceed it
+BLOCK = 64  # queries per block in local attention, and tokens in a row of pairs
+REACH = 2   # blocks before its own that a block sees; the window must not exceed REACH * BLOCK
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Config:
     num_attention_heads: int = 4
     num_key_value_heads: int = 2
     head_dim: int = 64
-    sliding_window: int = 64
+    sliding_window: int = 128
     rope_local_base_freq: float = 10000.0
     rms_norm_eps: float = 1e-6
     n_train: int = 512          # the length at which the log-n factor starts at 1
@@ -173,18 +174,18 @@ class Lodestone(nn.Module):
         nb = T // BLOCK
         H, KV, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
         # Blocks of 64 queries: of each document its nb own, then its R rows of pairs. A block sees itself and the
-        # block before; before every row of pairs stands the document's last block.
+        # REACH blocks before; before every row of pairs stand the document's last ones.
         ids = torch.cat([doc.view(B, nb, BLOCK), qa], 1)                                # [B, nb+R, 64]
         positions = torch.cat([torch.arange(T, device=doc.device).view(1, nb, BLOCK).expand(B, -1, -1), pos], 1)
         bias = local_bias(positions, torch.cat([positions.new_full((B, nb, BLOCK), -2), pair], 1), nb, window)
         cos, sin = (t[positions].view(-1, 1, hd // 2) for t in absolute_rope)
-        before = torch.cat([torch.arange(-1, nb - 1), torch.full((R,), nb - 1)]).clamp(min=0).to(doc.device)
+        before = [b.clamp(min=0) for b in blocks_before(nb, R, doc.device)]
         x = self.embed(ids.view(-1))
         for layer in self.layers[:-1]:
             q, k, v = self.qkv(layer, x, cos, sin)
             k, v = (t.to(v.dtype).view(B, nb + R, BLOCK, KV, hd) for t in (k, v))
-            k2, v2 = (torch.cat([t[:, before], t], 2).view(-1, 2 * BLOCK, KV, hd) for t in (k, v))
-            x = self.finish(layer, x, self.attend(q.view(-1, BLOCK, H, hd), k2, v2, bias).view(-1, H * hd))
+            ks, vs = (torch.cat([t[:, b] for b in before] + [t], 2).view(-1, (REACH + 1) * BLOCK, KV, hd) for t in (k, v))
+            x = self.finish(layer, x, self.attend(q.view(-1, BLOCK, H, hd), ks, vs, bias).view(-1, H * hd))
         layer = self.layers[-1]
         q, k, v = self.qkv(layer, x)
         k, v = (t.to(v.dtype).view(B, nb + R, BLOCK, KV, hd) for t in (k, v))
@@ -208,18 +209,25 @@ class Lodestone(nn.Module):
 NEG = -1e4  # instead of -inf: a padded row then attends to nothing in particular, without NaN
 
 
+def blocks_before(nb, rows, device):
+    """Of each of a document's nb + rows blocks, the index of the REACH-th, ..., first block before it; negative where none is."""
+    last = torch.cat([torch.arange(nb), torch.full((rows,), nb)]).to(device)
+    return [last - back for back in range(REACH, 0, -1)]
+
+
 def local_bias(positions, pair, nb, window):
-    """What a query of each block sees of the block before and of its own: 0 or NEG, [B * blocks, 1, 64, 128]. `pair` is -2 for
-    the document, which every pair sees; `window` may be smaller than the final one (curriculum)."""
+    """What a query of each block sees of the blocks before and of its own: 0 or NEG, [B * blocks, 1, 64, (REACH + 1) * 64]. `pair` is
+    -2 for the document, which every pair sees; `window` may be smaller than the final one (curriculum)."""
     B, blocks, _ = positions.shape
-    before = torch.cat([torch.arange(-1, nb - 1), torch.full((blocks - nb,), nb - 1)]).clamp(min=0).to(positions.device)
-    far = positions[:, before].clone()
-    far[:, 0] = positions.new_full((), 1 << 40)         # before a document's first block there is nothing
-    key = torch.cat([far, positions], 2)[:, :, None]
-    gap = positions[..., None] - key
-    key_pair = torch.cat([pair[:, before], pair], 2)[:, :, None]
+    keys, key_pairs = [], []
+    for b in blocks_before(nb, blocks - nb, positions.device):
+        there = (b >= 0)[None, :, None]
+        keys.append(torch.where(there, positions[:, b.clamp(min=0)], 1 << 40))       # where nothing is, nothing is seen
+        key_pairs.append(pair[:, b.clamp(min=0)])
+    gap = positions[..., None] - torch.cat(keys + [positions], 2)[:, :, None]
+    key_pair = torch.cat(key_pairs + [pair], 2)[:, :, None]
     ok = (gap >= 0) & (gap < window) & ((key_pair == -2) | (key_pair == pair[..., None]))
-    return torch.where(ok, 0.0, NEG).view(B * blocks, 1, BLOCK, 2 * BLOCK)
+    return torch.where(ok, 0.0, NEG).view(B * blocks, 1, BLOCK, (REACH + 1) * BLOCK)
 
 
 def absolute_rope(c, length):

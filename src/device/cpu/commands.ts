@@ -3,6 +3,7 @@
  * objects cross the boundary. Every size is checked here, so that a mistake in a graph is an error and not a crash.
  */
 import type { Command, DeviceBuffer, KvCache, View, Weight } from '../device.js';
+import { kvFits, kvFormats, kvPageBytes } from '../kvLayout.js';
 
 const opcodes: Record<Command['op'], number> = {
   embed: 0,
@@ -102,7 +103,7 @@ class Encoder {
         this.view('gain', command.gain, cache.headDim);
         this.numbers.push(command.eps);
         this.optional('rope', command.rope, rows * cache.headDim);
-        this.cache(cache, start + rows);
+        this.cache(cache, start, start + rows);
         return;
       }
       case 'attention': {
@@ -122,7 +123,7 @@ class Encoder {
         if (rows > 0 && overlaps(command.q, floats, command.out, floats)) this.refuse('out overlaps q');
         this.numbers.push(rows, start, heads, window, command.scale);
         this.optional('logScale', command.logScale, heads);
-        this.cache(cache, start + rows);
+        this.cache(cache, window === 0 ? 0 : Math.max(0, start - window + 1), start + rows);
         return;
       }
       case 'geGlu': {
@@ -158,8 +159,8 @@ class Encoder {
     this.numbers.push(weight.id);
   }
 
-  /** A cache that holds the positions before `end`. */
-  private cache(cache: KvCache, end: number): void {
+  /** A cache, with those of its pages that hold positions from .. end - 1: a long context has many more. */
+  private cache(cache: KvCache, from: number, end: number): void {
     this.size('pageSlots', cache.pageSlots);
     this.size('kvHeads', cache.kvHeads);
     this.size('headDim', cache.headDim);
@@ -167,9 +168,13 @@ class Encoder {
     if (cache.pages.length < pages || (cache.ring && cache.pages.length !== 1)) {
       this.refuse(`${end} positions need ${pages} pages of ${cache.pageSlots}; the cache has ${cache.pages.length}`);
     }
-    this.numbers.push(cache.ring ? 1 : 0, cache.pageSlots, cache.kvHeads, cache.headDim, pages);
-    const bytes = cache.kvHeads * cache.pageSlots * cache.headDim * 4;
-    for (let i = 0; i < pages; i++) {
+    const format = kvFormats.indexOf(cache.format);
+    if (format < 0) this.refuse(`a cache can't be stored as ${String(cache.format)}`);
+    if (!kvFits(cache.format, cache.headDim)) this.refuse(`heads of ${cache.headDim} elements can't be stored as ${cache.format}`);
+    const first = cache.ring ? 0 : Math.min(pages, Math.floor(from / cache.pageSlots));
+    this.numbers.push(cache.ring ? 1 : 0, cache.pageSlots, cache.kvHeads, cache.headDim, format, first, pages - first);
+    const bytes = kvPageBytes(cache);
+    for (let i = first; i < pages; i++) {
       const { k, v } = cache.pages[i]!;
       for (const buffer of [k, v]) {
         if (!this.owner.ownsBuffer(buffer)) this.refuse(`the page "${buffer.label}" is destroyed or of another device`);

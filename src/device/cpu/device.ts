@@ -1,8 +1,9 @@
 /** The CPU device: kernels/cpu behind the Device interface. All arithmetic runs on threads of its own. */
 import { LodestoneError, ExitCode, abortError } from '../../errors.js';
-import type { Command, Device, DeviceBuffer, View, Weight, WeightFormat, WeightSource } from '../device.js';
+import type { Command, Device, DeviceBuffer, StoredFormat, View, Weight, WeightSource } from '../device.js';
 import { encodeCommands, type Ownership } from './commands.js';
 import { loadNative, type Native, type NativeDevice, type NativeVariant } from './native.js';
+import { refuseConversion, storedBytes, unpackedFormat } from '../../weights/blocks.js';
 
 export interface CpuOptions {
   /** Instruction-set variant; default: the environment's LODESTONE_ISA, else the best that the processor has. */
@@ -17,7 +18,7 @@ export interface CpuOptions {
 }
 
 /** In the order of `Format` in kernels/cpu/kernels.h. */
-const formats: readonly WeightFormat[] = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'];
+const formats: readonly StoredFormat[] = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k'];
 
 /** Instruction-set variants that this machine can run, best first. Empty where the addon is missing. */
 export function cpuVariants(): NativeVariant['name'][] {
@@ -62,16 +63,6 @@ const mostThreads = 1024;
 function withMemoryNamed(error: unknown, what: string): unknown {
   if ((error as { code?: unknown }).code !== 'OUT_OF_MEMORY') return error;
   return new LodestoneError(ExitCode.outOfMemory, `not enough memory for ${what}`, { cause: error });
-}
-
-/** Bytes that a matrix takes where it comes from. */
-function sourceBytes(format: WeightFormat, outputs: number, inputs: number): number {
-  const perBlock = { f32: 4, f16: 2, bf16: 2, q8_0: 34, q4_0: 18 }[format];
-  return outputs * (isQuantised(format) ? inputs / 32 : inputs) * perBlock;
-}
-
-function isQuantised(format: WeightFormat): boolean {
-  return format === 'q8_0' || format === 'q4_0';
 }
 
 export class CpuDevice implements Device, Ownership {
@@ -144,19 +135,17 @@ export class CpuDevice implements Device, Ownership {
     return out;
   }
 
-  async loadWeight(source: WeightSource, as: WeightFormat = source.format): Promise<Weight> {
+  async loadWeight(source: WeightSource, as = unpackedFormat(source.format)): Promise<Weight> {
     this.checkOpen();
     const { label, format, outputs, inputs, data } = source;
     const bad = (why: string): LodestoneError => new LodestoneError(ExitCode.badModel, `${label}: ${why}`);
     if (!Number.isSafeInteger(outputs) || !Number.isSafeInteger(inputs) || outputs <= 0 || inputs <= 0) {
       throw bad(`a matrix of ${outputs} x ${inputs}`);
     }
-    if ((isQuantised(format) || isQuantised(as)) && inputs % 32 !== 0) {
-      throw bad(`${inputs} inputs are not a multiple of 32, as ${isQuantised(as) ? as : format} needs`);
-    }
-    if (as !== format && (isQuantised(format) || !(isQuantised(as) || as === 'f32'))) throw bad(`${format} can't be loaded as ${as}`);
+    const refusal = refuseConversion(format, as, inputs);
+    if (refusal !== null) throw bad(refusal);
     const bytes = 'path' in data ? data.bytes : data.memory.byteLength;
-    const wanted = sourceBytes(format, outputs, inputs);
+    const wanted = storedBytes(format, outputs * inputs);
     if (bytes !== wanted) throw bad(`${outputs} x ${inputs} in ${format} takes ${wanted} bytes, not ${bytes}`);
     if ('path' in data && (!Number.isSafeInteger(data.offset) || data.offset < 0)) throw bad(`an offset of ${data.offset} bytes`);
 

@@ -1,7 +1,7 @@
 import type { AttentionCommand } from '../device.js';
 import { dot } from './arithmetic.js';
+import { kvPages, pageOf, slotOf } from './kvPages.js';
 import { floats } from './memory.js';
-import { cachePages, pageOf, slotOffset } from './storeKv.js';
 
 /** Causal attention over the cache: all positions up to the query's, or the last `window` of them. */
 export function* attention(command: AttentionCommand): Generator<void> {
@@ -10,7 +10,7 @@ export function* attention(command: AttentionCommand): Generator<void> {
   const q = floats(command.q, rows * heads * headDim);
   const out = floats(command.out, rows * heads * headDim);
   const logScale = command.logScale && floats(command.logScale, heads);
-  const pages = cachePages(cache);
+  const pages = kvPages(cache);
   const sum = new Float64Array(headDim);
   for (let r = 0; r < rows; r++) {
     const position = start + r;
@@ -22,7 +22,8 @@ export function* attention(command: AttentionCommand): Generator<void> {
       const factor = scale * (logScale ? logScale[h]! * Math.log(position + 1) : 1);
       let max = -Infinity;
       for (let j = first; j <= position; j++) {
-        const logit = factor * dot(q, from, pages[pageOf(cache, j)]!.k, slotOffset(cache, kvHead, j), headDim);
+        const key = pages[pageOf(cache, j)]!.k.read(slotOf(cache, kvHead, j));
+        const logit = factor * dot(q, from, key.values, key.at, headDim);
         weights[j - first] = logit;
         if (logit > max) max = logit;
       }
@@ -31,9 +32,8 @@ export function* attention(command: AttentionCommand): Generator<void> {
       for (let j = first; j <= position; j++) {
         const weight = Math.exp(weights[j - first]! - max);
         total += weight;
-        const { v } = pages[pageOf(cache, j)]!;
-        const at = slotOffset(cache, kvHead, j);
-        for (let i = 0; i < headDim; i++) sum[i]! += weight * v[at + i]!;
+        const { values, at } = pages[pageOf(cache, j)]!.v.read(slotOf(cache, kvHead, j));
+        for (let i = 0; i < headDim; i++) sum[i]! += weight * values[at + i]!;
       }
       for (let i = 0; i < headDim; i++) out[from + i] = sum[i]! / total;
       yield;

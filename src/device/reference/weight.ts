@@ -2,41 +2,19 @@
 import { open } from 'node:fs/promises';
 import { ExitCode, LodestoneError } from '../../errors.js';
 import type { Weight, WeightFormat, WeightSource } from '../device.js';
-import { blockBytes, blockSize, quantizeBlocks, unpackBlocks, type Blocks } from '../../weights/blocks.js';
-import { bf16ToF32, f16ToF32 } from '../../weights/half.js';
+import { isBlockFormat, isDenseFormat, quantizeBlocks, refuseConversion, storedBytes, unpackBlocks, type Blocks } from '../../weights/blocks.js';
+import { bf16ToF32, f16ToF32, f32ToF16 } from '../../weights/half.js';
+import { q5ToQ8, unpackValues } from '../../weights/packed.js';
 
 export interface ReferenceWeight extends Weight {
   /** f32, f16 and bf16 as float32 [outputs, inputs]; q8_0 and q4_0 as integers and scales. */
   readonly matrix: { readonly values: Float32Array } | { readonly blocks: Blocks };
 }
 
-/** Bytes of a matrix as stored in `format`. */
-export function storedBytes(format: WeightFormat, elements: number): number {
-  switch (format) {
-    case 'f32':
-      return elements * 4;
-    case 'f16':
-    case 'bf16':
-      return elements * 2;
-    case 'q8_0':
-    case 'q4_0':
-      return (elements / blockSize) * blockBytes[format];
-  }
-}
-
 export async function loadReferenceWeight(id: number, source: WeightSource, as: WeightFormat): Promise<ReferenceWeight> {
   const { label, format, outputs, inputs } = source;
-  const quantizedFrom = format === 'q8_0' || format === 'q4_0';
-  const quantizedTo = as === 'q8_0' || as === 'q4_0';
-  if (as !== format && (quantizedFrom || !(quantizedTo || as === 'f32'))) {
-    throw new LodestoneError(ExitCode.badModel, `${label}: can't turn ${format} into ${as}`);
-  }
-  if ((quantizedFrom || quantizedTo) && inputs % blockSize !== 0) {
-    throw new LodestoneError(
-      ExitCode.badModel,
-      `${label}: ${as} needs rows of a multiple of 32 elements, but they have ${inputs}`,
-    );
-  }
+  const refusal = refuseConversion(format, as, inputs);
+  if (refusal !== null) throw new LodestoneError(ExitCode.badModel, `${label}: ${refusal}`);
   const matrix = await readMatrix(source, as).catch((cause: unknown) => {
     // V8's own RangeErrors, of an array that can't be had; Node's have a code.
     if (!(cause instanceof RangeError) || 'code' in cause) throw cause;
@@ -54,9 +32,11 @@ async function readMatrix(source: WeightSource, as: WeightFormat): Promise<Refer
   if (bytes.length !== expected) {
     throw new LodestoneError(ExitCode.badModel, `${label}: ${bytes.length} bytes instead of ${expected}`);
   }
-  if (format === 'q8_0' || format === 'q4_0') return { blocks: unpackBlocks(format, bytes) };
-  const values = widen(format, bytes);
-  return as === 'q8_0' || as === 'q4_0' ? { blocks: unpackBlocks(as, quantizeBlocks(as, values)) } : { values };
+  if (isBlockFormat(format)) return { blocks: unpackBlocks(format, bytes) };
+  if (format === 'q5_0' && as === 'q8_0') return { blocks: unpackBlocks(as, q5ToQ8(bytes)) };
+  const values = isDenseFormat(format) ? widen(format, bytes) : unpackValues(format, bytes);
+  if (isBlockFormat(as)) return { blocks: unpackBlocks(as, quantizeBlocks(as, values)) };
+  return { values: as === 'f16' && format !== 'f16' ? values.map((value) => f16ToF32(f32ToF16(value))) : values };
 }
 
 function widen(format: 'f32' | 'f16' | 'bf16', bytes: Uint8Array): Float32Array {

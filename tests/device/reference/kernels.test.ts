@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ExitCode } from '../../../src/errors.js';
+import type { KvFormat, View } from '../../../src/device/device.js';
 import { createReferenceDevice } from '../../../src/device/reference/device.js';
 import { randomFloats, Rig } from '../cases.js';
 
@@ -94,6 +95,39 @@ it('storeKv: normed and turned keys, values as they are, at their slots of ring 
   ]);
 });
 
+describe('formats of keys and values', () => {
+  /** What attention reads of one stored value vector: its only key's weight is 1. */
+  const through = async (format: KvFormat, ...values: number[]): Promise<Float32Array> => {
+    const headDim = values.length;
+    const cache = rig.cache({ format, ring: false, pageSlots: 3, kvHeads: 1, headDim, pages: 1 });
+    const [k, gain, q, out] = [new Float32Array(headDim).fill(1), new Float32Array(headDim).fill(1), new Float32Array(headDim), new Float32Array(headDim)].map((floats) => rig.data(floats)) as [View, View, View, View];
+    await rig.run(
+      { op: 'storeKv', k, v: data(...values), rows: 1, start: 0, gain, eps: 0, rope: null, cache },
+      { op: 'attention', q, out, rows: 1, start: 0, heads: 1, window: 0, scale: 1, logScale: null, cache },
+    );
+    return rig.floats(out, headDim);
+  };
+  const block = (...first: number[]): number[] => Array.from({ length: 32 }, (_, i) => first[i] ?? 0);
+
+  it('f16 rounds to nearest even, and holds the largest half instead of infinity', async () => {
+    close(await through('f16', 1, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 ** -24), 1, 1, 1 + 2 ** -9, 2 ** -24);
+    close(await through('f16', 65_504, 1e5, -1e5, 3e38), 65_504, 65_504, -65_504, 65_504);
+    expect([...(await through('f16', Number.NaN, Infinity, -Infinity, 1))]).toEqual([Number.NaN, Infinity, -Infinity, 1]);
+  });
+
+  it('q8_0 has 127 steps from 0 to the largest of 32', async () => {
+    // Steps of 2: 3 lies between two and goes to the even one, 4 = 2 * 2.
+    close(await through('q8_0', ...block(254, 3, 5, -254, 0.9)), ...block(254, 4, 4, -254, 0));
+    close(await through('q8_0', ...block(1e5, -3.2e4), ...block(1)), ...block(1e5, Math.round((-3.2e4 * 127) / 1e5) * (1e5 / 127)), ...block(1));
+    expect([...(await through('q8_0', ...block(3e38, 1, Number.NaN), ...block(1)))]).toEqual([...Array<number>(32).fill(Number.NaN), ...block(1)]);
+  });
+
+  it('refuses heads that do not fit', async () => {
+    await expect(through('q8_0', 1, 2, 3, 4)).rejects.toThrow("heads of 4 elements can't be stored as q8_0");
+    await expect(through('f16', 1, 2, 3)).rejects.toThrow("heads of 3 elements can't be stored as f16");
+  });
+});
+
 describe('attention', () => {
   /** Four positions, one KV head: keys ln 1, ln 2, ln 3, ln 4 (second element 0), values 1, 10, 100, 1000. */
   const attend = async (start: number, rows: number, window: number, logScale: number | null): Promise<Float32Array> => {
@@ -177,7 +211,7 @@ describe('the reference device', () => {
     await expect(rig.device.loadWeight(source, 'bf16')).rejects.toMatchObject(badModel);
     await expect(rig.device.loadWeight({ ...source, outputs: 3 })).rejects.toMatchObject(badModel);
     await expect(rig.device.loadWeight({ ...source, outputs: 4, inputs: 16 }, 'q8_0')).rejects.toThrow('multiple of 32');
-    await expect(rig.device.loadWeight({ ...source, format: 'q8_0' }, 'f32')).rejects.toThrow("can't turn q8_0 into f32");
+    await expect(rig.device.loadWeight({ ...source, format: 'q8_0' }, 'f32')).rejects.toThrow("q8_0 can't be loaded as f32");
     expect((await rig.device.loadWeight(source, 'q4_0')).format).toBe('q4_0');
   });
 

@@ -1,0 +1,78 @@
+/**
+ * The tokenizer in a GGUF file's metadata: a SentencePiece BPE model ("llama"), as a list of tokens with types.
+ * Source: llama.cpp `conversion/base.py`.
+ */
+import { badFile } from '../weights/errors.js';
+import { showValue, type Gguf, type GgufValue } from '../weights/gguf.js';
+import { space, type PieceList } from './pieces.js';
+
+/** `tokenizer.ggml.token_type`; 5, unused, is left out. */
+const types = { normal: 1, unknown: 2, control: 3, userDefined: 4 } as const;
+
+/** Control tokens of Gemma whatever the file says: Google's first quantised files call some of them ordinary. */
+const gemmaControls = new Set(['<pad>', '<eos>', '<bos>', '<unk>', '<start_of_turn>', '<end_of_turn>', '<start_of_image>', '<end_of_image>']);
+
+/** The converter calls these control tokens for their looks; text may hold them, as with Gemma's own tokenizer. */
+const looksLikeControl = /^(?:<unused\d+>|<mask>|\[multimodal\])$/;
+
+const byteToken = /^<0x([0-9A-F]{2})>$/;
+
+export interface GgufTokens extends PieceList {
+  /** Control tokens, name -> id. */
+  readonly controls: ReadonlyMap<string, number>;
+  /** The largest id that text can have. */
+  readonly largestTextId: number;
+}
+
+/**
+ * @param size ids from this one on are left out
+ * Errors: LodestoneError(badModel), one line naming the key.
+ */
+export function ggufTokens({ path, metadata }: Pick<Gguf, 'path' | 'metadata'>, size: number): GgufTokens {
+  const fail = (what: string): never => {
+    throw badFile(path, what);
+  };
+  const model = metadata.get('tokenizer.ggml.model');
+  if (model !== 'llama') fail(`tokenizer.ggml.model is ${showValue(model)}; only Gemma's ("llama") is supported`);
+  if (metadata.get('tokenizer.ggml.add_space_prefix') === true) fail("tokenizer.ggml.add_space_prefix is true, which it is not of Gemma's");
+  const stored = stringsOf(metadata.get('tokenizer.ggml.tokens'), fail);
+  const typeOf = typesOf(metadata.get('tokenizer.ggml.token_type'), stored.length, fail);
+
+  // Runs of spaces are tokens that the user defined, which GGUF stores with real spaces.
+  const tokens = stored.slice(0, size).map((token) => (/^ {2,}$/.test(token) ? space.repeat(token.length) : token));
+  const ids = new Map<string, number>();
+  const pieces = new Map<string, number>();
+  const added = new Map<string, number>();
+  const controls = new Map<string, number>();
+  const bytes: number[] = [];
+  let largestTextId = 0;
+  for (const [id, token] of tokens.entries()) {
+    if (token === '') fail(`token ${id} is empty`);
+    const twin = ids.get(token);
+    if (twin !== undefined) fail(`tokens ${twin} and ${id} are both ${JSON.stringify(token)}`);
+    ids.set(token, id);
+    const type = typeOf(id);
+    const byte = byteToken.exec(token);
+    if (gemmaControls.has(token) || type === types.unknown || (type === types.control && !looksLikeControl.test(token))) {
+      controls.set(token, id);
+      continue;
+    }
+    largestTextId = id;
+    if (byte) bytes[Number.parseInt(byte[1]!, 16)] = id;
+    else if (type === types.control || type === types.userDefined) added.set(token, id);
+    else if (type === types.normal) pieces.set(token, id);
+  }
+  const byteCount = Object.keys(bytes).length;
+  if (byteCount !== 256) fail(`has ${byteCount} of the 256 tokens of single bytes (<0x00> to <0xFF>)`);
+  return { tokens, pieces, added, bytes, controls, largestTextId, skipped: new Set(controls.values()) };
+}
+
+function stringsOf(value: GgufValue | undefined, fail: (what: string) => never): readonly string[] {
+  if (!Array.isArray(value) || value.some((token) => typeof token !== 'string')) return fail('the metadata has no list tokenizer.ggml.tokens');
+  return value as readonly string[];
+}
+
+function typesOf(value: GgufValue | undefined, count: number, fail: (what: string) => never): (id: number) => number {
+  if (typeof value !== 'object' || value.length !== count) return fail(`tokenizer.ggml.token_type is not a list of ${count} types`);
+  return (id) => Number(value[id]);
+}

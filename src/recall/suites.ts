@@ -1,0 +1,111 @@
+/** Every suite by its name, made of the fixtures or of what the user gives. */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { ExitCode, LodestoneError } from '../errors.js';
+import { embeddedModelDir } from '../paths.js';
+import { absentSuite } from './absent.js';
+import { countUnits, splitSentences } from './haystack.js';
+import { heldOutSuite, type Family } from './heldout.js';
+import { hundredSuite, needleSuite, type Prose } from './niah.js';
+import { multikeySuite, multiquerySuite, multivalueSuite, variableTrackingSuite } from './ruler.js';
+import { loadSquad, squadSuite } from './squad.js';
+import type { Suite, TokenCounter } from './trial.js';
+
+export const suiteNames = [
+  'needle',
+  'heldout',
+  'multikey',
+  'multikey-uuid',
+  'multivalue',
+  'multiquery',
+  'variable-tracking',
+  'hundred',
+  'absent',
+  'squad',
+] as const;
+export type SuiteName = (typeof suiteNames)[number];
+
+export interface SuiteSources {
+  /** Text files to hide needles in. */
+  readonly haystacks: readonly string[];
+  /** JSON with a list "cities". */
+  readonly cities: string;
+  /** The recipe's eval_templates.json. */
+  readonly templates: string;
+  /** In the format of SQuAD 1.1. */
+  readonly squad: string;
+  /** In a haystack that is too long to be read for every question. */
+  readonly needlesPerHaystack?: number;
+}
+
+/** The files one after another, counted in sentences. Errors: LodestoneError(unreadableInput). */
+export async function openProse(files: readonly string[], count: TokenCounter): Promise<Prose> {
+  const text = files.map((file) => readText(file).trim()).join('\n\n');
+  const units = await countUnits(splitSentences(`${text}\n`), count);
+  if (!units.some(({ tokens }) => tokens > 0)) throw new LodestoneError(ExitCode.unreadableInput, `${files.join(', ')}: no text for a haystack`);
+  return { units, text };
+}
+
+/** Only what the suites asked for need is read. Errors: LodestoneError(unreadableInput). */
+export async function openSuites(names: readonly SuiteName[], sources: SuiteSources, count: TokenCounter): Promise<Suite[]> {
+  let prose: Prose | undefined;
+  const inProse = async (): Promise<Prose> => (prose ??= await openProse(sources.haystacks, count));
+  const cities = (): string[] => (JSON.parse(readText(sources.cities)) as { cities: string[] }).cities;
+  const families = (): Family[] => (JSON.parse(readText(sources.templates)) as { families: Family[] }).families;
+  const suites: Suite[] = [];
+  for (const name of names) {
+    switch (name) {
+      case 'needle':
+        suites.push(needleSuite(await inProse(), cities(), sources.needlesPerHaystack));
+        break;
+      case 'heldout':
+        suites.push(heldOutSuite(await inProse(), families()));
+        break;
+      case 'multikey':
+        suites.push(multikeySuite('number'));
+        break;
+      case 'multikey-uuid':
+        suites.push(multikeySuite('uuid'));
+        break;
+      case 'multivalue':
+        suites.push(multivalueSuite(await inProse()));
+        break;
+      case 'multiquery':
+        suites.push(multiquerySuite(await inProse()));
+        break;
+      case 'variable-tracking':
+        suites.push(variableTrackingSuite());
+        break;
+      case 'hundred':
+        suites.push(hundredSuite(await inProse(), cities()));
+        break;
+      case 'absent':
+        suites.push(absentSuite(await inProse(), cities(), families()));
+        break;
+      case 'squad':
+        suites.push(squadSuite(loadSquad(sources.squad)));
+        break;
+    }
+  }
+  return suites;
+}
+
+/** What is in the repository. */
+export function fixtureSources(fixtures: string, modelDir: string): SuiteSources {
+  const templatesOf = (dir: string): string => path.join(dir, 'recipe', 'eval_templates.json');
+  return {
+    haystacks: [path.join(fixtures, 'haystack', 'essays_emerson.txt')],
+    cities: path.join(fixtures, 'haystack', 'cities.json'),
+    // Held out of the training of that model, or of the embedded one where it has no recipe.
+    templates: existsSync(templatesOf(modelDir)) ? templatesOf(modelDir) : templatesOf(embeddedModelDir),
+    squad: path.join(fixtures, 'squad', 'dev-sample.json'),
+  };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new LodestoneError(ExitCode.unreadableInput, `${file}: ${(cause as Error).message}`, { cause });
+  }
+}
