@@ -115,6 +115,7 @@ def main():
     ap.add_argument("--temperature", type=float, default=1.0)
     ap.add_argument("--beta", type=float, default=0.5, help="share of the backward divergence")
     ap.add_argument("--anchor", type=float, default=0.1, help="weight of the divergence from the start")
+    ap.set_defaults(eager=True)     # not worth compiling for some hundred steps
     a = ap.parse_args()
     loop.prepare(a)
     model = loop.load(a.checkpoint, a.device)

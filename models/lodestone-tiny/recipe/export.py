@@ -99,6 +99,7 @@ def main():
         formats = plan(model, a.format, a.embedding_format)
     stored, metadata = tensors(model, formats)
     save_file(stored, out / "model.safetensors", metadata=metadata)
+    (out / "model.safetensors").chmod(0o644)        # it is written for its owner only
     model = rounded(model, formats)
     tok = Tokenizer.from_file(a.tokenizer)
     (out / "config.json").write_text(json.dumps(config_json(model.c), indent=2) + "\n")

@@ -32,9 +32,8 @@ from model import Config, Lodestone, absolute_rope
 STAGES = [
     dict(until=.12, gate=.70, shapes=[((48, 128, 2, 12), 1.0)], options=dict(absent=0, real=.1, wrap=0, cloze=.3, natural=.1, vary=.1)),
     dict(until=.25, gate=.75, shapes=[((48, 128, 2, 16), .25), ((24, 256, 4, 32), .75)], options=dict(absent=.05, real=.3, cloze=.4, natural=.15, vary=.25)),
-    dict(until=1.0, gate=None, shapes=[((96, 64, 1, 128), .4), ((24, 256, 4, 128), .35), ((12, 512, 6, 128), .25)], options=dict(absent=.15, real=.25, cloze=.5, natural=.45)),
+    dict(until=1.0, gate=None, shapes=[((96, 64, 1, 128), .35), ((24, 256, 4, 128), .45), ((12, 512, 6, 128), .2)], options=dict(absent=.12, real=.15, cloze=.4, natural=.3)),
 ]
-
 
 # The toys' only stage: written relations, so few that minutes teach them.
 TOY_STAGES = [
@@ -172,7 +171,7 @@ def pair_hits(right, batch):
 def held_out(a, documents=64):
     """Fixed batches in the manner of the last stage, in held-out books: [(window, arrays)]."""
     last = curriculum(argparse.Namespace(size=a.size, batch=1))[-1]
-    (B, T, R, w), _ = last["shapes"][0]
+    (B, T, R, w), _ = last["shapes"][len(last["shapes"]) // 2]
     r = random.Random(11)
     g = generator(a, "held")
     return [(w, g.batch(r, min(B, documents), T, R, Options(**{**last["options"], "real": 0}))[0]) for _ in range(-(-documents // B))]
@@ -211,10 +210,10 @@ def note(a, *lines):
 
 # -- models --------------------------------------------------------------------------------------
 
-def weights(path):
-    """Parameters in a file of transplant.py, or the averaged ones of a checkpoint."""
+def weights(path, which="ema"):
+    """Parameters in a file of transplant.py, or of a checkpoint the averaged ones (or the last: "model")."""
     s = torch.load(path, weights_only=False, map_location="cpu")
-    return s.get("ema", s)
+    return s.get(which, s)
 
 
 def load(path, device="cpu"):
@@ -237,7 +236,7 @@ def fresh(a):
     vocab = len(json.loads(Path(a.tokenizer).read_text(encoding="utf-8"))["model"]["vocab"])
     model = Lodestone(Config(**SIZES[a.size], vocab_size=vocab))
     if a.init:
-        model.load_state_dict(weights(a.init))
+        model.load_state_dict(weights(a.init, "model"))
     else:
         model.embed_tokens.weight.data.copy_(torch.load(a.embedding))
     return model.to(a.device)

@@ -39,10 +39,11 @@ def self_distilled(teacher, formats):
 
 
 def main():
-    ap = loop.arguments(__doc__, "work/quantised", muon_lr=1e-3, adam_lr=1e-4)
+    ap = loop.arguments(__doc__, "work/quantised", muon_lr=2e-4, adam_lr=5e-5)
     ap.add_argument("--checkpoint", default="work/run/last.pt", help="what to quantise")
     ap.add_argument("--format", choices=FORMATS[1:], default="q4_0+q8_0")
     ap.add_argument("--embedding-format", choices=["q8_0", "q4_0"], default="q8_0", help="of the embedding, with q4_0+q8_0")
+    ap.set_defaults(eager=True)     # to compile the rounding of every matrix takes longer than some hundred steps
     a = ap.parse_args()
     loop.prepare(a)
     model = loop.load(a.checkpoint, a.device)

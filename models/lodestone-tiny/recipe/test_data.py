@@ -17,7 +17,7 @@ import torch
 import wordnet
 from cloze import natural
 from corpora import shingles, squad_paragraphs
-from data import ABSENT, ANSWER, ANSWER_LEN, EOS, QUESTION, ROW, SPECIAL, TARGETS, Generator, Options, pack, wrap_lines
+from data import ABSENT, ANSWER, ANSWER_LEN, EOS, QUESTION, ROW, SPECIAL, TARGETS, Generator, Options, cut_context, pack, wrap_lines
 from lexicon import HERE, city_pattern, fill, load_eval_families, load_families
 from transplant import transplant
 from wordnet import Thesaurus
@@ -116,22 +116,25 @@ class PackTest(unittest.TestCase):
 
 
 class NaturalTest(unittest.TestCase):
-    PARAGRAPHS = [
-        ["The bridge over the Tamar was opened by Prince Albert on 2 May 1859.", "It had cost £225,000 and carried 41 trains a day."],
-        ["In the evening the old gardener brought a basket of apples from the orchard.", "He had walked seven miles through the rain."],
-        ["Of the 312 passengers only 9 were saved, and the captain, John Ridley, was lost with his ship near the Scilly Isles in 1707."]]
+    SENTENCES = [
+        "The bridge over the Tamar was opened by Prince Albert on 2 May 1859.", "It had cost £225,000 and carried 41 trains a day.",
+        "In the evening the old gardener brought a basket of apples from the orchard.", "He had walked seven miles through the rain.",
+        "Of the 312 passengers only 9 were saved, and the captain, John Ridley, was lost with his ship near the Scilly Isles in 1707."]
 
-    def test_answer_is_in_the_text_and_not_in_the_question(self):
-        r, seen = random.Random(0), set()
-        empty = Thesaurus({p: {} for p in wordnet.POS}, {}, {})
-        for _ in range(600):
-            n = natural(r, self.PARAGRAPHS, empty, .3)
-            if n is None:
-                continue
-            text, (a, b), q = n
+    def questions(self, vary, n=600):
+        """(sentence, (start, end), question), many."""
+        r, empty = random.Random(0), Thesaurus({p: {} for p in wordnet.POS}, {}, {})
+        for _ in range(n):
+            sentence = r.choice(self.SENTENCES)
+            found = natural(r, sentence, empty, vary)
+            if found:
+                yield (sentence, *found)
+
+    def test_answer_is_in_the_sentence_and_not_in_the_question(self):
+        seen = set()
+        for text, (a, b), q in self.questions(.3):
             answer = text[a:b]
             seen.add(answer)
-            self.assertTrue(any(text in " ".join(p) for p in self.PARAGRAPHS))
             self.assertRegex(answer, r"^\S(.*\S)?$")
             self.assertFalse(text[a - 1:a].isalnum() or text[b:b + 1].isalnum(), answer)
             self.assertNotIn(answer.lower(), q.lower())
@@ -140,12 +143,27 @@ class NaturalTest(unittest.TestCase):
         self.assertGreater(len(seen), 8)
 
     def test_when_is_asked_for_dates_only(self):
-        r = random.Random(1)
-        empty = Thesaurus({p: {} for p in wordnet.POS}, {}, {})
-        for _ in range(600):
-            n = natural(r, self.PARAGRAPHS, empty, 0)
-            if n and n[2].startswith(("When", "On what date", "In what year")):
-                self.assertRegex(n[0][slice(*n[1])], r"\d{4}$")
+        for text, (a, b), q in self.questions(0):
+            if q.startswith(("When", "On what date", "In what year")):
+                self.assertRegex(text[a:b], r"\d{4}$")
+
+
+class CutTest(unittest.TestCase):
+    def test_kept_and_lost(self):
+        sentences = [f"Sentence {i} names the colour of room {i}, {c}." for i, c in enumerate(["red", "blue", "green", "white", "black", "grey"])]
+        context = " ".join(sentences)
+        questions = [(f"q{i}", context.index(c), context.index(c) + len(c)) for i, c in enumerate(["red,", "blue", "green", "white", "black", "grey"]) if i]
+        r = random.Random(0)
+        for room in (20, 100, 150):
+            for _ in range(30):
+                text, kept, lost = cut_context(r, context, questions, room)
+                self.assertIn(text, context)
+                self.assertLessEqual(len(text), max(room, max(map(len, sentences))))
+                self.assertTrue(kept)
+                self.assertEqual(sorted([q for q, _, _ in kept] + lost), [q for q, _, _ in questions])
+                for q, a, b in kept:
+                    _, x, y = questions[int(q[1:]) - 1]
+                    self.assertEqual(text[a:b], context[x:y])
 
 
 class WordsTest(unittest.TestCase):
@@ -196,7 +214,7 @@ class TransplantTest(unittest.TestCase):
 
 @unittest.skipUnless(PREPARED and TOKENIZER, "no prepared data")
 class GeneratorTest(unittest.TestCase):
-    MIXTURES = [dict(absent=.2, real=.3), dict(absent=.15, real=0, cloze=.4, natural=.25), dict(real=0, natural=1, wrap=1)]
+    MIXTURES = [dict(absent=.2, real=.5), dict(absent=.15, real=0, cloze=.4, natural=.25), dict(real=0, natural=1, wrap=1)]
 
     @classmethod
     def setUpClass(cls):
@@ -270,10 +288,14 @@ class GeneratorTest(unittest.TestCase):
 
     def test_natural_answer_not_in_question(self):
         r = random.Random(2)
-        for _ in range(300):
-            text, (a, b), q = self.gen.natural_fact(r, Options())
-            self.assertNotIn(text[a:b].lower(), q.lower())
-            self.assertEqual(text[a:b].strip(), text[a:b])
+        for _ in range(60):
+            [(text, spans)], asks = self.gen.natural_asks(r, 800, 9, Options(absent=.2))
+            for i, j, q, tag in asks:
+                self.assertEqual(i is None, tag == "absent natural")
+                if i is not None:
+                    a, b = spans[j]
+                    self.assertNotIn(text[a:b].lower(), q.lower())
+                    self.assertEqual((text[a:b].strip(), b <= len(text)), (text[a:b], True))
 
     def test_seeded(self):
         a = self.gen.example(random.Random(9), 256, 8, Options(natural=.3, cloze=.3))

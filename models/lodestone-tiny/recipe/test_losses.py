@@ -16,7 +16,7 @@ from model import Config, Lodestone, absolute_rope
 from quantise import Fake
 from reference import logits
 
-TINY = Config(vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
+TINY = Config(vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=64)
 
 
 def tiny_batch(B=2, T=64, R=2, seed=0):

@@ -1,6 +1,6 @@
 """Every stage once, by its own command line, at toy size on a CPU. Run: python -m unittest test_recipe
 
-Needs no corpora (toy.py) and about two minutes of one core. What is checked is that stages fit together, that losses fall, that runs
+Needs no corpora (toy.py) and about a minute and a half of one core. What is checked is that stages fit together, that losses fall, that runs
 resume and repeat, and that the files load; a toy of so few steps answers nothing."""
 import contextlib
 import io
