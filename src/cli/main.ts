@@ -37,7 +37,7 @@ const program = new Command('lodestone')
   .showHelpAfterError('(lodestone --help shows how to use it)')
   .enablePositionalOptions();
 program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
-program.addCommand(modelsCommand(program));
+program.addCommand(modelsCommand(program, abort.signal));
 program.addHelpText(
   'after',
   `

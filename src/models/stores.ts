@@ -10,6 +10,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { embeddedModelDir } from '../paths.js';
+import { ownFolders } from './own.js';
 import { isVisionPart, quantOfFile, showOllamaName, showRepoName, type OllamaName } from './names.js';
 import type { StorePlaces } from './places.js';
 
@@ -106,12 +107,6 @@ function ggufCandidates(dir: string, files: readonly string[], store: Store, pre
     const quant = quants[i] !== null && quants.filter((other) => other === quants[i]).length === 1 ? quants[i]! : basename(file);
     return { store, name: showRepoName(prefix, { owner, repo, quant }), id: basename(file).replace(/\.gguf$/i, ''), path: join(dir, file), owner, repo };
   });
-}
-
-/** Folders of our own store that hold a repository's models. */
-export function ownFolders(own: string, owner: string, repo: string): { readonly repository: string; readonly safetensors: string; readonly gguf: string } {
-  const repository = join(own, 'hf', owner, repo);
-  return { repository, safetensors: join(repository, 'safetensors'), gguf: join(repository, 'gguf') };
 }
 
 async function ownModels(folders: Folders, own: string): Promise<Candidate[]> {

@@ -1,5 +1,6 @@
 /** Lists and descriptions of models as plain text. */
 import type { StoredModel } from '../models/describe.js';
+import type { PullProgress } from '../models/pull/pull.js';
 import { bytes, clean, count } from './format.js';
 
 /** Parameters in the field's short form: 270M, 4.3B. */
@@ -24,4 +25,19 @@ export function formatModels(models: readonly StoredModel[]): string {
     model.problem === null ? clean(model.path) : clean(`${model.problem} (${model.path})`),
   ]);
   return `${table(rows)}\n`;
+}
+
+/**
+ * The live line of a download, at the rate since the first call.
+ * @param now ms
+ */
+export function pullLine(): (progress: PullProgress, now: number) => string {
+  let start: { readonly at: number; readonly done: number } | null = null;
+  return ({ file, done, total }, now) => {
+    start ??= { at: now, done };
+    const seconds = (now - start.at) / 1e3;
+    const rate = seconds > 0 ? (done - start.done) / seconds : 0;
+    const left = rate > 0 && done < total ? `  ${count(Math.ceil((total - done) / rate))} s left` : '';
+    return clean(`pulling ${Math.floor((100 * done) / Math.max(1, total))} %  ${bytes(done)} / ${bytes(total)}  ${bytes(rate)}/s${left}  ${file}`);
+  };
 }

@@ -1,10 +1,14 @@
 /** `lodestone models`, as a user and as a script run it. */
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { spawn as spawnPty } from '@lydell/node-pty';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Plan } from '../../src/answer/answer.js';
+import type { PullResult } from '../../src/models/pull/pull.js';
 import type { ModelList } from '../../src/models/list.js';
 import { packageRoot } from '../../src/paths.js';
-import { fillStores, ollamaModel } from '../models/stores.js';
+import { fakeHub, sendFile, type FakeHub } from '../models/hub.js';
+import { fillStores, folderFiles, ollamaModel, tiny } from '../models/stores.js';
 import { lodestone, scratch, type Outcome } from './run.js';
 
 let home: string;
@@ -69,5 +73,91 @@ describe('ask -m', () => {
       `lodestone: hf:google/gemma-3-4b-it: not on this machine (looked in ${home}/.local/share/lodestone/models, ${home}/.cache/huggingface/hub, ${home}/.cache/llama.cpp); ` +
         'get it with: lodestone models pull hf:google/gemma-3-4b-it\n',
     );
+  });
+});
+
+describe('models pull and rm', () => {
+  let hub: FakeHub;
+  let dir: string;
+  const env = (): NodeJS.ProcessEnv => ({ ...withHome(dir), HF_ENDPOINT: hub.endpoint });
+  const run = (args: readonly string[], during?: Parameters<typeof lodestone>[1]) => lodestone(['models', ...args], { env: env(), ...during });
+  beforeAll(async () => {
+    hub = await fakeHub(Object.fromEntries(folderFiles.map((name) => [name, readFileSync(tiny(name))])));
+    dir = scratch();
+  });
+  afterAll(() => hub.close());
+
+  it('Ctrl-C stops it with 130, and the same command goes on', async () => {
+    hub.fault = (asked, response) => {
+      if (asked.url !== '/blobs/model.safetensors') return false;
+      sendFile(hub, asked, response, { cutAfter: 500_000 });
+      response.destroy = () => response;
+      return true;
+    };
+    const stopped = await run(['pull', 'hf:google/gemma-3-tiny'], {
+      during: (child) => {
+        const timer = setInterval(() => {
+          if (hub.sent < 500_000) return;
+          clearInterval(timer);
+          setTimeout(() => child.kill('SIGINT'), 300);
+        }, 20);
+      },
+    });
+    expect(stopped).toEqual({ code: 130, stdout: '', stderr: 'lodestone: interrupted\n' });
+    hub.fault = null;
+    const before = hub.sent;
+    const { code, stdout, stderr } = await run(['pull', 'hf:google/gemma-3-tiny', '--json']);
+    expect([code, stderr]).toEqual([0, '']);
+    const result = JSON.parse(stdout) as PullResult;
+    expect(result).toMatchObject({ schema: 'lodestone.pull/1', name: 'hf:google/gemma-3-tiny', unchanged: false });
+    expect(hub.sent - before).toBeLessThan(result.bytes - 400_000);
+    expect((await run(['pull', 'hf:google/gemma-3-tiny'])).stdout).toBe(`hf:google/gemma-3-tiny: is there already, ${result.path}\n`);
+  });
+
+  it('what is wrong is one line', async () => {
+    await run(['pull', 'hf:google/gemma-3-tiny', '--quiet']);
+    for (const [args, code, message] of [
+      [['pull', 'ollama:gemma3'], 2, /only the hub's models are pulled/u],
+      [['pull', 'hf:gemma3'], 2, /is not of the form hf:org\/repo/u],
+      [['pull', 'hf:nobody/nothing'], 6, /no such repository \(HTTP 404\)/u],
+      [['pull', 'hf:google/gemma-3-tiny', '--connections', '0'], 2, /whole number from 1 to 32/u],
+      [['rm', 'hf:google/gemma-3-tiny'], 2, /here is no terminal to ask on: add --yes/u],
+      [['rm', 'hf:google/other', '--yes'], 6, /not on this machine/u],
+      [['rm', 'lodestone-tiny', '--yes'], 2, /comes with Lodestone; Lodestone removes nothing there/u],
+    ] as const) {
+      const outcome = await run(args);
+      expect([outcome.code, outcome.stdout]).toEqual([code, '']);
+      expect(outcome.stderr.split('\n')[0]).toMatch(message);
+    }
+  });
+
+  it('rm asks on a terminal, and takes no for an answer', async () => {
+    await run(['pull', 'hf:google/gemma-3-tiny', '--quiet']);
+    const place = path.join(dir, '.local/share/lodestone/models/hf/google/gemma-3-tiny/safetensors');
+    const ask = async (answer: string): Promise<{ code: number; text: string }> => {
+      const pty = spawnPty(process.execPath, [path.join(packageRoot, 'bin', 'lodestone.js'), 'models', 'rm', 'hf:google/gemma-3-tiny'], { cols: 300, rows: 10, env: { ...process.env, ...env() } });
+      let text = '';
+      pty.onData((data) => {
+        if (!text.includes('[y/N]') && (text + data).includes('[y/N]')) pty.write(answer);
+        text += data;
+      });
+      const code = await new Promise<number>((resolve) => pty.onExit(({ exitCode }) => resolve(exitCode)));
+      return { code, text };
+    };
+    expect((await ask('n\r')).text).toMatch(/Remove hf:google\/gemma-3-tiny \(\d+ KiB, .*safetensors\)\? \[y\/N\].*nothing was removed/su);
+    expect((await ask('\r')).code).toBe(0);
+    expect((await ask('\u0004')).code).toBe(0);
+    expect((await ask('\u0003')).code).toBe(130);
+    expect(existsSync(place)).toBe(true);
+    const { code, text } = await ask('y\r');
+    expect([code, existsSync(place)]).toEqual([0, false]);
+    expect(text).toContain('removed hf:google/gemma-3-tiny');
+  });
+
+  it('rm --yes removes without asking', async () => {
+    await run(['pull', 'hf:google/gemma-3-tiny', '--quiet']);
+    const { code, stdout } = await run(['rm', 'hf:google/gemma-3-tiny', '--yes']);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^removed hf:google\/gemma-3-tiny /u)]);
+    expect(existsSync(path.join(dir, '.local/share/lodestone/models/hf'))).toBe(false);
   });
 });
