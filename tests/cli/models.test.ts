@@ -5,6 +5,7 @@ import { spawn as spawnPty } from '@lydell/node-pty';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Plan } from '../../src/answer/answer.js';
 import type { PullResult } from '../../src/models/pull/pull.js';
+import type { Inspection } from '../../src/models/inspect.js';
 import type { ModelList } from '../../src/models/list.js';
 import { packageRoot } from '../../src/paths.js';
 import { fakeHub, sendFile, type FakeHub } from '../models/hub.js';
@@ -54,6 +55,25 @@ describe('models ls', () => {
   it('a verb is asked for', async () => {
     for (const args of [[], ['nonsense'], ['ls', '--nonsense']]) expect((await models(args)).code).toBe(2);
     expect((await models(['--help'])).stdout).toMatch(/Usage: lodestone models/u);
+  });
+});
+
+describe('models inspect and convert', () => {
+  it('show and write what was asked for', async () => {
+    const shown = await models(['inspect', 'ollama:gemma3:4b']);
+    expect([shown.code, shown.stderr]).toEqual([0, '']);
+    expect(shown.stdout).toMatch(/^gemma3:4b {2}Gemma 3, 379K parameters, Q4_0, context 512 tokens\n/u);
+    expect(shown.stdout).toMatch(/^KV at tokens {2}1K +32K +128K\n {2}f32 .*\n {2}f16 .*\n {2}q8_0 /mu);
+    const { files } = JSON.parse((await models(['inspect', 'gemma3-1b', '--hash', '--json'])).stdout) as Inspection;
+    expect(files.map(({ path: file, sha256 }) => [path.basename(file), sha256?.length])).toEqual([['config.json', 64], ['tokenizer.json', 64], ['model.safetensors', 64]]);
+    const target = path.join(scratch(), 'small');
+    const done = await models(['convert', 'gemma3-1b', target, '--to', 'q4_0']);
+    expect(done).toEqual({ code: 0, stdout: `${target}: 741 KiB became 212 KiB\n`, stderr: '' });
+    const again = await models(['convert', 'gemma3-1b', target]);
+    expect([again.code, again.stdout]).toEqual([2, '']);
+    expect(again.stderr).toMatch(/^lodestone: .*small: is there already; name a directory that is not\n$/u);
+    expect((await models(['convert', 'gemma3-1b', path.join(target, 'x'), '--to', 'q5'])).code).toBe(2);
+    expect((await models(['inspect', 'gemma3-27b'])).code).toBe(6);
   });
 });
 
