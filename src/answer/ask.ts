@@ -27,7 +27,10 @@ export interface AskRequest extends ReadRequest {
   readonly password?: string;
   /** Milliseconds after which a PDF is given up. */
   readonly pdfTimeoutMs?: number;
+  /** A model directory or a GGUF file. */
   readonly modelDir: string;
+  /** What to call it; default: by its path. */
+  readonly modelId?: string;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
@@ -105,7 +108,7 @@ function overflowMessage(plan: Plan): string {
 async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
   const { pdfTimeoutMs } = request;
-  const files = await openModelFiles(request.modelDir);
+  const files = await openModelFiles(request.modelDir, request.modelId);
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
   const unpacked = unpackedFormats(files.places, request.quantize);

@@ -6,6 +6,7 @@ import { defaultLooks } from '../answer/second-look.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { parsePageRanges } from '../ingest/pages.js';
+import { resolveModel } from '../models/resolve.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
@@ -61,7 +62,7 @@ function inputs(files: readonly string[]): string[] {
   return ['-'];
 }
 
-function toRequest(question: string, files: readonly string[], options: AskOptions): AskRequest {
+function toRequest(question: string, files: readonly string[], options: AskOptions): Omit<AskRequest, 'modelDir' | 'modelId'> {
   if (question.trim() === '') throw new LodestoneError(ExitCode.usage, 'the question is empty: lodestone ask "question" file...');
   return {
     question,
@@ -69,7 +70,6 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     ...(options.pages === undefined ? {} : { pages: parsePageRanges(options.pages) }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
-    modelDir: options.model,
     quantize: options.quantize,
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
     maxTokens: options.maxTokens,
@@ -101,9 +101,11 @@ async function openScreen(options: AskOptions): Promise<AskScreen | null> {
 }
 
 async function run(question: string, files: string[], options: AskOptions, signal: AbortSignal): Promise<void> {
-  const request = toRequest(question, files, options);
+  const usage = toRequest(question, files, options);
   // Loaded here, so that --help and usage errors are quick.
   const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
+  const place = await resolveModel(options.model);
+  const request: AskRequest = { ...usage, modelDir: place.path, ...(place.id === undefined ? {} : { modelId: place.id }) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
   let progress: ProgressLine | undefined;
@@ -137,12 +139,15 @@ async function run(question: string, files: string[], options: AskOptions, signa
   }
 }
 
+/** What every verb's `-m`, and every MODEL, takes. */
+export const modelHelp = 'folder of a Gemma 3 (safetensors), GGUF file, hf:org/repo[:quant], ollama:name[:tag], lmstudio:publisher/model, or a short name (see lodestone models ls)';
+
 export function askCommand(signal: AbortSignal): Command {
   return new Command('ask')
     .description('answer a question about documents, with the page or lines it stands on')
     .argument('<question>', 'what you want to know')
     .argument('[file...]', 'PDF, text or Markdown; "-" or a pipe is standard input')
-    .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))

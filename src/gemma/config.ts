@@ -35,7 +35,7 @@ export interface GemmaConfig {
   readonly eps: number;
   /** The longest context the model was made for. */
   readonly maxPositions: number;
-  /** sqrt(d), unrounded; see `embedScale`. */
+  /** sqrt(d), unrounded unless a `lodestone` section says otherwise; see `embedScale`. */
   readonly embedScale: number;
   /** A published Gemma 3, as opposed to a model with a `lodestone` section. */
   readonly isGemma: boolean;
@@ -142,7 +142,7 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
     vocabSize: multimodal ? Math.min(integer('vocab_size'), imageToken(json, fail)) : integer('vocab_size'),
     eps: positive(get('rms_norm_eps'), 'rms_norm_eps'),
     maxPositions: integer('max_position_embeddings', configLimits.positions),
-    embedScale: Math.sqrt(hiddenSize),
+    embedScale: lodestone?.embedScale === 'bf16' ? roundToBf16(Math.sqrt(hiddenSize)) : Math.sqrt(hiddenSize),
     isGemma: lodestone === null,
     eosIds: eosIds(generation, json, text, fail),
     prompt: lodestone === null ? 'gemma-chat' : lodestone.prompt,
@@ -156,7 +156,11 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
  */
 export function embedScale(config: GemmaConfig, dtype: string): number {
   if (!config.isGemma || dtype === 'F32' || dtype === 'F16') return config.embedScale;
-  const float = new Float32Array([config.embedScale]);
+  return roundToBf16(config.embedScale);
+}
+
+function roundToBf16(value: number): number {
+  const float = new Float32Array([value]);
   const bits = new Uint32Array(float.buffer);
   bits[0] = (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000;
   return float[0]!;
@@ -229,6 +233,8 @@ interface LodestoneSwitches {
   readonly globalRope: 'none' | 'gemma';
   readonly globalLogitScale: 'log_n' | 'none';
   readonly prompt: 'qa' | 'gemma-chat';
+  /** sqrt(d) as it is, or rounded: a converted model keeps its source's, whatever its embedding's format has become. */
+  readonly embedScale: 'exact' | 'bf16';
 }
 
 /** The `lodestone` section: what our own models change. null for every other model. */
@@ -243,6 +249,7 @@ function lodestoneSwitches(section: unknown, fail: (what: string) => never): Lod
     globalRope: oneOf('global_rope', ['gemma', 'none']),
     globalLogitScale: oneOf('global_logit_scale', ['none', 'log_n']),
     prompt: oneOf('prompt', ['qa', 'gemma-chat']),
+    embedScale: oneOf('embed_scale', ['exact', 'bf16']),
   };
 }
 

@@ -55,7 +55,7 @@ export interface GemmaWeights {
 export type Quantize = 'none' | 'q8_0' | 'q4_0';
 
 /** A matrix in the checkpoint. Of a longer one (the embedding of image models), its first `outputs` rows. */
-interface MatrixPlace {
+export interface MatrixPlace {
   readonly entry: TensorEntry;
   readonly format: StoredFormat;
   readonly outputs: number;
@@ -63,12 +63,12 @@ interface MatrixPlace {
 }
 
 /** A vector in the checkpoint; `add` is added to each element. */
-interface VectorPlace {
+export interface VectorPlace {
   readonly entry: TensorEntry;
   readonly add: 0 | 1;
 }
 
-type LayerPlaces = { readonly [K in keyof LayerWeights]: LayerWeights[K] extends Weight ? MatrixPlace : VectorPlace | Extract<LayerWeights[K], null> };
+export type LayerPlaces = { readonly [K in keyof LayerWeights]: LayerWeights[K] extends Weight ? MatrixPlace : VectorPlace | Extract<LayerWeights[K], null> };
 
 /** Where all text weights lie, found and checked; nothing of them is read yet. */
 export interface GemmaPlaces {
@@ -99,7 +99,7 @@ interface Naming {
 const prefixes = ['model.', 'language_model.model.', 'model.language_model.', 'model.language_model.model.', 'language_model.', ''];
 const headNames = ['lm_head.weight', 'language_model.lm_head.weight', 'model.lm_head.weight', 'model.language_model.lm_head.weight'];
 
-function safetensorsNaming(prefix: string): Naming {
+export function safetensorsNaming(prefix: string): Naming {
   return {
     embedding: `${prefix}embed_tokens.weight`,
     heads: headNames,

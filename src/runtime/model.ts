@@ -1,5 +1,5 @@
 /** A model, opened: a directory of `config.json`, safetensors and `tokenizer.json`, or a GGUF file, which holds all three. */
-import { readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Device } from '../device/device.js';
 import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
@@ -7,17 +7,21 @@ import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
 import { parseGgufConfig } from '../gemma/gguf-config.js';
 import { loadGemmaWeights, locateGemmaWeights, locateGgufWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
-import { openGguf } from '../weights/gguf.js';
+import { openGguf, type Gguf } from '../weights/gguf.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
 
-/** A model whose weights are found and checked, and not read. */
-export interface ModelFiles {
-  /** The base name of the directory, or of the file without `.gguf`. */
+/** What the headers of a model's files say: the architecture, and where its weights lie. */
+export interface ModelHeaders {
+  /** The base name of the directory, or of the file without `.gguf`, unless the caller gave another. */
   readonly id: string;
   readonly config: GemmaConfig;
-  readonly tokenizer: Tokenizer;
   readonly checkpoint: Checkpoint;
   readonly places: GemmaPlaces;
+}
+
+/** A model whose weights are found and checked, and not read. */
+export interface ModelFiles extends ModelHeaders {
+  readonly tokenizer: Tokenizer;
 }
 
 export interface LoadOptions {
@@ -47,35 +51,56 @@ const ggufName = /\.gguf$/i;
 
 /**
  * @param path a model directory or a GGUF file
+ * @param id what to call it; stores may keep files under names that say nothing
  * Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where.
  */
-export async function openModelFiles(path: string): Promise<ModelFiles> {
-  const info = await stat(path).catch((cause: unknown) => {
-    throw bad(`${path === '' ? '""' : path}: no such ${ggufName.test(path) ? 'file' : 'model directory'}`, cause);
-  });
-  const files = await (info.isDirectory() ? openModelDir(path) : openGgufModel(path));
-  const { config, tokenizer } = files;
+export async function openModelFiles(path: string, id?: string): Promise<ModelFiles> {
+  const headers = await openModelHeaders(path, id);
+  const { config, checkpoint } = headers;
+  const tokenizer = isGguf(checkpoint) ? openGgufTokenizer(checkpoint, config.vocabSize) : await openTokenizer(path);
   if (tokenizer.largestTextId >= config.vocabSize) {
     throw bad(`${path}: the tokenizer has ids up to ${tokenizer.largestTextId}, but the config says that there are ${config.vocabSize}`);
   }
-  return files;
+  return { ...headers, tokenizer };
 }
 
-async function openModelDir(dir: string): Promise<ModelFiles> {
-  const config = await openConfig(dir);
-  const checkpoint = await openCheckpoint(dir);
-  const places = locateGemmaWeights(checkpoint, config);
-  const tokenizer = await openTokenizer(dir);
-  return { id: basename(resolve(dir)), config, tokenizer, checkpoint, places };
+/** The same without the tokenizer, which takes the longest to open. */
+export async function openModelHeaders(path: string, id?: string): Promise<ModelHeaders> {
+  const info = await stat(path).catch((cause: unknown) => {
+    throw bad(`${path === '' ? '""' : path}: no such ${ggufName.test(path) ? 'file' : 'model directory'}`, cause);
+  });
+  if (!info.isDirectory()) {
+    if (!ggufName.test(path) && !(await beginsAsGguf(path))) throw bad(`${path}: is not a model directory, and not a .gguf file`);
+    return ggufHeaders(await openGguf(path), id);
+  }
+  const config = await openConfig(path);
+  const checkpoint = await openCheckpoint(path);
+  return { id: id ?? basename(resolve(path)), config, checkpoint, places: locateGemmaWeights(checkpoint, config) };
 }
 
-async function openGgufModel(path: string): Promise<ModelFiles> {
-  if (!ggufName.test(path)) throw bad(`${path}: is not a model directory, and not a .gguf file`);
-  const checkpoint = await openGguf(path);
+/** What an open GGUF file says. Errors: LodestoneError(badModel). */
+export function ggufHeaders(checkpoint: Gguf, id?: string): ModelHeaders {
   const config = parseGgufConfig(checkpoint);
-  const places = locateGgufWeights(checkpoint, config);
-  const tokenizer = openGgufTokenizer(checkpoint, config.vocabSize);
-  return { id: basename(path).replace(ggufName, ''), config, tokenizer, checkpoint, places };
+  return { id: id ?? basename(checkpoint.path).replace(ggufName, ''), config, checkpoint, places: locateGgufWeights(checkpoint, config) };
+}
+
+export function isGguf(checkpoint: Checkpoint): checkpoint is Gguf {
+  return 'metadata' in checkpoint;
+}
+
+/** Stores that name files by their hash give them no extension. */
+async function beginsAsGguf(path: string): Promise<boolean> {
+  const file = await open(path).catch(() => null);
+  if (file === null) return false;
+  try {
+    const magic = Buffer.alloc(4);
+    await file.read(magic, 0, 4, 0);
+    return magic.toString('latin1') === 'GGUF';
+  } catch {
+    return false;
+  } finally {
+    await file.close();
+  }
 }
 
 /** Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason. */

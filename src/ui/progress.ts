@@ -24,29 +24,44 @@ function describe(event: AskEvent): string | null {
   return null;
 }
 
-export function progressLine(stream: NodeJS.WriteStream, enabled: boolean): ProgressLine {
+/** One line that is drawn over and over; nothing where the stream is no terminal. */
+export interface LiveLine {
+  draw(text: string): void;
+  clear(): void;
+}
+
+export function liveLine(stream: NodeJS.WriteStream, enabled: boolean): LiveLine {
   const live = enabled && stream.isTTY && process.env['TERM'] !== 'dumb' && !process.env['CI'];
   let drawn = false;
   let last = 0;
-  const clear = (): void => {
-    if (drawn) stream.write('\r\u001b[K');
-    drawn = false;
-  };
   return {
-    clear,
-    show(event) {
-      if (!enabled) return;
-      if (event.type === 'warning') {
-        clear();
-        stream.write(`lodestone: ${clean(event.message)}\n`);
-        return;
-      }
-      const text = live ? describe(event) : null;
+    clear() {
+      if (drawn) stream.write('\r\u001b[K');
+      drawn = false;
+    },
+    draw(text) {
       const now = performance.now();
-      if (text === null || now - last < REDRAW_MS) return;
+      if (!live || now - last < REDRAW_MS) return;
       last = now;
       drawn = true;
       stream.write(`\r\u001b[K${text.slice(0, Math.max(10, (stream.columns ?? 80) - 1))}`);
+    },
+  };
+}
+
+export function progressLine(stream: NodeJS.WriteStream, enabled: boolean): ProgressLine {
+  const line = liveLine(stream, enabled);
+  return {
+    clear: () => line.clear(),
+    show(event) {
+      if (!enabled) return;
+      if (event.type === 'warning') {
+        line.clear();
+        stream.write(`lodestone: ${clean(event.message)}\n`);
+        return;
+      }
+      const text = describe(event);
+      if (text !== null) line.draw(text);
     },
   };
 }

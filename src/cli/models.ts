@@ -1,0 +1,149 @@
+/** `lodestone models`: what is on this machine, what it is, and how to get, convert and remove it. */
+import { createInterface } from 'node:readline/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { abortError, ExitCode, LodestoneError } from '../errors.js';
+import { clean } from '../ui/format.js';
+import { modelHelp } from './ask.js';
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+async function list({ json }: JsonOption): Promise<void> {
+  const [{ listModels }, { formatModels }] = await Promise.all([import('../models/list.js'), import('../ui/models.js')]);
+  const { models, unreadable } = await listModels();
+  if (json === true) {
+    process.stdout.write(`${JSON.stringify({ schema: 'lodestone.models/1', models, unreadable })}\n`);
+    return;
+  }
+  for (const line of unreadable) process.stderr.write(`lodestone: ${clean(line)}\n`);
+  process.stdout.write(formatModels(models));
+}
+
+async function inspect(model: string, options: JsonOption & { readonly hash?: boolean }, signal: AbortSignal): Promise<void> {
+  const [{ inspectModel }, { resolveModel }, { formatInspection }] = await Promise.all([import('../models/inspect.js'), import('../models/resolve.js'), import('../ui/models.js')]);
+  const inspection = await inspectModel(await resolveModel(model), { hash: options.hash === true, signal });
+  process.stdout.write(options.json === true ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
+}
+
+interface PullCommandOptions extends JsonOption {
+  readonly connections: number;
+  readonly quiet?: boolean;
+}
+
+async function pull(model: string, options: PullCommandOptions, signal: AbortSignal): Promise<void> {
+  const [{ pullModel }, { parseRepoName }, { pullLine }, { liveLine }] = await Promise.all([
+    import('../models/pull/pull.js'),
+    import('../models/names.js'),
+    import('../ui/models.js'),
+    import('../ui/progress.js'),
+  ]);
+  if (!model.startsWith('hf:')) throw new LodestoneError(ExitCode.usage, `${model}: only the hub's models are pulled: lodestone models pull hf:org/repo[:quant]`);
+  const name = parseRepoName('hf', model.slice('hf:'.length));
+  const line = liveLine(process.stderr, options.quiet !== true);
+  const text = pullLine();
+  try {
+    const result = await pullModel(name, { signal, connections: options.connections, onProgress: (progress) => line.draw(text(progress, performance.now())) });
+    line.clear();
+    process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : clean(`${result.name}: ${result.unchanged ? 'is there already' : 'pulled'}, ${result.path}\n`));
+  } finally {
+    line.clear();
+  }
+}
+
+interface ConvertCommandOptions extends JsonOption {
+  readonly to: 'q8_0' | 'q4_0' | 'bf16' | 'f16';
+  readonly quiet?: boolean;
+}
+
+async function convert(source: string, destination: string, options: ConvertCommandOptions, signal: AbortSignal): Promise<void> {
+  const [{ convertModel }, { resolveModel }, { bytes }, { liveLine }] = await Promise.all([
+    import('../models/convert.js'),
+    import('../models/resolve.js'),
+    import('../ui/format.js'),
+    import('../ui/progress.js'),
+  ]);
+  const place = await resolveModel(source);
+  const line = liveLine(process.stderr, options.quiet !== true);
+  try {
+    const result = await convertModel(place, destination, options.to, { signal, onProgress: (done, total) => line.draw(`converting ${Math.floor((100 * done) / total)} %  ${bytes(done)} / ${bytes(total)}`) });
+    line.clear();
+    if (result.left_out > 0 && options.quiet !== true) process.stderr.write(`lodestone: ${result.left_out} tensors of the vision part were left out\n`);
+    process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : clean(`${result.path}: ${bytes(result.bytes.source)} became ${bytes(result.bytes.result)}\n`));
+  } finally {
+    line.clear();
+  }
+}
+
+async function remove(model: string, options: { readonly yes?: boolean }, signal: AbortSignal): Promise<void> {
+  const [{ planRemoval, removeModel }, { bytes }] = await Promise.all([import('../models/remove.js'), import('../ui/format.js')]);
+  const removal = await planRemoval(model);
+  const what = clean(`${removal.name} (${bytes(removal.bytes)}, ${removal.paths[0]!})`);
+  if (options.yes !== true) {
+    if (!process.stdin.isTTY || !process.stderr.isTTY) throw new LodestoneError(ExitCode.usage, `models rm asks before it removes ${what}, and here is no terminal to ask on: add --yes`);
+    const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      // In line mode the terminal's Ctrl-C comes as a key; the end of input is a no.
+      terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+      const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
+      const asked = terminal.question(`Remove ${what}? [y/N] `, { signal }).catch((error: unknown) => {
+        throw signal.aborted ? abortError(signal) : error;
+      });
+      const answer = await Promise.race([asked, ended]);
+      if (!/^y(?:es)?$/i.test(answer.trim())) {
+        process.stderr.write('lodestone: nothing was removed\n');
+        return;
+      }
+    } finally {
+      terminal.close();
+    }
+  }
+  await removeModel(removal);
+  process.stdout.write(`removed ${what}\n`);
+}
+
+function connections(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1 || value > 32) throw new InvalidArgumentError('a whole number from 1 to 32 is needed');
+  return value;
+}
+
+/** @param program its settings (how errors are shown) are passed on */
+export function modelsCommand(program: Command, signal: AbortSignal): Command {
+  const models = new Command('models').description('the Gemma 3 models on this machine: list, inspect, pull, convert, remove').copyInheritedSettings(program);
+  const verb = (name: string): Command => models.command(name).copyInheritedSettings(program);
+  verb('ls')
+    .description('list every Gemma 3 in the stores of Hugging Face, llama.cpp, LM Studio, Ollama and our own; they are only read')
+    .option('--json', 'print one JSON object (schema lodestone.models/1)')
+    .action(list);
+  verb('inspect')
+    .description('show what a model is: architecture, formats, memory by length, files')
+    .argument('<model>', modelHelp)
+    .option('--hash', 'also the sha256 of each file, which reads all of them')
+    .option('--json', 'print one JSON object (schema lodestone.model/1)')
+    .action((model: string, options: JsonOption & { readonly hash?: boolean }) => inspect(model, options, signal));
+  verb('pull')
+    .description("get a model from the Hugging Face hub into our own store; interrupted, the same command goes on where it stopped")
+    .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for one GGUF file')
+    .option('--connections <n>', 'ranges of a file that come at the same time', connections, 4)
+    .option('--json', 'print one JSON object (schema lodestone.pull/1)')
+    .option('-q, --quiet', 'no progress on stderr')
+    .addHelpText('after', `
+HF_TOKEN (or the token of a login) opens models whose terms you accepted; HF_ENDPOINT is a mirror to pull from;
+LODESTONE_HOME or XDG_DATA_HOME puts the store elsewhere. Every file is checked against the hub's hash.`)
+    .action((model: string, options: PullCommandOptions) => pull(model, options, signal));
+  verb('convert')
+    .description('write a model again as a directory of safetensors, its matrices in another format')
+    .argument('<source>', modelHelp)
+    .argument('<directory>', 'that is not there yet')
+    .addOption(new Option('--to <format>', 'of the matrices').choices(['q8_0', 'q4_0', 'bf16', 'f16']).default('q8_0'))
+    .option('--json', 'print one JSON object (schema lodestone.conversion/1)')
+    .option('-q, --quiet', 'no progress and no warnings on stderr')
+    .action((source: string, destination: string, options: ConvertCommandOptions) => convert(source, destination, options, signal));
+  verb('rm')
+    .description('remove a model from our own store; those of other programs are theirs')
+    .argument('<model>', 'as models ls names it')
+    .option('-y, --yes', 'do not ask')
+    .action((model: string, options: { readonly yes?: boolean }) => remove(model, options, signal));
+  return models;
+}

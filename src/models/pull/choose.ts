@@ -1,0 +1,50 @@
+/** Which files of a repository are needed: a model directory's, or one GGUF file. */
+import { basename } from 'node:path';
+import { ExitCode, LodestoneError } from '../../errors.js';
+import { fileMatches, isVisionPart, quantOfFile, showRepoName, type RepoName } from '../names.js';
+import type { HubFile, HubRepository } from './hub.js';
+
+export interface Choice {
+  readonly format: 'safetensors' | 'gguf';
+  /** Small ones first: what is wrong with a config shows before gigabytes have come. */
+  readonly files: readonly HubFile[];
+}
+
+const required = ['config.json', 'tokenizer.json'];
+/** Taken where they are there: stop ids, chat template, how images are prepared. */
+const welcome = ['generation_config.json', 'tokenizer_config.json', 'chat_template.jinja', 'preprocessor_config.json', 'processor_config.json'];
+
+/** Errors: LodestoneError(badModel), one line that says what there is. */
+export function chooseFiles(name: RepoName, { files, ggufArchitecture }: HubRepository): Choice {
+  const shown = showRepoName('hf', name);
+  const fail = (what: string): never => {
+    throw new LodestoneError(ExitCode.badModel, `${shown}: ${what}`);
+  };
+  const ggufs = files.filter((file) => /\.gguf$/i.test(file.name) && !isVisionPart(file.name));
+  const weights = safetensorsOf(files);
+  if (name.quant === null && weights !== null) {
+    const byName = new Map(files.map((file) => [file.name, file]));
+    const missing = required.filter((file) => !byName.has(file));
+    if (missing.length > 0) return fail(`the repository has no ${missing.join(' and no ')}`);
+    const chosen = [...required, ...welcome].flatMap((file) => byName.get(file) ?? []);
+    return { format: 'safetensors', files: [...chosen, ...weights].sort((a, b) => a.size - b.size) };
+  }
+  const quant = name.quant;
+  const found = quant === null ? ggufs : ggufs.filter((file) => fileMatches(file.name, quant));
+  const choices = ggufs.map((file) => quantOfFile(file.name) ?? basename(file.name)).join(', ');
+  if (ggufs.length === 0) return fail(quant === null ? 'the repository has neither model.safetensors nor a GGUF file' : 'the repository has no GGUF files; without the quantisation its safetensors are pulled');
+  if (found.length === 0) return fail(`no GGUF file is ${quant}; there are ${choices}`);
+  if (found.some((file) => /-\d{5}-of-\d{5}\.gguf$/i.test(file.name))) return fail('its GGUF file is in several parts, which are not supported');
+  if (found.length > 1) return fail(`there are several GGUF files; say which after a colon: ${quant === null ? choices : found.map((file) => basename(file.name)).join(', ')}`);
+  if (ggufArchitecture !== null && ggufArchitecture !== 'gemma3') return fail(`its GGUF files are of the architecture ${JSON.stringify(ggufArchitecture)}; only gemma3 is supported`);
+  return { format: 'gguf', files: found };
+}
+
+/** One file, or the index and its shards; null where there are none. */
+function safetensorsOf(files: readonly HubFile[]): HubFile[] | null {
+  const single = files.find((file) => file.name === 'model.safetensors');
+  if (single) return [single];
+  const index = files.find((file) => file.name === 'model.safetensors.index.json');
+  const shards = files.filter((file) => /^model-\d+-of-\d+\.safetensors$/.test(file.name));
+  return index && shards.length > 0 ? [index, ...shards] : null;
+}

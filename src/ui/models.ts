@@ -1,0 +1,89 @@
+/** Lists and descriptions of models as plain text. */
+import type { StoredModel } from '../models/describe.js';
+import type { Inspection } from '../models/inspect.js';
+import type { PullProgress } from '../models/pull/pull.js';
+import { bytes, clean, count } from './format.js';
+
+/** Parameters in the field's short form: 270M, 4.3B. */
+export function parameters(value: number): string {
+  const [scaled, unit] = value >= 1e9 ? [value / 1e9, 'B'] : value >= 1e6 ? [value / 1e6, 'M'] : [value / 1e3, 'K'];
+  return `${scaled >= 100 ? Math.round(scaled) : Number(scaled.toFixed(1))}${unit}`;
+}
+
+/** Columns as wide as their longest cell; the last one is free. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]!))).join('  ').trimEnd()).join('\n');
+}
+
+export function formatModels(models: readonly StoredModel[]): string {
+  const rows = models.map((model) => [
+    clean(model.name),
+    model.store,
+    model.problem === null ? `${parameters(model.parameters!)}  ${model.quantization}` : 'broken',
+    model.bytes === null ? '' : bytes(model.bytes),
+    model.context === null ? '' : `${count(model.context)} tokens`,
+    model.problem === null ? clean(model.path) : clean(`${model.problem} (${model.path})`),
+  ]);
+  return `${table(rows)}\n`;
+}
+
+/**
+ * The live line of a download, at the rate since the first call.
+ * @param now ms
+ */
+export function pullLine(): (progress: PullProgress, now: number) => string {
+  let start: { readonly at: number; readonly done: number } | null = null;
+  return ({ file, done, total }, now) => {
+    start ??= { at: now, done };
+    const seconds = (now - start.at) / 1e3;
+    const rate = seconds > 0 ? (done - start.done) / seconds : 0;
+    const left = rate > 0 && done < total ? `  ${count(Math.ceil((total - done) / rate))} s left` : '';
+    return clean(`pulling ${Math.floor((100 * done) / Math.max(1, total))} %  ${bytes(done)} / ${bytes(total)}  ${bytes(rate)}/s${left}  ${file}`);
+  };
+}
+
+/** The period as often as it occurs, and the rest: 5 local, 1 global (4 times), then 2 local. */
+export function layerPattern(pattern: string): string {
+  const named = (part: string): string =>
+    (part.match(/L+|G+/g) ?? []).map((run) => `${run.length} ${run[0] === 'L' ? 'local' : 'global'}`).join(', ');
+  const [, period = ''] = /^(L*G+)\1*/.exec(pattern) ?? [];
+  if (period === '') return named(pattern);
+  let times = 0;
+  while (pattern.startsWith(period, times * period.length)) times++;
+  const rest = pattern.slice(times * period.length);
+  if (/G/.test(rest)) return named(pattern);
+  return `${named(period)}${times === 1 ? '' : ` (${times} times)`}${rest === '' ? '' : `, then ${named(rest)}`}`;
+}
+
+export function formatInspection(model: Inspection): string {
+  const { architecture: a } = model;
+  const kib = (tokens: number): string => (tokens >= 1024 ? `${tokens / 1024}K` : String(tokens));
+  const lengths = Object.keys(model.kv[0]!.bytes);
+  const percent = (formats: Readonly<Record<string, number>>): string => {
+    const all = Object.values(formats).reduce((sum, value) => sum + value, 0);
+    const names = Object.entries(formats).sort(([, x], [, y]) => y - x);
+    return names.map(([name, value]) => (names.length === 1 ? name : `${name} ${Math.round((100 * value) / all)} %`)).join(', ');
+  };
+  const rope = a.rope.global_base === null ? 'none in global layers' : `base ${count(a.rope.global_base)} in global layers${a.rope.global_factor === 1 ? '' : `, positions divided by ${a.rope.global_factor}`}`;
+  const sections = [
+    `${clean(model.id)}  Gemma 3, ${parameters(model.parameters)} parameters, ${model.quantization}, context ${count(model.context)} tokens`,
+    `${clean(model.path)}${model.store === null ? '' : `  (${model.store})`}`,
+    '',
+    table([
+      ['layers', `${a.layers}: ${layerPattern(a.pattern)}; local layers see ${count(a.window)} positions`],
+      ['width', `${count(a.hidden_size)}, feed-forward ${count(a.intermediate_size)}`],
+      ['heads', `${a.heads} of ${a.head_dim}, ${a.kv_heads} for keys and values`],
+      ['rotation', `base ${count(a.rope.local_base)} in local layers, ${rope}`],
+      ['vocabulary', `${count(a.vocabulary)} tokens, output matrix ${a.tied_head ? 'tied to the embedding' : 'of its own'}`],
+      ['prompt', `${model.prompt}, ${model.chat_template === null ? 'no chat template in the files' : 'chat template in the files (--json shows it)'}`],
+    ]),
+    '',
+    table([['tensors', '', 'bytes', 'format'], ...model.tensors.map(({ kind, count: n, bytes: size, formats }) => [`  ${kind}`, `x ${n}`, bytes(size), percent(formats)])]),
+    '',
+    table([['KV at tokens', ...lengths.map((tokens) => kib(Number(tokens)))], ...model.kv.map(({ format, bytes: sizes }) => [`  ${format}`, ...lengths.map((tokens) => bytes(sizes[tokens]!))])]),
+    '',
+    table([['files', '', ''], ...model.files.map(({ path, bytes: size, sha256 }) => [`  ${clean(path)}`, bytes(size), sha256 ?? ''])]),
+  ];
+  return `${sections.join('\n')}\n`;
+}
