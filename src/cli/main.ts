@@ -6,6 +6,7 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
+import { planCommand } from './plan.js';
 import { installSignalHandlers } from './signals.js';
 
 const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
@@ -36,6 +37,7 @@ const program = new Command('lodestone')
   .showHelpAfterError('(lodestone --help shows how to use it)')
   .enablePositionalOptions();
 program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(planCommand().copyInheritedSettings(program));
 program.addHelpText(
   'after',
   `

@@ -36,6 +36,11 @@ export function ringSlots(window: number, maxChunk: number): number {
   return Math.ceil((window - 1 + maxChunk) / 32) * 32;
 }
 
+/** Slots of a page: of a ring, the ring itself. */
+export function kvPageSlots(kind: 'local' | 'global', window: number, maxChunk: number): number {
+  return kind === 'local' ? ringSlots(window, maxChunk) : pageSlots;
+}
+
 export interface KvBytes {
   readonly total: number;
   /** All local layers. */
@@ -100,7 +105,7 @@ export class KvCaches {
     this.layers = config.layers.map(({ kind }) => ({
       format: kv[kind],
       ring: kind === 'local',
-      pageSlots: kind === 'local' ? ringSlots(config.window, maxChunk) : pageSlots,
+      pageSlots: kvPageSlots(kind, config.window, maxChunk),
       kvHeads,
       headDim,
       pages: [],
