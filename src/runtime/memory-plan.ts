@@ -113,7 +113,7 @@ function pageBuffers(config: GemmaConfig, chunk: number, kv: KvFormats): Planned
     .filter((kind) => config.layers.some((layer) => layer.kind === kind))
     .map((kind) => ({
       label: kind === 'local' ? "keys of one local layer's ring" : 'keys of one page of a global layer',
-      bytes: (kvPageSlots(kind, config.window, chunk) * kvPositionBytes(config, kv[kind])) / 2,
+      bytes: (kvPageSlots(kind, config, chunk) * kvPositionBytes(config, kv[kind])) / 2,
     }));
 }
 

@@ -108,3 +108,10 @@ it('knows a machine with memory', () => {
   expect(available).toBeGreaterThan(0);
   expect(available).toBeLessThanOrEqual(memory);
 });
+
+it('makes no ring longer than the context, whatever the window', () => {
+  const config = { ...publishedConfig('270m'), window: 2 ** 30, maxPositions: 2048 };
+  const { kv } = plan(config, gemmaStorage(plannedGemmaPlaces(config), 'none'), 8, 512, kvChoices[0]!);
+  // 2,047 positions before a chunk of 8.
+  expect(kv.local.slots).toBe(2080);
+});
