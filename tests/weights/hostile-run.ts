@@ -209,8 +209,10 @@ async function main(): Promise<void> {
   for (let i = 0; i < Number(count); i++) {
     const random = createRandom(seedOf(name, seed, i));
     let bytes = family.base;
-    for (let times = random() < 0.75 ? 1 : 2; times > 0; times--) bytes = pick(family.mutators, random)(bytes, random);
-    if (bytes.equals(family.base)) continue;
+    // Some damage changes nothing, and is then drawn again.
+    while (bytes.equals(family.base)) {
+      for (let times = random() < 0.75 ? 1 : 2; times > 0; times--) bytes = pick(family.mutators, random)(bytes, random);
+    }
     writeFileSync(file, bytes);
     process.stdout.write(`${i}\n`);
     largest = 0;
