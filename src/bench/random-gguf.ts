@@ -1,27 +1,31 @@
-/** A GGUF file of a Gemma 3 shape with random weights, for the peer of the benchmark. */
+/** GGUF files of a Gemma 3 shape with random weights, for the peer of the benchmark. */
 import { open } from 'node:fs/promises';
-import { storedBytes, type BlockFormat } from '../weights/blocks.js';
+import type { WeightFormat } from '../device/device.js';
+import { isBlockFormat, storedBytes } from '../weights/blocks.js';
 import { ggufHeader, padded, type MetadataEntry } from './gguf-file.js';
 import { randomBlocks, type Shape } from './random-model.js';
 
-const ggmlType = { f32: 0, q4_0: 2, q8_0: 8 } as const;
+const ggmlType: Readonly<Record<WeightFormat, number>> = { f32: 0, f16: 1, q4_0: 2, q8_0: 8, bf16: 30 };
+/** `general.file_type`. */
+const fileType: Readonly<Record<WeightFormat, number>> = { f32: 0, f16: 1, q4_0: 2, q8_0: 7, bf16: 32 };
 
-interface Tensor {
+export interface RandomTensor {
   readonly name: string;
   /** Fastest first, as GGUF has it. */
   readonly shape: readonly number[];
-  readonly type: keyof typeof ggmlType;
+  readonly type: WeightFormat;
 }
 
-function tensorsOf(shape: Shape, format: BlockFormat): Tensor[] {
+/** The embedding of quantised matrices is q8_0, as in published files. */
+function tensorsOf(shape: Shape, format: WeightFormat): RandomTensor[] {
   const { hiddenSize: d, intermediateSize: f, heads, kvHeads, headDim, vocabSize } = shape;
-  const tensors: Tensor[] = [
-    { name: 'token_embd.weight', shape: [d, vocabSize], type: 'q8_0' },
+  const tensors: RandomTensor[] = [
+    { name: 'token_embd.weight', shape: [d, vocabSize], type: isBlockFormat(format) ? 'q8_0' : format },
     { name: 'output_norm.weight', shape: [d], type: 'f32' },
   ];
   for (let l = 0; l < shape.layers; l++) {
-    const gain = (name: string, width: number): Tensor => ({ name: `blk.${l}.${name}.weight`, shape: [width], type: 'f32' });
-    const matrix = (name: string, outputs: number, inputs: number): Tensor => ({ name: `blk.${l}.${name}.weight`, shape: [inputs, outputs], type: format });
+    const gain = (name: string, width: number): RandomTensor => ({ name: `blk.${l}.${name}.weight`, shape: [width], type: 'f32' });
+    const matrix = (name: string, outputs: number, inputs: number): RandomTensor => ({ name: `blk.${l}.${name}.weight`, shape: [inputs, outputs], type: format });
     tensors.push(
       gain('attn_norm', d),
       matrix('attn_q', heads * headDim, d),
@@ -42,14 +46,14 @@ function tensorsOf(shape: Shape, format: BlockFormat): Tensor[] {
 }
 
 /** The tokenizer is a stand-in of the right size: control tokens, bytes, and numbered pieces. */
-function metadata(shape: Shape, format: BlockFormat): Record<string, MetadataEntry> {
+function metadata(shape: Shape, format: WeightFormat): Record<string, MetadataEntry> {
   const controls = ['<pad>', '<eos>', '<bos>', '<unk>'];
   const piece = (id: number): string => controls[id] ?? (id < 260 ? `<0x${(id - 4).toString(16).toUpperCase().padStart(2, '0')}>` : `p${id}`);
   const ids = Array.from({ length: shape.vocabSize }, (_, id) => id);
   return {
     'general.architecture': { text: 'gemma3' },
     'general.name': { text: `${shape.name}, random weights` },
-    'general.file_type': { u32: format === 'q8_0' ? 7 : 2 },
+    'general.file_type': { u32: fileType[format] },
     'gemma3.context_length': { u32: 131_072 },
     'gemma3.embedding_length': { u32: shape.hiddenSize },
     'gemma3.block_count': { u32: shape.layers },
@@ -72,16 +76,19 @@ function metadata(shape: Shape, format: BlockFormat): Record<string, MetadataEnt
   };
 }
 
-function tensorData({ type, shape }: Tensor): Uint8Array {
+/** Ones for gains and a short pattern of blocks for matrices: enough where only speed matters. */
+function patternData({ type, shape }: RandomTensor): Uint8Array {
   const elements = elementsOf(shape);
-  return type === 'f32' ? new Uint8Array(new Float32Array(elements).fill(1).buffer) : randomBlocks(type, elements);
+  if (isBlockFormat(type)) return randomBlocks(type, elements);
+  return new Uint8Array(new Float32Array(elements).fill(1).buffer);
 }
 
-function elementsOf(shape: readonly number[]): number {
+export function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-export async function writeRandomGguf(path: string, shape: Shape, format: BlockFormat): Promise<void> {
+/** @param dataOf the bytes of each tensor; default: patterns of blocks, for formats in blocks */
+export async function writeRandomGguf(path: string, shape: Shape, format: WeightFormat, dataOf: (tensor: RandomTensor) => Uint8Array = patternData): Promise<void> {
   const tensors = tensorsOf(shape, format);
   const infos = tensors.map((tensor) => ({
     name: tensor.name,
@@ -93,7 +100,7 @@ export async function writeRandomGguf(path: string, shape: Shape, format: BlockF
   try {
     await file.writeFile(ggufHeader(metadata(shape, format), infos));
     for (const tensor of tensors) {
-      const data = tensorData(tensor);
+      const data = dataOf(tensor);
       await file.writeFile(data);
       if (padded(data.length) > data.length) await file.writeFile(new Uint8Array(padded(data.length) - data.length));
     }

@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { agreeFormats, agreePositions, agreeShape, measureAgreement } from '../bench/agree.js';
+import type { Agreement } from '../bench/agreement.js';
 import { headTokens, measureLong, type LongReading } from '../bench/long.js';
 import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js';
 import { startPeer } from '../bench/peer.js';
@@ -17,11 +19,13 @@ import { openModel } from '../runtime/model.js';
 import type { BlockFormat } from '../weights/blocks.js';
 
 const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt N] [--generate N] [--threads N] [--peer DIR] [--json]
+       npm run bench -- --agree --peer DIR [--model 270m|1b]... [--format f32|bf16|f16|q8_0|q4_0]... [--threads N] [--json]
        npm run bench -- --long N [--kv f32|f16|q8_0] [--threads N] [--json]
 
   --peer DIR   also measure llama.cpp, in turn with ours; DIR is a folder where this has been run:
                npm init -y && npm install node-llama-cpp
                (a file of random weights, 0.3 GB for 270m, is written there)
+  --agree      compare our logits with llama.cpp's on the same files of random weights, written to DIR, instead
   --long N     read N tokens with the embedded model, and ask one question of them`;
 
 const models: Readonly<Record<string, { readonly shape: Shape; readonly format: BlockFormat }>> = {
@@ -145,6 +149,29 @@ function print(report: Report, withPeer: boolean): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
+function agreementText({ top1, topGapMax, klMean, klMax, largestDifference, deviation }: Agreement): string {
+  const kl = `KL ${klMean.toExponential(1)}, at most ${klMax.toExponential(1)}`;
+  return `top-1 ${(top1 * 100).toFixed(2).padStart(6)} %, else within ${topGapMax.toPrecision(2)}  ${kl}  logits within ${largestDifference.toPrecision(2)} (deviation ${deviation.toFixed(1)})`;
+}
+
+/** Our logits beside llama.cpp's, each format a line as it is done. */
+async function runAgree(device: CpuDevice, names: readonly string[], formats: readonly WeightFormat[], folder: string, json: boolean): Promise<void> {
+  if (!json) process.stdout.write(`${device.description}; ${agreePositions} positions, keys and values in f32 on both sides\n`);
+  const results: unknown[] = [];
+  for (const name of names) {
+    const shape = agreeShape(models[name]!.shape);
+    for (const format of formats) {
+      const { agreement, exact } = await measureAgreement(device, folder, name, shape, format);
+      results.push({ model: shape.name, format, agreement, exact });
+      if (json) continue;
+      process.stdout.write(`${shape.name}, ${format}\n`);
+      const rows = [['ours and llama.cpp', agreement], ['ours and the same weights in f32', exact?.ours], ['llama.cpp and the same weights in f32', exact?.peer]] as const;
+      for (const [what, of] of rows) if (of) process.stdout.write(`  ${what.padEnd(38)} ${agreementText(of)}\n`);
+    }
+  }
+  if (json) process.stdout.write(`${JSON.stringify({ schema: 'lodestone.bench-agree/1', device: device.description, positions: agreePositions, results }, null, 2)}\n`);
+}
+
 async function runLong(device: CpuDevice, tokens: number, kv: KvFormat, json: boolean): Promise<void> {
   const model = await openModel(embeddedModelDir, device);
   let shown = 0;
@@ -189,6 +216,8 @@ async function main(): Promise<number> {
       threads: { type: 'string' },
       peer: { type: 'string' },
       long: { type: 'string' },
+      agree: { type: 'boolean', default: false },
+      format: { type: 'string', multiple: true, default: [...agreeFormats] },
       kv: { type: 'string', default: defaultKv.global },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -203,6 +232,12 @@ async function main(): Promise<number> {
   const kv = kvFormats.find((format) => format === values.kv);
   if (!kv) throw new TypeError(`--kv is ${kvFormats.join(', ')}, not "${values.kv}"`);
   const long = values.long === undefined ? null : count(values.long, '--long');
+  const formats = values.format.map((name) => {
+    const format = agreeFormats.find((known) => known === name);
+    if (!format) throw new TypeError(`--format is ${agreeFormats.join(', ')}, not "${name}"`);
+    return format;
+  });
+  if (values.agree && values.peer === undefined) throw new TypeError('--agree needs --peer DIR');
   const options: Options = {
     names: values.model,
     runs: count(values.runs, '--runs'),
@@ -218,6 +253,10 @@ async function main(): Promise<number> {
   try {
     if (long !== null) {
       await runLong(device, long, kv, values.json);
+      return ExitCode.ok;
+    }
+    if (values.agree) {
+      await runAgree(device, options.names, formats, options.peer!, values.json);
       return ExitCode.ok;
     }
     const report = await measure(device, options);

@@ -7,6 +7,7 @@ import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
 import { modelsCommand } from './models.js';
+import { planCommand } from './plan.js';
 import { installSignalHandlers } from './signals.js';
 
 const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
@@ -38,6 +39,7 @@ const program = new Command('lodestone')
   .enablePositionalOptions();
 program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
+program.addCommand(planCommand().copyInheritedSettings(program));
 program.addHelpText(
   'after',
   `

@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { Gguf } from '../weights/gguf.js';
+import { showJson } from '../weights/json.js';
 import { ggufTokens } from './gguf-tokenizer.js';
 import { PieceTokenizer } from './pieces.js';
 
@@ -91,13 +92,35 @@ async function makeTokenizer(path: string, json: unknown, text: string, prefer: 
   try {
     backend = await openBackend(text, json as object, prefer);
   } catch (cause) {
-    throw bad(`${path}: is not a tokenizer (${(cause as Error).message.split('\n', 1)[0]})`, cause);
+    throw bad(`${path}: is not a tokenizer${reasonOf(cause)}`, cause);
   }
-  return new TextTokenizer(path, backend, controls, unknown, largestTextId);
+  return new TextTokenizer(path, guarded(path, backend), controls, unknown, largestTextId);
 }
 
 function bad(what: string, cause?: unknown): LodestoneError {
   return new LodestoneError(ExitCode.badModel, what, cause === undefined ? undefined : { cause });
+}
+
+/** What a library says of a file, on one line. What the engine says of the library's own stumbling helps nobody. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof RangeError) return ' (nested too deeply)';
+  return cause instanceof TypeError ? '' : ` (${(cause as Error).message.split('\n', 1)[0]!.slice(0, 200)})`;
+}
+
+/** Libraries find some faults of a file only when it is used. */
+function guarded(path: string, backend: Backend): Backend {
+  const guard = async <T>(use: () => Promise<T>, verb: string): Promise<T> => {
+    try {
+      return await use();
+    } catch (cause) {
+      throw bad(`${path}: can't be used to ${verb} text${reasonOf(cause)}`, cause);
+    }
+  };
+  return {
+    name: backend.name,
+    encode: (text) => guard(() => backend.encode(text), 'encode'),
+    decode: (ids) => guard(() => backend.decode(ids), 'decode'),
+  };
 }
 
 interface Tokens {
@@ -129,7 +152,8 @@ function readTokens(json: unknown, fail: (what: string) => never): Tokens {
   const special = new Set<unknown>(controls.values());
   let largestTextId = 0;
   for (const id of [ids, (added as AddedToken[]).map((token) => token.id)].flatMap((list) => [...list])) {
-    if (typeof id === 'number' && id > largestTextId && !special.has(id)) largestTextId = id;
+    if (!Number.isSafeInteger(id) || (id as number) < 0) return fail(`gives a token the id ${showJson(id)}`);
+    if ((id as number) > largestTextId && !special.has(id)) largestTextId = id as number;
   }
   return { controls, unknown: typeof unknown === 'string' ? unknown : null, largestTextId };
 }
@@ -239,6 +263,8 @@ class TextTokenizer implements Tokenizer {
   async #encodePiece(piece: string): Promise<number[]> {
     if (piece === '') return [];
     const ids = await this.#backend.encode(piece);
+    const beyond = ids.find((id) => id > this.largestTextId && !this.#forbidden.has(id));
+    if (beyond !== undefined) throw new LodestoneError(ExitCode.badModel, `${this.#path}: encodes text as ${beyond}, which is no id of its vocabulary`);
     if (!ids.some((id) => this.#forbidden.has(id))) return ids;
     const characters = [...piece];
     if (characters.length < 2) {

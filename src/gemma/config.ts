@@ -7,6 +7,7 @@
  * Source: Gemma 3 report (arXiv 2503.19786), transformers `configuration_gemma3.py` 4.57 and 5.18.
  */
 import { ExitCode, LodestoneError } from '../errors.js';
+import { showJson } from '../weights/json.js';
 
 export interface LayerConfig {
   /** local: sees the last `window` positions. global: sees all of them. */
@@ -84,27 +85,27 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
   if (!isObject(json)) return fail('is not a JSON object');
   const modelType = json['model_type'];
   if (modelType !== 'gemma3' && modelType !== 'gemma3_text') {
-    return fail(`model_type is ${JSON.stringify(modelType) ?? 'missing'}; only Gemma 3 (gemma3, gemma3_text) is supported`);
+    return fail(`model_type is ${showJson(modelType)}; only Gemma 3 (gemma3, gemma3_text) is supported`);
   }
   const multimodal = modelType === 'gemma3';
   const text = multimodal ? json['text_config'] : json;
   if (!isObject(text)) return fail('model_type is gemma3, but there is no text_config');
   if (multimodal && text['model_type'] !== undefined && text['model_type'] !== 'gemma3_text') {
-    return fail(`text_config.model_type is ${JSON.stringify(text['model_type'])}, not gemma3_text`);
+    return fail(`text_config.model_type is ${showJson(text['model_type'])}, not gemma3_text`);
   }
 
   const get = (key: string): unknown => text[key] ?? classDefaults[key];
   const integer = (key: string, most = configLimits.size, least = 1): number => {
     const value = get(key);
     if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
-      return fail(`${key} is ${JSON.stringify(value)}, not a whole number from ${least} to ${most}`);
+      return fail(`${key} is ${showJson(value)}, not a whole number from ${least} to ${most}`);
     }
     return value as number;
   };
   const positive = (value: unknown, key: string): number =>
     typeof value === 'number' && Number.isFinite(value) && value > 0
       ? value
-      : fail(`${key} is ${JSON.stringify(value)}, not a positive number`);
+      : fail(`${key} is ${showJson(value)}, not a positive number`);
 
   if (truthy(text['use_bidirectional_attention'])) {
     fail('use_bidirectional_attention is set: this is an embedding model (EmbeddingGemma), which generates no text');
@@ -114,7 +115,7 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
   }
   if (truthy(text['attention_bias'])) fail('attention_bias is set, which Gemma 3 does not have');
   if (get('hidden_activation') !== 'gelu_pytorch_tanh') {
-    fail(`hidden_activation is ${JSON.stringify(get('hidden_activation'))}, not gelu_pytorch_tanh`);
+    fail(`hidden_activation is ${showJson(get('hidden_activation'))}, not gelu_pytorch_tanh`);
   }
 
   const hiddenSize = integer('hidden_size');
@@ -173,12 +174,12 @@ function layerPattern(text: Json, count: number, fail: (what: string) => never):
     return types.map((type: unknown, i) => {
       if (type === 'sliding_attention') return { kind: 'local' };
       if (type === 'full_attention') return { kind: 'global' };
-      return fail(`layer_types[${i}] is ${JSON.stringify(type)}, not sliding_attention or full_attention`);
+      return fail(`layer_types[${i}] is ${showJson(type)}, not sliding_attention or full_attention`);
     });
   }
   const every = text['sliding_window_pattern'] ?? text['_sliding_window_pattern'] ?? 6;
   if (!Number.isSafeInteger(every) || (every as number) < 1) {
-    return fail(`sliding_window_pattern is ${JSON.stringify(every)}, not a positive whole number`);
+    return fail(`sliding_window_pattern is ${showJson(every)}, not a positive whole number`);
   }
   return Array.from({ length: count }, (_, i) => ({ kind: (i + 1) % (every as number) === 0 ? 'global' : 'local' }));
 }
@@ -198,7 +199,7 @@ function ropeBases(
     const type = scaling['rope_type'] ?? scaling['type'] ?? 'default';
     if (type === 'default') return 1;
     if (type === 'linear') return positive(scaling['factor'], `${key}.factor`);
-    return fail(`${key}: RoPE scaling ${JSON.stringify(type)} is not one of Gemma 3's (default, linear)`);
+    return fail(`${key}: RoPE scaling ${showJson(type)} is not one of Gemma 3's (default, linear)`);
   };
   const parameters = text['rope_parameters'];
   if (parameters != null) {
@@ -243,7 +244,7 @@ function lodestoneSwitches(section: unknown, fail: (what: string) => never): Lod
   if (!isObject(section)) return fail('lodestone is not an object');
   const oneOf = <T extends string>(key: string, values: readonly [T, ...T[]]): T => {
     const value = section[key] ?? values[0];
-    return values.find((known) => known === value) ?? fail(`lodestone.${key} is ${JSON.stringify(value)}, not ${values.join(' or ')}`);
+    return values.find((known) => known === value) ?? fail(`lodestone.${key} is ${showJson(value)}, not ${values.join(' or ')}`);
   };
   return {
     globalRope: oneOf('global_rope', ['gemma', 'none']),
@@ -255,7 +256,7 @@ function lodestoneSwitches(section: unknown, fail: (what: string) => never): Lod
 
 function imageToken(json: Json, fail: (what: string) => never): number {
   const id = json['image_token_index'] ?? json['image_token_id'] ?? imageTokenId;
-  if (!Number.isSafeInteger(id) || (id as number) < 1) return fail(`image_token_index is ${JSON.stringify(id)}`);
+  if (!Number.isSafeInteger(id) || (id as number) < 1) return fail(`image_token_index is ${showJson(id)}`);
   return id as number;
 }
 
@@ -264,7 +265,7 @@ function eosIds(generation: unknown, json: Json, text: Json, fail: (what: string
   const found = fromGeneration ?? json['eos_token_id'] ?? text['eos_token_id'] ?? classDefaults['eos_token_id'];
   const ids: unknown[] = Array.isArray(found) ? found : [found];
   if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0)) {
-    return fail(`eos_token_id is ${JSON.stringify(found)}, not a token id or a list of them`);
+    return fail(`eos_token_id is ${showJson(found)}, not a token id or a list of them`);
   }
   return ids as number[];
 }

@@ -176,6 +176,47 @@ function badCheckpoint({ files }: Checkpoint, what: string): LodestoneError {
   return badFile(files[0] ?? 'checkpoint', what);
 }
 
+/** Of a layer's tensors: [outputs, inputs] of a matrix, [length] of a vector. */
+function layerShapes({ hiddenSize: d, intermediateSize: f, heads, kvHeads, headDim }: GemmaConfig): Readonly<Record<keyof LayerPlaces, readonly number[]>> {
+  return {
+    inputNorm: [d],
+    q: [heads * headDim, d],
+    k: [kvHeads * headDim, d],
+    v: [kvHeads * headDim, d],
+    o: [d, heads * headDim],
+    qNorm: [headDim],
+    kNorm: [headDim],
+    logScale: [heads],
+    postAttentionNorm: [d],
+    preFeedforwardNorm: [d],
+    gate: [f, d],
+    up: [f, d],
+    down: [d, f],
+    postFeedforwardNorm: [d],
+  };
+}
+
+/**
+ * The text weights that a checkpoint of this config has, all stored as bf16 with the output matrix tied, in no file: for
+ * plans (`gemmaStorage`), not to be loaded.
+ */
+export function plannedGemmaPlaces(config: GemmaConfig): GemmaPlaces {
+  const naming = safetensorsNaming('model.');
+  const tensors = new Map<string, TensorEntry>();
+  const add = (name: string, shape: readonly number[]): void => {
+    const bytes = storedBytes('bf16', shape.reduce((product, size) => product * size, 1));
+    tensors.set(name, { name, dtype: 'BF16', shape, path: '', offset: 0, bytes });
+  };
+  add(naming.embedding, [config.vocabSize, config.hiddenSize]);
+  const { logScale, ...always } = layerShapes(config);
+  for (const [i, { kind }] of config.layers.entries()) {
+    for (const [part, shape] of Object.entries(always)) add(naming.layer(i) + naming.parts[part as keyof LayerPlaces], shape);
+    if (config.globalLogScale && kind === 'global') add(naming.layer(i) + naming.parts.logScale, logScale);
+  }
+  add(naming.finalNorm, [config.hiddenSize]);
+  return locate({ tensors, files: [] }, config, naming, () => config.embedScale);
+}
+
 function locate(checkpoint: Checkpoint, config: GemmaConfig, naming: Naming, scaleOf: (embedding: TensorEntry) => number): GemmaPlaces {
   const { tensors } = checkpoint;
   const bad = (what: string): LodestoneError => badCheckpoint(checkpoint, what);
@@ -193,36 +234,37 @@ function locate(checkpoint: Checkpoint, config: GemmaConfig, naming: Naming, sca
     if (!format) throw bad(`tensor ${entry.name} is ${entry.dtype}; matrices must be ${[...formats.keys()].join(', ')}`);
     return { entry, format, outputs, inputs };
   };
-  const { hiddenSize: d, intermediateSize: f, headDim, heads, kvHeads, vocabSize } = config;
+  const { hiddenSize: d, vocabSize } = config;
   const rows = (entry: TensorEntry): MatrixPlace => {
     if (entry.shape.length !== 2 || entry.shape[1] !== d || entry.shape[0]! < vocabSize) throw wrongShape(entry, `${vocabSize} or more, ${d}`);
     return matrixOf(entry, vocabSize, d);
   };
   const headEntry = naming.heads.map((name) => tensors.get(name)).find((found) => found !== undefined);
   const embeddingEntry = tensors.get(naming.embedding)!;
+  const shapes = layerShapes(config);
   return {
     embedding: rows(embeddingEntry),
     embedScale: scaleOf(embeddingEntry),
     head: headEntry ? rows(headEntry) : null,
     layers: config.layers.map(({ kind }, i) => {
-      const nameOf = (part: keyof LayerPlaces): string => naming.layer(i) + naming.parts[part];
-      const matrix = (part: keyof LayerPlaces, outputs: number, inputs: number): MatrixPlace => matrixOf(find(nameOf(part), [outputs, inputs]), outputs, inputs);
-      const gain = (part: keyof LayerPlaces, length: number): VectorPlace => ({ entry: find(nameOf(part), [length]), add: naming.add });
+      const entryOf = (part: keyof LayerPlaces): TensorEntry => find(naming.layer(i) + naming.parts[part], shapes[part]);
+      const matrix = (part: keyof LayerPlaces): MatrixPlace => matrixOf(entryOf(part), shapes[part][0]!, shapes[part][1]!);
+      const gain = (part: keyof LayerPlaces): VectorPlace => ({ entry: entryOf(part), add: naming.add });
       return {
-        inputNorm: gain('inputNorm', d),
-        q: matrix('q', heads * headDim, d),
-        k: matrix('k', kvHeads * headDim, d),
-        v: matrix('v', kvHeads * headDim, d),
-        o: matrix('o', d, heads * headDim),
-        qNorm: gain('qNorm', headDim),
-        kNorm: gain('kNorm', headDim),
-        logScale: config.globalLogScale && kind === 'global' ? { entry: find(nameOf('logScale'), [heads]), add: 0 } : null,
-        postAttentionNorm: gain('postAttentionNorm', d),
-        preFeedforwardNorm: gain('preFeedforwardNorm', d),
-        gate: matrix('gate', f, d),
-        up: matrix('up', f, d),
-        down: matrix('down', d, f),
-        postFeedforwardNorm: gain('postFeedforwardNorm', d),
+        inputNorm: gain('inputNorm'),
+        q: matrix('q'),
+        k: matrix('k'),
+        v: matrix('v'),
+        o: matrix('o'),
+        qNorm: gain('qNorm'),
+        kNorm: gain('kNorm'),
+        logScale: config.globalLogScale && kind === 'global' ? { entry: entryOf('logScale'), add: 0 } : null,
+        postAttentionNorm: gain('postAttentionNorm'),
+        preFeedforwardNorm: gain('preFeedforwardNorm'),
+        gate: matrix('gate'),
+        up: matrix('up'),
+        down: matrix('down'),
+        postFeedforwardNorm: gain('postFeedforwardNorm'),
       };
     }),
     finalNorm: { entry: find(naming.finalNorm, [d]), add: naming.add },
@@ -253,22 +295,38 @@ export function unpackedFormats(places: GemmaPlaces, quantize: Quantize): string
   return names.length === 0 ? null : names.join(', ').replace(/, (?=[^,]*$)/, ' and ');
 }
 
-/** `quantization` and `bytes` of the weights, before they are loaded. */
-export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): { readonly quantization: string; readonly bytes: number } {
+/** What the weights take, before they are loaded. */
+export interface GemmaStorage {
+  /** As in `GemmaWeights`. */
+  readonly quantization: string;
+  readonly bytes: number;
+  /** Elements of all matrices and gains. */
+  readonly parameters: number;
+  /** The matrix of most bytes, by its tensor's name. */
+  readonly largest: { readonly label: string; readonly bytes: number };
+}
+
+export function gemmaStorage(places: GemmaPlaces, quantize: Quantize): GemmaStorage {
   let bytes = 0;
+  let parameters = 0;
+  let largest = { label: '', bytes: 0 };
   const elementsIn = new Map<WeightFormat, number>();
   for (const place of placesOf(places)) {
     if ('add' in place) {
+      parameters += place.entry.shape[0]!;
       bytes += place.entry.shape[0]! * Float32Array.BYTES_PER_ELEMENT;
       continue;
     }
     const format = formatOnDevice(place.format, quantize);
     const elements = place.outputs * place.inputs;
-    bytes += storedBytes(format, elements);
+    const stored = storedBytes(format, elements);
+    parameters += elements;
+    bytes += stored;
+    if (stored > largest.bytes) largest = { label: place.entry.name, bytes: stored };
     elementsIn.set(format, (elementsIn.get(format) ?? 0) + elements);
   }
   const quantization = [...elementsIn].sort(([, a], [, b]) => b - a).map(([format]) => format).join('+');
-  return { quantization, bytes };
+  return { quantization, bytes, parameters, largest };
 }
 
 /** Loads all text weights. Errors: LodestoneError(badModel), those of `locateGemmaWeights` among them; the signal's reason. */
@@ -296,6 +354,7 @@ export async function loadGemmaWeights(
     return { buffer, offset: 0 };
   };
 
+  const { quantization, bytes } = gemmaStorage(places, quantize);
   try {
     const embedding = await matrix(places.embedding);
     const head = places.head ? await matrix(places.head) : embedding;
@@ -314,7 +373,8 @@ export async function loadGemmaWeights(
       head,
       layers,
       finalNorm: await vector(places.finalNorm),
-      ...gemmaStorage(places, quantize),
+      quantization,
+      bytes,
       buffers,
     };
   } catch (error) {

@@ -8,6 +8,7 @@ import type { DeviceBuffer, View } from '../device/device.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
+import { activationBuffers } from './activations.js';
 import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats } from './kv.js';
 import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
@@ -74,28 +75,8 @@ export class Context {
     this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
     this.#ropeGlobal = config.ropeGlobal && createRope(config.headDim, config.ropeGlobal.base, config.ropeGlobal.factor);
     this.#caches = new KvCaches(device, config, this.chunk, this.kv);
-    const rows = (width: number, label: string): View => {
-      const buffer = device.createBuffer(this.chunk * width * Float32Array.BYTES_PER_ELEMENT, label);
-      this.#buffers.push(buffer);
-      return { buffer, offset: 0 };
-    };
-    const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
     try {
-      this.#activations = {
-        ids: rows(1, 'token ids'),
-        x: rows(hiddenSize, 'residual stream'),
-        normed: rows(hiddenSize, 'normed residual stream'),
-        q: rows(heads * headDim, 'queries'),
-        attended: rows(heads * headDim, 'attention results'),
-        k: rows(kvHeads * headDim, 'keys'),
-        v: rows(kvHeads * headDim, 'values'),
-        branch: rows(hiddenSize, 'branch output'),
-        gate: rows(intermediateSize, 'gates'),
-        up: rows(intermediateSize, 'up projections'),
-        logits: this.#logitsBuffer(),
-        ropeLocal: rows(headDim, 'rotary table, local'),
-        ropeGlobal: rows(headDim, 'rotary table, global'),
-      };
+      this.#activations = this.#createActivations();
     } catch (error) {
       this.close();
       throw error;
@@ -295,10 +276,14 @@ export class Context {
     this.#model.device.write(to, table);
   }
 
-  #logitsBuffer(): View {
-    const buffer = this.#model.device.createBuffer(this.config.vocabSize * Float32Array.BYTES_PER_ELEMENT, 'logits');
-    this.#buffers.push(buffer);
-    return { buffer, offset: 0 };
+  #createActivations(): Activations {
+    const views: Partial<Record<keyof Activations, View>> = {};
+    for (const [name, { bytes, label }] of Object.entries(activationBuffers(this.config, this.chunk))) {
+      const buffer = this.#model.device.createBuffer(bytes, label);
+      this.#buffers.push(buffer);
+      views[name as keyof Activations] = { buffer, offset: 0 };
+    }
+    return views as Activations;
   }
 
   async #readLogits(): Promise<Float32Array> {

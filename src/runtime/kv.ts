@@ -36,6 +36,14 @@ export function ringSlots(window: number, maxChunk: number): number {
   return Math.ceil((window - 1 + maxChunk) / 32) * 32;
 }
 
+/**
+ * Slots of a page: of a ring, the ring itself. A window wider than the model's context shows no query more than the
+ * context, so the ring is not larger, whatever the config says.
+ */
+export function kvPageSlots(kind: 'local' | 'global', { window, maxPositions }: Pick<GemmaConfig, 'window' | 'maxPositions'>, maxChunk: number): number {
+  return kind === 'local' ? ringSlots(Math.min(window, maxPositions), maxChunk) : pageSlots;
+}
+
 export interface KvBytes {
   readonly total: number;
   /** All local layers. */
@@ -52,12 +60,12 @@ export function kvPositionBytes({ kvHeads, headDim }: Pick<GemmaConfig, 'kvHeads
 
 /** Bytes of K and V that a context of `tokens` positions holds, fed at most `maxChunk` at a time. */
 export function kvBytes(
-  config: Pick<GemmaConfig, 'layers' | 'window' | 'kvHeads' | 'headDim'>,
+  config: Pick<GemmaConfig, 'layers' | 'window' | 'maxPositions' | 'kvHeads' | 'headDim'>,
   tokens: number,
   maxChunk: number,
   kv: KvFormats = defaultKv,
 ): KvBytes {
-  const ring = ringSlots(config.window, maxChunk) * kvPositionBytes(config, kv.local);
+  const ring = kvPageSlots('local', config, maxChunk) * kvPositionBytes(config, kv.local);
   const pages = Math.ceil(tokens / pageSlots) * pageSlots * kvPositionBytes(config, kv.global);
   const layers = config.layers.map(({ kind }) => (kind === 'local' ? ring : pages));
   const sum = (kind: 'local' | 'global'): number =>
@@ -100,7 +108,7 @@ export class KvCaches {
     this.layers = config.layers.map(({ kind }) => ({
       format: kv[kind],
       ring: kind === 'local',
-      pageSlots: kind === 'local' ? ringSlots(config.window, maxChunk) : pageSlots,
+      pageSlots: kvPageSlots(kind, config, maxChunk),
       kvHeads,
       headDim,
       pages: [],

@@ -20,3 +20,23 @@ export function duplicateKey(text: string): string | null {
   }
   return null;
 }
+
+/** Longest value that a message shows whole. */
+const shownCharacters = 80;
+
+/**
+ * A value of parsed JSON, or its absence, for a message. A long one is named rather than shown, and one that is nested too
+ * deeply to be written again (JSON.parse reads any depth, JSON.stringify does not write it) as well.
+ */
+export function showJson(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (typeof value === 'string') return JSON.stringify(value.length <= shownCharacters ? value : `${value.slice(0, shownCharacters)}...`);
+  if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  try {
+    const text = JSON.stringify(value);
+    if (text.length <= shownCharacters) return text;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+  }
+  return Array.isArray(value) ? 'a list' : 'an object';
+}

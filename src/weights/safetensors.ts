@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { LodestoneError } from '../errors.js';
 import { blockSize, layouts, type BlockFormat } from './blocks.js';
 import { badFile } from './errors.js';
-import { duplicateKey } from './json.js';
+import { duplicateKey, showJson } from './json.js';
 
 /** Where a tensor lies, row-major and little-endian. */
 export interface TensorEntry {
@@ -96,7 +96,7 @@ async function openSharded(dir: string, indexPath: string): Promise<Checkpoint> 
   for (const [name, file] of Object.entries(weightMap)) {
     // A shard lies beside its index: a plain file name, so that an index can't reach elsewhere.
     if (typeof file !== 'string' || !/^[^/\\\0:]+$/.test(file) || file === '.' || file === '..') {
-      throw badFile(indexPath, `tensor ${name}: ${JSON.stringify(file)} is not the name of a file beside the index`);
+      throw badFile(indexPath, `tensor ${name}: ${showJson(file)} is not the name of a file beside the index`);
     }
     const path = join(dir, file);
     let shard = shards.get(file);
@@ -151,7 +151,7 @@ function asBlocks(path: string, name: string, entry: TensorEntry | undefined, fo
   };
   if (!entry) return fail('which is not in the file');
   if (typeof format !== 'string' || !Object.hasOwn(blockFormats, format)) {
-    return fail(`${JSON.stringify(format)}, which is not ${Object.keys(blockFormats).join(' or ')}`);
+    return fail(`${showJson(format)}, which is not ${Object.keys(blockFormats).join(' or ')}`);
   }
   const { dtype, shape } = entry;
   const { bytes } = layouts[format as BlockFormat];
@@ -168,11 +168,11 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   if (!isObject(value)) return fail('is not an object');
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== 'string' || !Object.hasOwn(bitsPerElement, dtype)) {
-    return fail(`unknown dtype ${JSON.stringify(dtype)}`);
+    return fail(dtype === undefined ? 'has no dtype' : `unknown dtype ${showJson(dtype)}`);
   }
-  if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`shape ${JSON.stringify(shape)} is not a list of sizes`);
+  if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`shape ${showJson(shape)} is not a list of sizes`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    return fail(`data_offsets ${JSON.stringify(offsets)} is not a pair of offsets`);
+    return fail(`data_offsets ${showJson(offsets)} is not a pair of offsets`);
   }
   const [begin, end] = offsets as [number, number];
   if (begin > end) return fail(`data_offsets begin (${begin}) after they end (${end})`);

@@ -64,6 +64,8 @@ it.each([
   [['--runs', 'many'], 2, /--runs must be/],
   [['--nonsense'], 2, /nonsense/],
   [['--long', '1e3.5'], 2, /--long must be/],
+  [['--agree'], 2, /--agree needs --peer DIR/],
+  [['--agree', '--peer', '.', '--format', 'q6_k'], 2, /--format is f32, bf16, f16, q8_0, q4_0, not "q6_k"/],
   [['--kv', 'q4'], 2, /--kv is f32, f16, q8_0, not "q4"/],
 ] as const)('bench %j exits with %i', (args, status, text) => {
   const script = fileURLToPath(new URL('../../src/cli/bench.ts', import.meta.url));

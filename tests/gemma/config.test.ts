@@ -210,7 +210,7 @@ describe('a config is refused', () => {
     ['with a layer type of its own', { model_type: 'gemma3_text', num_hidden_layers: 1, layer_types: ['chunked_attention'] }, /layer_types\[0\] is "chunked_attention"/],
     ['with a layer pattern of 0', { model_type: 'gemma3_text', sliding_window_pattern: 0 }, /sliding_window_pattern is 0/],
     ['with YaRN', { model_type: 'gemma3_text', rope_scaling: { rope_type: 'yarn', factor: 8 } }, /rope_scaling: RoPE scaling "yarn"/],
-    ['with linear scaling by nothing', { model_type: 'gemma3_text', rope_scaling: { rope_type: 'linear' } }, /rope_scaling.factor is undefined/],
+    ['with linear scaling by nothing', { model_type: 'gemma3_text', rope_scaling: { rope_type: 'linear' } }, /rope_scaling.factor is missing/],
     ['with scaling in words', { model_type: 'gemma3_text', rope_scaling: 'linear' }, /rope_scaling is not an object/],
     ['with half of the RoPE parameters', { model_type: 'gemma3_text', rope_parameters: { full_attention: {} } }, /lacks full_attention or sliding_attention/],
     ['with scaled local layers', { model_type: 'gemma3_text', rope_parameters: { full_attention: {}, sliding_attention: { rope_type: 'linear', factor: 8 } } }, /sliding_attention is scaled/],

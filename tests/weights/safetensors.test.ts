@@ -110,7 +110,7 @@ describe('a file is refused', () => {
     ['with a tensor that is no object', withHeader('{"x":[1]}', new Uint8Array(0)), /tensor x: is not an object/],
     ['with an unknown dtype', entry({ dtype: 'F31', shape: [2], data_offsets: [0, 8] }), /tensor x: unknown dtype "F31"/],
     ['with a dtype that objects inherit', entry({ dtype: 'constructor', shape: [2], data_offsets: [0, 8] }), /unknown dtype/],
-    ['without a dtype', entry({ shape: [2], data_offsets: [0, 8] }), /unknown dtype undefined/],
+    ['without a dtype', entry({ shape: [2], data_offsets: [0, 8] }), /has no dtype/],
     ['with a negative size', entry({ dtype: 'F32', shape: [-2], data_offsets: [0, 8] }), /shape \[-2\] is not a list of sizes/],
     ['with a fractional size', entry({ dtype: 'F32', shape: [0.5], data_offsets: [0, 2] }), /not a list of sizes/],
     ['with a shape that is no list', entry({ dtype: 'F32', shape: 2, data_offsets: [0, 8] }), /not a list of sizes/],
@@ -128,7 +128,7 @@ describe('a file is refused', () => {
     ['cut off', good.subarray(0, good.length - 1), /tensor c ends at byte \d+, but the file has \d+; is the download complete\?/],
     ['that names a tensor twice', withHeader('{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', new Uint8Array(1)), /names "x" twice/],
     ['that names a tensor twice, once escaped', withHeader(String.raw`{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0078":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`, new Uint8Array(1)), /names "x" twice/],
-    ['with a name that would write to the terminal', withHeader(String.raw`{"x\n\u001b[2J":{}}`, new Uint8Array(0)), /tensor x\\u000a\\u001b\[2J: unknown dtype/],
+    ['with a name that would write to the terminal', withHeader(String.raw`{"x\n\u001b[2J":{}}`, new Uint8Array(0)), /tensor x\\u000a\\u001b\[2J: has no dtype/],
     ['that says an offset twice', withHeader('{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,9],"data_offsets":[0,1]}}', new Uint8Array(1)), /names "data_offsets" twice/],
   ])('%s', async (_, bytes, message) => {
     await expectRefusal(openBytes(bytes), message);

@@ -1,0 +1,18 @@
+import { InvalidArgumentError } from 'commander';
+
+/** 4096, 32K, 1M: K is 1,024, M is 1,024 K. null where it is no such number. */
+export function parseTokens(text: string): number | null {
+  const match = /^(\d+)([KM]?)$/iu.exec(text.trim());
+  if (match === null) return null;
+  const value = Number(match[1]) * { '': 1, K: 1024, M: 1024 ** 2 }[match[2]!.toUpperCase()]!;
+  return Number.isSafeInteger(value) ? value : null;
+}
+
+/** For an option that takes a number of tokens. */
+export function tokens(most: number): (text: string) => number {
+  return (text) => {
+    const value = parseTokens(text);
+    if (value === null || value < 1 || value > most) throw new InvalidArgumentError(`a number of tokens from 1 to ${most}, such as 4096, 32K or 1M, is needed`);
+    return value;
+  };
+}
