@@ -2,15 +2,13 @@
 import type { AskEvent } from '../answer/answer.js';
 import { sourceName } from '../ingest/name.js';
 import { clean, count } from './format.js';
+import { liveLine } from './live-line.js';
 
 export interface ProgressLine {
   show(event: AskEvent): void;
   /** Removes the live line; what follows starts on a clean one. */
   clear(): void;
 }
-
-/** Terminals redraw faster than people read; more updates only cost time. */
-const REDRAW_MS = 80;
 
 function describe(event: AskEvent): string | null {
   if (event.type === 'ingest') return `reading ${sourceName(event.path)}  ${event.unit} ${count(event.done)} / ${count(event.total)}`;
@@ -25,28 +23,18 @@ function describe(event: AskEvent): string | null {
 }
 
 export function progressLine(stream: NodeJS.WriteStream, enabled: boolean): ProgressLine {
-  const live = enabled && stream.isTTY && process.env['TERM'] !== 'dumb' && !process.env['CI'];
-  let drawn = false;
-  let last = 0;
-  const clear = (): void => {
-    if (drawn) stream.write('\r\u001b[K');
-    drawn = false;
-  };
+  const line = liveLine(stream, enabled);
   return {
-    clear,
+    clear: () => line.clear(),
     show(event) {
       if (!enabled) return;
       if (event.type === 'warning') {
-        clear();
+        line.clear();
         stream.write(`lodestone: ${clean(event.message)}\n`);
         return;
       }
-      const text = live ? describe(event) : null;
-      const now = performance.now();
-      if (text === null || now - last < REDRAW_MS) return;
-      last = now;
-      drawn = true;
-      stream.write(`\r\u001b[K${text.slice(0, Math.max(10, (stream.columns ?? 80) - 1))}`);
+      const text = describe(event);
+      if (text !== null) line.show(text);
     },
   };
 }
