@@ -139,7 +139,8 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   return { sources, files, prompt, plan, ingestMs: ingested - opened, openMs: opened - started };
 }
 
-async function sha256OfFiles(paths: readonly string[], signal: AbortSignal): Promise<string> {
+/** Of the files one after another. */
+export async function sha256OfFiles(paths: readonly string[], signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   for (const path of paths) for await (const chunk of createReadStream(path, { signal })) hash.update(chunk as Buffer);
   return hash.digest('hex');

@@ -40,7 +40,7 @@ interface AskOptions {
   readonly plain?: boolean;
 }
 
-function integer(least: number) {
+export function integer(least: number) {
   return (text: string): number => {
     const value = Number(text);
     if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`a whole number, at least ${least}, is needed`);
@@ -48,7 +48,7 @@ function integer(least: number) {
   };
 }
 
-function between(least: number, most: number) {
+export function between(least: number, most: number) {
   return (text: string): number => {
     const value = Number(text);
     if (text.trim() === '' || !(value >= least && value <= most)) throw new InvalidArgumentError(`a number from ${least} to ${most} is needed`);

@@ -8,6 +8,7 @@ import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
 import { modelsCommand } from './models.js';
 import { planCommand } from './plan.js';
+import { needleCommand } from './needle.js';
 import { installSignalHandlers } from './signals.js';
 
 const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
@@ -40,11 +41,12 @@ const program = new Command('lodestone')
 program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
+program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
 program.addHelpText(
   'after',
   `
-Exit codes: 0 answered · 2 usage · 4 input exceeds the context · 5 not enough memory · 6 model missing or invalid
-            7 input unreadable · 8 not in the sources (--strict, --require-citations)
+Exit codes: 0 answered · 2 usage · 3 a recall gate failed · 4 input exceeds the context · 5 not enough memory
+            6 model missing or invalid · 7 input unreadable · 8 not in the sources (--strict, --require-citations)
             9 citation not verified (--require-citations) · 130 interrupted · 141 closed pipe · 143 terminated · 1 internal error`,
 );
 

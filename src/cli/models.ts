@@ -36,14 +36,14 @@ async function pull(model: string, options: PullCommandOptions, signal: AbortSig
     import('../models/pull/pull.js'),
     import('../models/names.js'),
     import('../ui/models.js'),
-    import('../ui/progress.js'),
+    import('../ui/live-line.js'),
   ]);
   if (!model.startsWith('hf:')) throw new LodestoneError(ExitCode.usage, `${model}: only the hub's models are pulled: lodestone models pull hf:org/repo[:quant]`);
   const name = parseRepoName('hf', model.slice('hf:'.length));
   const line = liveLine(process.stderr, options.quiet !== true);
   const text = pullLine();
   try {
-    const result = await pullModel(name, { signal, connections: options.connections, onProgress: (progress) => line.draw(text(progress, performance.now())) });
+    const result = await pullModel(name, { signal, connections: options.connections, onProgress: (progress) => line.show(text(progress, performance.now())) });
     line.clear();
     process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : clean(`${result.name}: ${result.unchanged ? 'is there already' : 'pulled'}, ${result.path}\n`));
   } finally {
@@ -61,12 +61,12 @@ async function convert(source: string, destination: string, options: ConvertComm
     import('../models/convert.js'),
     import('../models/resolve.js'),
     import('../ui/format.js'),
-    import('../ui/progress.js'),
+    import('../ui/live-line.js'),
   ]);
   const place = await resolveModel(source);
   const line = liveLine(process.stderr, options.quiet !== true);
   try {
-    const result = await convertModel(place, destination, options.to, { signal, onProgress: (done, total) => line.draw(`converting ${Math.floor((100 * done) / total)} %  ${bytes(done)} / ${bytes(total)}`) });
+    const result = await convertModel(place, destination, options.to, { signal, onProgress: (done, total) => line.show(`converting ${Math.floor((100 * done) / total)} %  ${bytes(done)} / ${bytes(total)}`) });
     line.clear();
     if (result.left_out > 0 && options.quiet !== true) process.stderr.write(`lodestone: ${result.left_out} tensors of the vision part were left out\n`);
     process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : clean(`${result.path}: ${bytes(result.bytes.source)} became ${bytes(result.bytes.result)}\n`));

@@ -2,11 +2,11 @@
  * Not found is an answer: questions whose answer is not there, beside questions about the same haystack whose answer is.
  * A model that refuses everything gets the first right and none of the second.
  */
-import { createRandom, drawDistinct, seedOf } from '../random.js';
+import { drawDistinct } from '../random.js';
 import { heldOutFact, type Family } from './heldout.js';
 import { linearDepths } from './haystack.js';
 import { drawMagic, hideInProse, magicQuestion, magicSentence, type Prose } from './niah.js';
-import type { Suite, Trial, TrialQuestion, TrialRequest } from './trial.js';
+import { trialRandom, type Suite, type Trial, type TrialQuestion, type TrialRequest } from './trial.js';
 
 /** Facts in each haystack, and as many questions about others. */
 const FACTS = 4;
@@ -26,13 +26,13 @@ export function absentSuite(prose: Prose, cities: readonly string[], families: r
 /** Of 16 questions, 8 are about needles, 8 about phrasings; half of each are absent. */
 async function* absentTrials(prose: Prose, cities: readonly string[], families: readonly Family[], request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('absent', request.seed, tokens));
+  const random = trialRandom(request, 'absent');
   for (let made = 0, turn = 0; made < request.questions; turn++) {
     const ofNeedles = turn % 2 === 0 || families.length < 2 * FACTS;
     const { sentences, questions } = ofNeedles ? needles() : phrasings();
     const depths = linearDepths(FACTS);
     const { pieces } = await hideInProse(prose, sentences.map((text, i) => ({ text, depthPercent: depths[i]! })), tokens, random, request.count);
-    yield { pieces, questions: questions.slice(0, request.questions - made) };
+    yield { pieces, needles: sentences, questions: questions.slice(0, request.questions - made) };
     made += questions.length;
   }
 

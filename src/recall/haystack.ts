@@ -28,6 +28,14 @@ export function splitSentences(text: string): string[] {
   return sentences;
 }
 
+/** Longer sentences than these, in characters, are tables, lists or code: a needle may go between their lines. */
+const LONG_SENTENCE = 600;
+
+/** `splitSentences` for a text of any kind. */
+export function splitUnits(text: string): string[] {
+  return splitSentences(text).flatMap((sentence) => (sentence.length <= LONG_SENTENCE ? [sentence] : (sentence.match(/[^\n]*\n+|[^\n]+$/gu) ?? [sentence])));
+}
+
 /** Counted with the white space in front: there it belongs to the first word's token, and behind it would be one of its own. */
 export async function countUnits(texts: readonly string[], count: TokenCounter): Promise<Unit[]> {
   const units: Unit[] = [];

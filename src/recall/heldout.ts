@@ -2,11 +2,11 @@
  * Facts in phrasings, with keys and values, that the embedded model's training never sees: the phrasings come from the
  * recipe's eval_templates.json, and tests/recall/heldout.test.ts compares all of them with what the recipe trains on.
  */
-import { createRandom, pick, randomBelow, seedOf, type Random } from '../random.js';
+import { pick, randomBelow, type Random } from '../random.js';
 import { linearDepths } from './haystack.js';
 import { drawUnused } from './keys.js';
 import { hideInProse, type Prose } from './niah.js';
-import type { Suite, Trial, TrialRequest } from './trial.js';
+import { trialRandom, type Suite, type Trial, type TrialRequest } from './trial.js';
 
 /** A kind of fact: phrasings with slots {k} and {v} for key and value, and what may fill them. */
 export interface Family {
@@ -75,25 +75,24 @@ export function heldOutFact(family: Family, text: string, random: Random, notKey
   return { sentence: capitalised(fill(pick(family.facts, random))), question: fill(pick(family.questions, random)), key, value };
 }
 
-const DEPTHS = linearDepths(11);
-
-export function heldOutSuite(prose: Prose, families: readonly Family[]): Suite {
+export function heldOutSuite(prose: Prose, families: readonly Family[], depths: readonly number[] = linearDepths(11)): Suite {
   return {
     name: 'heldout',
-    about: `a fact in one of ${families.length} phrasings that training never sees, at 11 depths of prose; one per haystack`,
+    about: `a fact in one of ${families.length} phrasings that training never sees, at ${depths.length} depths of prose; one per haystack`,
+    depths,
     lengths: [1024, 2048, 4096, 8192, 16_384, 32_768],
     questions: 44,
-    make: (request) => heldOutTrials(prose, families, request),
+    make: (request) => heldOutTrials(prose, families, depths, request),
   };
 }
 
-async function* heldOutTrials(prose: Prose, families: readonly Family[], request: TrialRequest): AsyncGenerator<Trial> {
+async function* heldOutTrials(prose: Prose, families: readonly Family[], depths: readonly number[], request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('heldout', request.seed, tokens));
+  const random = trialRandom(request, 'heldout');
   for (let made = 0; made < request.questions; made++) {
     const { sentence, question, value } = heldOutFact(pick(families, random), prose.text, random);
-    const depthPercent = DEPTHS[made % DEPTHS.length]!;
+    const depthPercent = depths[made % depths.length]!;
     const { pieces } = await hideInProse(prose, [{ text: sentence, depthPercent }], tokens, random, request.count);
-    yield { pieces, questions: [{ question, expected: [value], scoring: 'contains', depthPercent }] };
+    yield { pieces, needles: [sentence], questions: [{ question, expected: [value], scoring: 'contains', depthPercent }] };
   }
 }

@@ -15,6 +15,7 @@ import { checkKv, defaultKv, type KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { clean } from '../ui/format.js';
 import { progressLine } from '../ui/progress.js';
+import { lengthList } from './lengths.js';
 import { askMedia, askReport, type DocumentRow } from './documents.js';
 import { formatDocuments, formatMiss, formatRow } from './report.js';
 import { modelAnswerer } from './respond.js';
@@ -59,20 +60,6 @@ function wholeNumber(least: number): (text: string) => number {
     if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`A whole number, at least ${least}, is needed.`);
     return value;
   };
-}
-
-/** A document must hold the needle and more, and leave room for the question and the answer. */
-const LEAST_LENGTH = 256;
-
-/** 4096, 32K, 1M: K is 1,024, M is 1,024 K. */
-function lengthList(text: string): number[] {
-  return text.split(',').map((part) => {
-    const match = /^(\d+)([KM]?)$/iu.exec(part.trim());
-    const unit = match === null ? 0 : { '': 1, K: 1024, M: 1024 * 1024 }[match[2]!.toUpperCase()]!;
-    const value = match === null ? 0 : Number(match[1]) * unit;
-    if (!Number.isSafeInteger(value) || value < LEAST_LENGTH) throw new InvalidArgumentError(`Numbers of tokens, at least ${LEAST_LENGTH} each, are needed: 4096,32K,1M`);
-    return value;
-  });
 }
 
 function parseOptions(): Options {

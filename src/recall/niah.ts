@@ -3,10 +3,10 @@
  * "The special magic {city} number is: {number}" somewhere in prose, asked for at the end.
  */
 import { ExitCode, LodestoneError } from '../errors.js';
-import { createRandom, randomBelow, seedOf, type Random } from '../random.js';
+import { randomBelow, type Random } from '../random.js';
 import { fillTokens, linearDepths, placeNeedles, type Unit } from './haystack.js';
 import { drawKeys, drawNumber, drawUnused } from './keys.js';
-import type { Suite, TokenCounter, Trial, TrialQuestion, TrialRequest } from './trial.js';
+import { trialRandom, type Suite, type TokenCounter, type Trial, type TrialQuestion, type TrialRequest } from './trial.js';
 
 /** Prose to hide needles in. */
 export interface Prose {
@@ -54,32 +54,34 @@ export async function hideInProse(
   return placeNeedles(fillTokens(prose.units, left, randomBelow(prose.units.length, random)), needles);
 }
 
-/** Depths of the published grid's finer cousin: 0, 10, ... 100 %. */
-const DEPTHS = linearDepths(11);
 /** To this length every question has a haystack of its own, as published; reading a longer one for each takes too long. */
 export const ONE_NEEDLE_UP_TO = 65_536;
 
-/** @param perHaystack needles in a haystack longer than `ONE_NEEDLE_UP_TO` */
-export function needleSuite(prose: Prose, cities: readonly string[], perHaystack = DEPTHS.length): Suite {
+/**
+ * @param perHaystack needles in a haystack longer than `ONE_NEEDLE_UP_TO` (default: one at each depth)
+ * @param depths default: the published grid's finer cousin, 0, 10, ... 100 %
+ */
+export function needleSuite(prose: Prose, cities: readonly string[], perHaystack?: number, depths: readonly number[] = linearDepths(11)): Suite {
   return {
     name: 'needle',
     about:
-      "Gemini 1.5's magic city number in prose, 11 depths; one needle per haystack " +
-      `to ${ONE_NEEDLE_UP_TO} tokens, beyond that ${perHaystack} of different cities at as many depths, asked one by one`,
+      `Gemini 1.5's magic city number in prose, ${depths.length} depths; one needle per haystack ` +
+      `to ${ONE_NEEDLE_UP_TO} tokens, beyond that ${perHaystack ?? depths.length} of different cities at as many depths, asked one by one`,
+    ...(perHaystack === undefined ? { depths } : {}),
     lengths: [1024, 2048, 4096, 8192, 16_384, 32_768],
     questions: 44,
-    make: (request) => needleTrials(prose, cities, perHaystack, request),
+    make: (request) => needleTrials(prose, cities, perHaystack ?? depths.length, depths, request),
   };
 }
 
-async function* needleTrials(prose: Prose, cities: readonly string[], perHaystack: number, request: TrialRequest): AsyncGenerator<Trial> {
+async function* needleTrials(prose: Prose, cities: readonly string[], perHaystack: number, grid: readonly number[], request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('needle', request.seed, tokens));
+  const random = trialRandom(request, 'needle');
   const several = tokens > ONE_NEEDLE_UP_TO;
   for (let made = 0; made < request.questions; ) {
     const count = several ? Math.min(perHaystack, request.questions - made) : 1;
     const magic = drawMagic(cities, count, prose, random);
-    const depths = several ? linearDepths(count) : [DEPTHS[made % DEPTHS.length]!];
+    const depths = several ? (count === grid.length ? grid : linearDepths(count)) : [grid[made % grid.length]!];
     yield magicTrial(prose, magic, depths, tokens, random, request.count);
     made += count;
   }
@@ -92,28 +94,30 @@ async function magicTrial(prose: Prose, magic: readonly Magic[], depths: readonl
   const questions = magic.map(
     ({ key, number }, i): TrialQuestion => ({ question: magicQuestion(key), expected: [number], scoring: 'contains', depthPercent: depths[i]! }),
   );
-  return { pieces, questions };
+  return { pieces, needles: needles.map(({ text }) => text), questions };
 }
 
 /** Needles in the haystack of Gemini's multi-needle test (section 5.2.1.5). */
 const HUNDRED = 100;
 
-export function hundredSuite(prose: Prose, cities: readonly string[]): Suite {
+/** @param needles hidden at once, at as many depths */
+export function hundredSuite(prose: Prose, cities: readonly string[], needles = HUNDRED): Suite {
   return {
     name: 'hundred',
+    depths: linearDepths(needles),
     about:
-      '100 magic numbers of different keys in one haystack, asked one by one (Gemini 1.5 Pro was asked for all at once, and gave about 70 % of them at 128K)',
+      `${needles} magic numbers of different keys in one haystack, asked one by one (Gemini 1.5 Pro was asked for 100 at once, and gave about 70 % of them at 128K)`,
     lengths: [131_072],
-    questions: HUNDRED,
-    make: (request) => hundredTrials(prose, cities, request),
+    questions: needles,
+    make: (request) => hundredTrials(prose, cities, needles, request),
   };
 }
 
-async function* hundredTrials(prose: Prose, cities: readonly string[], request: TrialRequest): AsyncGenerator<Trial> {
+async function* hundredTrials(prose: Prose, cities: readonly string[], needles: number, request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('hundred', request.seed, tokens));
-  for (let made = 0; made < request.questions; made += HUNDRED) {
-    const trial = await magicTrial(prose, drawMagic(cities, HUNDRED, prose, random), linearDepths(HUNDRED), tokens, random, request.count);
+  const random = trialRandom(request, 'hundred');
+  for (let made = 0; made < request.questions; made += needles) {
+    const trial = await magicTrial(prose, drawMagic(cities, needles, prose, random), linearDepths(needles), tokens, random, request.count);
     // All are hidden, also where fewer are asked for.
     yield { ...trial, questions: trial.questions.slice(0, request.questions - made) };
   }

@@ -38,6 +38,8 @@ const answerTokens = 64;
 
 /** Whatever answers questions about a text: a model, or a stand-in in tests. */
 export interface Answerer {
+  /** Whether "not found" may come in other words than the prompt's own (`isRefusal`). */
+  readonly refusesInWords?: boolean;
   readonly count: TokenCounter;
   /** The most tokens of a document in a prompt that has `length` tokens with question and answer. */
   documentTokens(length: number): Promise<number>;
@@ -47,6 +49,7 @@ export interface Answerer {
 
 export function modelAnswerer(model: Model): Answerer {
   return {
+    refusesInWords: model.config.prompt === 'gemma-chat',
     count: async (text) => (await model.tokenizer.encodeText(text)).length,
     documentTokens: (length) => documentTokens(model, length),
     respond: (document, questions, options) => respond(model, document, questions, options),

@@ -3,11 +3,11 @@
  * models that answer with one piece of the text. Each suite's `about` says how; the figures are not RULER's own scores.
  */
 import { ExitCode, LodestoneError } from '../errors.js';
-import { createRandom, drawDistinct, randomBelow, seedOf, type Random } from '../random.js';
+import { drawDistinct, randomBelow, type Random } from '../random.js';
 import { countUnits, fillTokens, linearDepths, placeNeedles } from './haystack.js';
 import { drawNumber, drawUnused, drawUuid, drawWordKeys } from './keys.js';
 import { hideInProse, type Prose } from './niah.js';
-import type { Suite, TokenCounter, Trial, TrialQuestion, TrialRequest } from './trial.js';
+import { trialRandom, type Suite, type TokenCounter, type Trial, type TrialQuestion, type TrialRequest } from './trial.js';
 
 const LENGTHS = [4096, 32_768, 131_072];
 /** Rounded linspace(0, 100, 40): the depths that RULER draws from. */
@@ -45,7 +45,7 @@ export function multikeySuite(kind: ValueKind): Suite {
 
 async function* multikeyTrials(kind: ValueKind, request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('multikey', kind, request.seed, tokens));
+  const random = trialRandom(request, 'multikey', kind);
   const depths = linearDepths(MULTIKEY_QUESTIONS);
   for (let made = 0; made < request.questions; made += MULTIKEY_QUESTIONS) {
     const needles = await needlesToFill(kind, tokens, random, request.count);
@@ -97,14 +97,14 @@ export function multivalueSuite(prose: Prose): Suite {
 
 async function* multivalueTrials(prose: Prose, request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('multivalue', request.seed, tokens));
+  const random = trialRandom(request, 'multivalue');
   for (let made = 0; made < request.questions; made++) {
     const key = drawWordKeys(1, random)[0]!;
     const values = drawUnused(VALUES, drawNumber, random, (value) => prose.text.includes(value));
     const depths = drawDistinct(RULER_DEPTHS, VALUES, random);
     const needles = values.map((value, i) => ({ text: rulerNeedle('number', key, value), depthPercent: depths[i]! }));
     const { pieces } = await hideInProse(prose, needles, tokens, random, request.count);
-    yield { pieces, questions: [{ question: rulerQuestionForAll(key), expected: values, scoring: 'any' }] };
+    yield { pieces, needles: needles.map(({ text }) => text), questions: [{ question: rulerQuestionForAll(key), expected: values, scoring: 'any' }] };
   }
 }
 
@@ -122,7 +122,7 @@ export function multiquerySuite(prose: Prose): Suite {
 
 async function* multiqueryTrials(prose: Prose, request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('multiquery', request.seed, tokens));
+  const random = trialRandom(request, 'multiquery');
   for (let made = 0; made < request.questions; made += QUERIES) {
     const keys = drawWordKeys(QUERIES, random);
     const values = drawUnused(QUERIES, drawNumber, random, (value) => prose.text.includes(value));
@@ -132,7 +132,7 @@ async function* multiqueryTrials(prose: Prose, request: TrialRequest): AsyncGene
     const questions = keys.map(
       (key, i): TrialQuestion => ({ question: rulerQuestion('number', key), expected: [values[i]!], scoring: 'contains', depthPercent: depths[i]! }),
     );
-    yield { pieces, questions: questions.slice(0, request.questions - made) };
+    yield { pieces, needles: needles.map(({ text }) => text), questions: questions.slice(0, request.questions - made) };
   }
 }
 
@@ -154,7 +154,7 @@ export function variableTrackingSuite(): Suite {
 
 async function* variableTrials(request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
-  const random = createRandom(seedOf('variable-tracking', request.seed, tokens));
+  const random = trialRandom(request, 'variable-tracking');
   const noise = await countUnits(NOISE, request.count);
   for (let made = 0; made < request.questions; made += HOPS + 1) {
     const names = drawUnused(CHAINS * (HOPS + 1), drawName, random, () => false);

@@ -32,6 +32,16 @@ export function scoreAnswer(scoring: Scoring, answer: string, expected: readonly
   }
 }
 
+/**
+ * Whether an answer says that there is none. '' is this project's own form; a chat model says it in words, at the start
+ * of its answer.
+ */
+export function isRefusal(answer: string): boolean {
+  const said = answer.trim();
+  if (said === '') return true;
+  return /^[^.!?\n]{0,120}?(?:\bunanswerable\b|\b(?:not|never) (?:mentioned|found|given|stated|provided|specified|available|contain(?:ed)?|there)\b|\b(?:can(?:not|['\u2019]t| not)|could(?: not|n['\u2019]t)) (?:be )?(?:find|found|answer|determine|locate)|\bno (?:information|mention|such)\b|\b(?:does|do|did)(?: not|n['\u2019]t) (?:say|mention|contain|state|specify|provide|give|include)\b)/iu.test(said);
+}
+
 function binary(hit: boolean): Score {
   return { hit, score: hit ? 1 : 0 };
 }

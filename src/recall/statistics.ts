@@ -28,3 +28,19 @@ export function meanInterval(scores: readonly number[], z = Z95): Interval & { r
   const half = z * Math.sqrt(variance / n);
   return { mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half) };
 }
+
+/**
+ * Exact McNemar test (Q. McNemar, 1947) of two answers to each of the same questions: the two-sided probability of so
+ * uneven a split of the questions on which they differ, were either as likely to be the better one.
+ */
+export function mcnemarExact(onlyFirst: number, onlySecond: number): number {
+  const n = onlyFirst + onlySecond;
+  // Terms of the binomial distribution with p = 1/2, in logarithms: 2^-n itself underflows for n above 1,074.
+  let logTerm = -n * Math.LN2;
+  let sum = 0;
+  for (let k = 0; k <= Math.min(onlyFirst, onlySecond); k++) {
+    sum += Math.exp(logTerm);
+    logTerm += Math.log((n - k) / (k + 1));
+  }
+  return Math.min(1, 2 * sum);
+}

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
+import { sourceName } from '../ingest/name.js';
 import { embeddedModelDir } from '../paths.js';
 import { absentSuite } from './absent.js';
 import { countUnits, splitSentences } from './haystack.js';
@@ -36,30 +37,39 @@ export interface SuiteSources {
   readonly squad: string;
   /** In a haystack that is too long to be read for every question. */
   readonly needlesPerHaystack?: number;
+  /** To hide needles in, instead of `haystacks`. */
+  readonly prose?: Prose;
+  /** Of grids. */
+  readonly depths?: readonly number[];
 }
 
 /** The files one after another, counted in sentences. Errors: LodestoneError(unreadableInput). */
 export async function openProse(files: readonly string[], count: TokenCounter): Promise<Prose> {
   const text = files.map((file) => readText(file).trim()).join('\n\n');
-  const units = await countUnits(splitSentences(`${text}\n`), count);
-  if (!units.some(({ tokens }) => tokens > 0)) throw new LodestoneError(ExitCode.unreadableInput, `${files.join(', ')}: no text for a haystack`);
+  return makeProse(text, splitSentences(`${text}\n`), files, count);
+}
+
+/** @param files what it is called in an error. Errors: LodestoneError(unreadableInput). */
+export async function makeProse(text: string, sentences: readonly string[], files: readonly string[], count: TokenCounter): Promise<Prose> {
+  const units = await countUnits(sentences, count);
+  if (!units.some(({ tokens }) => tokens > 0)) throw new LodestoneError(ExitCode.unreadableInput, `${files.map(sourceName).join(', ')}: no text for a haystack`);
   return { units, text };
 }
 
 /** Only what the suites asked for need is read. Errors: LodestoneError(unreadableInput). */
 export async function openSuites(names: readonly SuiteName[], sources: SuiteSources, count: TokenCounter): Promise<Suite[]> {
   let prose: Prose | undefined;
-  const inProse = async (): Promise<Prose> => (prose ??= await openProse(sources.haystacks, count));
+  const inProse = async (): Promise<Prose> => (prose ??= sources.prose ?? (await openProse(sources.haystacks, count)));
   const cities = (): string[] => (JSON.parse(readText(sources.cities)) as { cities: string[] }).cities;
   const families = (): Family[] => (JSON.parse(readText(sources.templates)) as { families: Family[] }).families;
   const suites: Suite[] = [];
   for (const name of names) {
     switch (name) {
       case 'needle':
-        suites.push(needleSuite(await inProse(), cities(), sources.needlesPerHaystack));
+        suites.push(needleSuite(await inProse(), cities(), sources.needlesPerHaystack, sources.depths));
         break;
       case 'heldout':
-        suites.push(heldOutSuite(await inProse(), families()));
+        suites.push(heldOutSuite(await inProse(), families(), sources.depths));
         break;
       case 'multikey':
         suites.push(multikeySuite('number'));

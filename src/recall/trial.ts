@@ -1,4 +1,5 @@
 /** What every suite yields: documents with questions about them, as plain data that no model has seen yet. */
+import { createRandom, seedOf, type Random } from '../random.js';
 import type { Scoring } from './scoring.js';
 
 export interface TrialQuestion {
@@ -10,11 +11,15 @@ export interface TrialQuestion {
   readonly part?: string;
   /** Where in the document the fact stands, in tokens: 0 is the start, 100 the end. */
   readonly depthPercent?: number;
+  /** Tokens of the document behind the fact, where the suite knows: how far back a reader at the end must see. */
+  readonly tokensBehind?: number;
 }
 
 export interface Trial {
   /** The document in pieces, to be joined as they are: prose, needles, prose. */
   readonly pieces: readonly string[];
+  /** What was hidden, as it stands in `pieces` without the white space around it; none where the haystack is made of it. */
+  readonly needles?: readonly string[];
   /** Each is asked by itself, of the same document. */
   readonly questions: readonly TrialQuestion[];
 }
@@ -29,6 +34,11 @@ export interface TrialRequest {
   readonly questions: number;
   /** The same seed and request, the same trials. */
   readonly seed: number;
+  /**
+   * What the draws of this length are called (default: `tokens`). `tokens` hangs on the tokenizer; under a name of their
+   * own, two models are asked about the same keys at the same depths, and their answers can be compared pair by pair.
+   */
+  readonly stream?: number;
   readonly count: TokenCounter;
 }
 
@@ -38,6 +48,8 @@ export interface Suite {
   readonly about: string;
   /** In tokens of the whole prompt with its answer, unless others are asked for. */
   readonly lengths: readonly number[];
+  /** Of a grid: every length is asked about at each of these depths, in this order, again and again. */
+  readonly depths?: readonly number[];
   /** Measured first, with `tokens` 0: the label of that row. */
   readonly shortest?: string;
   /** Questions per length, unless told otherwise. */
@@ -47,4 +59,9 @@ export interface Suite {
   /** The mean score is reported beside the hits under this name, where it says more than they do. */
   readonly scoreName?: string;
   make(request: TrialRequest): AsyncIterable<Trial>;
+}
+
+/** The random numbers of a suite's trials at one length. */
+export function trialRandom({ seed, stream, tokens }: TrialRequest, ...suite: readonly string[]): Random {
+  return createRandom(seedOf(...suite, seed, stream ?? tokens));
 }

@@ -2,15 +2,13 @@
 import type { AskEvent } from '../answer/answer.js';
 import { sourceName } from '../ingest/name.js';
 import { clean, count } from './format.js';
+import { liveLine } from './live-line.js';
 
 export interface ProgressLine {
   show(event: AskEvent): void;
   /** Removes the live line; what follows starts on a clean one. */
   clear(): void;
 }
-
-/** Terminals redraw faster than people read; more updates only cost time. */
-const REDRAW_MS = 80;
 
 function describe(event: AskEvent): string | null {
   if (event.type === 'ingest') return `reading ${sourceName(event.path)}  ${event.unit} ${count(event.done)} / ${count(event.total)}`;
@@ -22,31 +20,6 @@ function describe(event: AskEvent): string | null {
   if (event.type === 'look') return `looking again ${count(event.done + 1)} / ${count(event.total)}`;
   if (event.type === 'token') return 'answering';
   return null;
-}
-
-/** One line that is drawn over and over; nothing where the stream is no terminal. */
-export interface LiveLine {
-  draw(text: string): void;
-  clear(): void;
-}
-
-export function liveLine(stream: NodeJS.WriteStream, enabled: boolean): LiveLine {
-  const live = enabled && stream.isTTY && process.env['TERM'] !== 'dumb' && !process.env['CI'];
-  let drawn = false;
-  let last = 0;
-  return {
-    clear() {
-      if (drawn) stream.write('\r\u001b[K');
-      drawn = false;
-    },
-    draw(text) {
-      const now = performance.now();
-      if (!live || now - last < REDRAW_MS) return;
-      last = now;
-      drawn = true;
-      stream.write(`\r\u001b[K${text.slice(0, Math.max(10, (stream.columns ?? 80) - 1))}`);
-    },
-  };
 }
 
 export function progressLine(stream: NodeJS.WriteStream, enabled: boolean): ProgressLine {
@@ -61,7 +34,7 @@ export function progressLine(stream: NodeJS.WriteStream, enabled: boolean): Prog
         return;
       }
       const text = describe(event);
-      if (text !== null) line.draw(text);
+      if (text !== null) line.show(text);
     },
   };
 }

@@ -1,0 +1,69 @@
+/** Answerers that are no model, and records made by hand. */
+import type { Answerer } from '../../src/recall/respond.js';
+import type { TrialRecord } from '../../src/recall/record.js';
+import type { PlannedSuite } from '../../src/recall/trials.js';
+import type { Suite, TrialQuestion } from '../../src/recall/trial.js';
+
+/** Tokens are words here. */
+export const countWords = async (text: string): Promise<number> => text.split(/\s+/u).filter((word) => word !== '').length;
+
+/** Answers what `tell` says, knowing the document, the question and, by `spy`, what is expected. */
+export function standIn(tell: (question: TrialQuestion, document: string) => string): { answerer: Answerer; spy: (suite: Suite) => Suite; asked: string[] } {
+  const known = new Map<string, TrialQuestion>();
+  const asked: string[] = [];
+  const answerer: Answerer = {
+    count: countWords,
+    documentTokens: async (length) => length,
+    respond: async (document, questions) => {
+      asked.push(document);
+      return {
+        responses: questions.map((question) => ({ once: tell(known.get(question)!, document), twice: null })),
+        documentTokens: await countWords(document),
+        tokensRead: 1,
+        prefillMs: 1,
+        decodeMs: 1,
+        kvBytes: 1,
+        lookMs: 0,
+      };
+    },
+  };
+  const spy = (suite: Suite): Suite => ({
+    ...suite,
+    async *make(request) {
+      for await (const trial of suite.make(request)) {
+        for (const question of trial.questions) known.set(question.question, question);
+        yield trial;
+      }
+    },
+  });
+  return { answerer, spy, asked };
+}
+
+export function planned(suite: Suite, lengths: readonly (number | null)[], questions: number, controls = 0): PlannedSuite {
+  return { suite, lengths, questions, controls };
+}
+
+export function recordOf(changes: Partial<TrialRecord>): TrialRecord {
+  return {
+    type: 'trial',
+    suite: 'gemini',
+    control: null,
+    length: 1024,
+    part: '',
+    depth: 50,
+    index: 0,
+    question: 'What is the special magic Oslo number?',
+    expected: ['1234567'],
+    answer: '1234567',
+    once: null,
+    outcome: 'hit',
+    score: 1,
+    error: null,
+    error_code: null,
+    document_sha256: 'aa',
+    document_tokens: 1000,
+    tokens_behind: null,
+    seconds: 0.5,
+    ...changes,
+  };
+}
