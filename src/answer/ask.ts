@@ -59,7 +59,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
   const storage = gemmaStorage(files.places, request.quantize);
-  const kv = kvBytes(config, context, chunkSize(request.chunk, config.maxPositions, context), formats);
+  const kv = kvBytes(config, context, chunkSize(request.chunk, config, context), formats);
   const count = (kind: 'local' | 'global'): number => config.layers.filter((layer) => layer.kind === kind).length;
   const perPosition = (kind: 'local' | 'global'): number => kvPositionBytes(config, formats[kind]);
   const layers = (kind: 'local' | 'global'): Plan['kv']['local'] => ({

@@ -88,12 +88,11 @@ function safetensorsNaming(tower: string, projector: string): Naming {
 
 /** llama.cpp's names. Its converter has added the 1 to the projector's gain. */
 function ggufNaming(swapped: boolean): Naming {
-  const [fc1, fc2] = swapped ? ['ffn_down', 'ffn_up'] : ['ffn_up', 'ffn_down'];
   return {
     patch: 'v.patch_embd',
     positions: 'v.position_embd',
     layer: (i) => `v.blk.${i}.`,
-    parts: { norm1: 'ln1', q: 'attn_q', k: 'attn_k', v: 'attn_v', o: 'attn_out', norm2: 'ln2', fc1: fc1!, fc2: fc2! },
+    parts: { norm1: 'ln1', q: 'attn_q', k: 'attn_k', v: 'attn_v', o: 'attn_out', norm2: 'ln2', fc1: swapped ? 'ffn_down' : 'ffn_up', fc2: swapped ? 'ffn_up' : 'ffn_down' },
     postNorm: 'v.post_ln',
     softNorm: 'mm.soft_emb_norm',
     projection: 'mm.input_projection.weight',
