@@ -7,13 +7,7 @@
  * `image_processing_gemma3.py` 4.57 and 5.18.
  */
 import { channels, type VisionConfig } from '../gemma/vision-config.js';
-
-/** RGB, 8 bits a channel: [height][width][3]. */
-export interface Raster {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Uint8Array;
-}
+import type { Raster } from '../ingest/segment.js';
 
 /** Pixels left .. right - 1 of the rows top .. bottom - 1. */
 export interface Box {

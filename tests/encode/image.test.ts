@@ -1,7 +1,8 @@
 /** Preprocessing of images against Pillow's and transformers' own numbers. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { crop, imagePatches, resize, tileBoxes, type Raster } from '../../src/encode/image.js';
+import { crop, imagePatches, resize, tileBoxes } from '../../src/encode/image.js';
+import type { Raster } from '../../src/ingest/segment.js';
 
 function read(name: string): unknown {
   return JSON.parse(readFileSync(new URL(`../../fixtures/gemma3-image/${name}`, import.meta.url), 'utf8'));
