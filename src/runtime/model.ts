@@ -6,6 +6,7 @@ import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../encode/toke
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
 import { parseGgufConfig } from '../gemma/gguf-config.js';
+import { loadVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
 import { loadGemmaWeights, locateGemmaWeights, locateGgufWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
 import { openGguf } from '../weights/gguf.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
@@ -18,11 +19,15 @@ export interface ModelFiles {
   readonly tokenizer: Tokenizer;
   readonly checkpoint: Checkpoint;
   readonly places: GemmaPlaces;
+  /** Of the vision tower; null: this model reads text only. */
+  readonly visionPlaces: VisionPlaces | null;
 }
 
 export interface LoadOptions {
   /** What dense matrices become on the device; 'none': all stay as in the files. */
   readonly quantize?: Quantize;
+  /** Load the vision tower too, where there is one. Default false. */
+  readonly images?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -32,6 +37,8 @@ export interface Model {
   readonly device: Device;
   readonly config: GemmaConfig;
   readonly weights: GemmaWeights;
+  /** null: text only, or not asked for. */
+  readonly vision: LoadedVision | null;
   readonly tokenizer: Tokenizer;
   /** Formats of the matrices on the device, that of most elements first: "bf16", "q4_0+q8_0". */
   readonly quantization: string;
@@ -66,7 +73,8 @@ async function openModelDir(dir: string): Promise<ModelFiles> {
   const checkpoint = await openCheckpoint(dir);
   const places = locateGemmaWeights(checkpoint, config);
   const tokenizer = await openTokenizer(dir);
-  return { id: basename(resolve(dir)), config, tokenizer, checkpoint, places };
+  const visionPlaces = config.vision && locateVisionWeights(checkpoint, config.vision, config.hiddenSize);
+  return { id: basename(resolve(dir)), config, tokenizer, checkpoint, places, visionPlaces };
 }
 
 async function openGgufModel(path: string): Promise<ModelFiles> {
@@ -75,26 +83,29 @@ async function openGgufModel(path: string): Promise<ModelFiles> {
   const config = parseGgufConfig(checkpoint);
   const places = locateGgufWeights(checkpoint, config);
   const tokenizer = openGgufTokenizer(checkpoint, config.vocabSize);
-  return { id: basename(path).replace(ggufName, ''), config, tokenizer, checkpoint, places };
+  return { id: basename(path).replace(ggufName, ''), config, tokenizer, checkpoint, places, visionPlaces: null };
 }
 
 /** Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason. */
 export async function loadModel(files: ModelFiles, device: Device, options: LoadOptions = {}): Promise<Model> {
   const { id, config, tokenizer, checkpoint, places } = files;
-  const { quantize = 'none', signal } = options;
+  const { visionPlaces } = files;
+  const { quantize = 'none', images = false, signal } = options;
   if (signal?.aborted) throw abortError(signal);
   const weights = await loadGemmaWeights(device, checkpoint, config, quantize, signal, places);
+  const vision = images && visionPlaces ? await loadVisionWeights(device, visionPlaces, signal) : null;
   return {
     id,
     device,
     config,
     weights,
+    vision,
     tokenizer,
     quantization: weights.quantization,
     weightBytes: weights.bytes,
     weightFiles: checkpoint.files,
     close: async () => {
-      for (const buffer of weights.buffers) device.destroyBuffer(buffer);
+      for (const buffer of [...weights.buffers, ...(vision?.buffers ?? [])]) device.destroyBuffer(buffer);
     },
   };
 }
