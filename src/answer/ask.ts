@@ -33,6 +33,8 @@ export interface AskRequest extends ReadRequest {
   /** Crops of images beside the whole. Default: `defaultTiles`. */
   readonly tiles?: Tiles;
   readonly modelDir: string;
+  /** The vision part of a GGUF file. */
+  readonly mmproj?: string;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
@@ -114,7 +116,7 @@ function overflowMessage(plan: Plan): string {
 async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
   const { pdfTimeoutMs } = request;
-  const files = await openModelFiles(request.modelDir);
+  const files = await openModelFiles(request.modelDir, request.mmproj);
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
   const unpacked = unpackedFormats(files.places, request.quantize);
@@ -149,7 +151,7 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
 
 /** Why a model refuses images, and what to do. */
 function noImages({ id }: ModelFiles): string {
-  return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B, safetensors) with -m`;
+  return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B) with -m, or its GGUF file with -m and its vision part with --mmproj`;
 }
 
 async function sha256OfFiles(paths: readonly string[], signal: AbortSignal): Promise<string> {

@@ -16,6 +16,7 @@ import type { AskScreen } from '../ui/ask-view.js';
 
 interface AskOptions {
   readonly model: string;
+  readonly mmproj?: string;
   readonly device: 'auto' | 'cpu' | 'reference';
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
@@ -80,6 +81,7 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
     tiles: options.tiles,
     modelDir: options.model,
+    ...(options.mmproj === undefined ? {} : { mmproj: options.mmproj }),
     quantize: options.quantize,
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
     maxTokens: options.maxTokens,
@@ -153,6 +155,7 @@ export function askCommand(signal: AbortSignal): Command {
     .argument('<question>', 'what you want to know')
     .argument('[file...]', 'PDF, text, Markdown or, for models that see, images; "-" or a pipe is standard input')
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images')
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))

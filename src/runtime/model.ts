@@ -6,7 +6,8 @@ import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../encode/toke
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
 import { parseGgufConfig } from '../gemma/gguf-config.js';
-import { loadVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
+import { parseGgufVisionConfig } from '../gemma/gguf-vision-config.js';
+import { loadVisionWeights, locateGgufVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
 import { loadGemmaWeights, locateGemmaWeights, locateGgufWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
 import { openGguf } from '../weights/gguf.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
@@ -54,13 +55,15 @@ const ggufName = /\.gguf$/i;
 
 /**
  * @param path a model directory or a GGUF file
+ * @param mmproj a GGUF file of the vision part, for a GGUF file
  * Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where.
  */
-export async function openModelFiles(path: string): Promise<ModelFiles> {
+export async function openModelFiles(path: string, mmproj?: string): Promise<ModelFiles> {
   const info = await stat(path).catch((cause: unknown) => {
     throw bad(`${path === '' ? '""' : path}: no such ${ggufName.test(path) ? 'file' : 'model directory'}`, cause);
   });
-  const files = await (info.isDirectory() ? openModelDir(path) : openGgufModel(path));
+  if (mmproj !== undefined && info.isDirectory()) throw bad(`${mmproj}: ${path} is a directory, which holds its vision part itself; a file of it goes with a GGUF file`);
+  const files = await (info.isDirectory() ? openModelDir(path) : openGgufModel(path, mmproj));
   const { config, tokenizer } = files;
   if (tokenizer.largestTextId >= config.vocabSize) {
     throw bad(`${path}: the tokenizer has ids up to ${tokenizer.largestTextId}, but the config says that there are ${config.vocabSize}`);
@@ -77,13 +80,16 @@ async function openModelDir(dir: string): Promise<ModelFiles> {
   return { id: basename(resolve(dir)), config, tokenizer, checkpoint, places, visionPlaces };
 }
 
-async function openGgufModel(path: string): Promise<ModelFiles> {
+async function openGgufModel(path: string, mmproj?: string): Promise<ModelFiles> {
   if (!ggufName.test(path)) throw bad(`${path}: is not a model directory, and not a .gguf file`);
   const checkpoint = await openGguf(path);
-  const config = parseGgufConfig(checkpoint);
+  const text = parseGgufConfig(checkpoint);
+  const visionFile = mmproj === undefined ? null : await openGguf(mmproj);
+  const config = visionFile ? { ...text, vision: parseGgufVisionConfig(visionFile, text.hiddenSize) } : text;
   const places = locateGgufWeights(checkpoint, config);
   const tokenizer = openGgufTokenizer(checkpoint, config.vocabSize);
-  return { id: basename(path).replace(ggufName, ''), config, tokenizer, checkpoint, places, visionPlaces: null };
+  const visionPlaces = visionFile && config.vision && locateGgufVisionWeights(visionFile, config.vision, config.hiddenSize);
+  return { id: basename(path).replace(ggufName, ''), config, tokenizer, checkpoint, places, visionPlaces };
 }
 
 /** Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason. */

@@ -120,5 +120,5 @@ it('refuses an image by name where the model reads text only', async () => {
   expect(error).toBeInstanceOf(LodestoneError);
   const { exitCode, message } = error as LodestoneError;
   expect(exitCode).toBe(ExitCode.unreadableInput);
-  expect(message).toMatch(/square\.png is a PNG image, and lodestone-tiny reads text only; name the folder of a Gemma 3 that sees .* with -m$/);
+  expect(message).toMatch(/square\.png is a PNG image, and lodestone-tiny reads text only; name the folder of a Gemma 3 that sees .* with -m, or its GGUF file/);
 });
