@@ -1,4 +1,4 @@
-// Causal attention over a ring or paged cache, softmax computed block by block (kernels.h: key_block, key_partition).
+// Causal attention, and both ways inside blocks of positions, over a ring or paged cache, softmax computed block by block (kernels.h: key_block, key_partition).
 //
 // A task handles a tile of rows and all query heads of one KV head, so that keys and values are loaded once for all of
 // them. Of each block the keys are transposed into scratch, and values that are not stored as floats are widened into
@@ -141,6 +141,15 @@ LODESTONE_INLINE int64_t first_visible(const Attention& c, int64_t position) {
   return c.window == 0 || position < c.window ? 0 : position - c.window + 1;
 }
 
+// The first query that sees a position, by its last key: the position's own, or the first of its block.
+LODESTONE_INLINE int64_t first_that_sees(const Attention& c, int64_t position) {
+  for (int64_t i = 0; i < c.block_count; i++) {
+    if (position < c.blocks[i].from) break;
+    if (position < c.blocks[i].to) return c.blocks[i].from;
+  }
+  return position;
+}
+
 // keys_transposed[d][key] = k[key][d] for the keys first .. last - 1 of a block (the others stay as they are).
 template <class Row>
 static void transpose_keys(const Row* rows, int64_t first, int64_t last, int64_t dim, float* to) {
@@ -217,7 +226,7 @@ template <class Row>
 static void run_partition_of(const Attention& c, Tile& t, int64_t kv_head, int64_t row_begin, int64_t partition) {
   const int64_t dim = c.cache.head_dim;
   const int64_t position = c.start + row_begin;
-  const int64_t seen_begin = first_visible(c, position), seen_end = position + t.rows;
+  const int64_t seen_begin = first_visible(c, position), seen_end = last_visible(c, position + t.rows - 1) + 1;
   for (int64_t i = 0; i < t.queries; i++) {
     t.partials[i].max = no_max;
     t.partials[i].sum = 0;
@@ -232,14 +241,15 @@ static void run_partition_of(const Attention& c, Tile& t, int64_t kv_head, int64
     find_rows(c.cache, c.cache.v_pages, kv_head, block + first, block + last, value_rows + first);
     transpose_keys(key_rows, first, last, dim, t.keys_transposed);
     // Rows that see nothing of this block lie at the tile's ends: the first are before it, the last past their window.
-    const int64_t row_first = block > position ? block - position : 0;
+    const int64_t first_query = first_that_sees(c, block);
+    const int64_t row_first = first_query > position ? first_query - position : 0;
     int64_t row_last = t.rows;
     if (c.window && block + key_block - 1 + c.window - position < row_last) row_last = block + key_block - 1 + c.window - position;
     const int64_t begin = row_first * t.group, queries = (row_last - row_first) * t.group;
     product(queries, t.query_rows + begin, EvenRows{t.keys_transposed, key_block}, 0, dim, t.logit_rows + begin, key_block, nullptr);
     for (int64_t i = begin; i < begin + queries; i++) {
       const int64_t p = position + i / t.group;
-      const int64_t lowest = first_visible(c, p) - block, highest = p + 1 - block;
+      const int64_t lowest = first_visible(c, p) - block, highest = last_visible(c, p) + 1 - block;
       t.corrections[i] = softmax_block(t.logit_rows[i], t.factors[i], lowest > 0 ? lowest : 0,
                                        highest < key_block ? highest : key_block, t.partials[i]);
     }
@@ -293,7 +303,7 @@ static void attention_tile(const Attention& c, int64_t kv_head, int64_t row_begi
   Partial* states = (Partial*)take(scratch, 2 * size_t(t.queries));
   for (int64_t i = 0; i < t.queries; i++) states[i].max = no_max, states[i].sum = 0;
   auto out_row = [&](int64_t i) { return c.out + ((row_begin + i / t.group) * c.heads + kv_head * t.group + i % t.group) * dim; };
-  const int64_t begin = first_visible(c, c.start + row_begin) / key_partition, end = (c.start + row_end - 1) / key_partition + 1;
+  const int64_t begin = first_visible(c, c.start + row_begin) / key_partition, end = last_visible(c, c.start + row_end - 1) / key_partition + 1;
   for (int64_t partition = begin; partition < end; partition++) {
     if (stopped(c)) return;
     run_partition(c, t, kv_head, row_begin, partition);

@@ -47,6 +47,23 @@ void Executor::run_one(GeGluCommand& c) {
   ranges(c.count, 16384, [&](int64_t begin, int64_t end) { kernels_.ge_glu(c.args, begin, end); });
 }
 
+void Executor::run_one(LayerNormCommand& c) {
+  by_rows(c.rows, c.args.width, [&](int64_t begin, int64_t end) { kernels_.layer_norm(c.args, begin, end); });
+}
+
+void Executor::run_one(GeluCommand& c) {
+  ranges(c.count, 16384, [&](int64_t begin, int64_t end) { kernels_.gelu(c.args, begin, end); });
+}
+
+void Executor::run_one(AddCommand& c) {
+  ranges(c.count, 65536, [&](int64_t begin, int64_t end) { kernels_.add(c.args, begin, end); });
+}
+
+void Executor::run_one(AveragePoolCommand& c) {
+  const int64_t smaller = c.args.side / c.args.size;
+  by_rows(smaller * smaller, c.args.size * c.args.size * c.args.width, [&](int64_t begin, int64_t end) { kernels_.average_pool(c.args, begin, end); });
+}
+
 Activations Executor::quantise(const float* x, int64_t rows, int64_t inputs) {
   Activations a;
   a.rows = rows;
@@ -130,16 +147,23 @@ void Executor::run_one(MatMulCommand& c) {
     const int64_t at = task - pieces[p].first_task;
     const int64_t row = at / piece.unit_groups * piece.row_block, unit = at % piece.unit_groups * piece.unit_group;
     const int64_t row_end = std::min(row + piece.row_block, c.rows);
+    // To what this task has just computed, while it is in the cache.
+    const auto add_bias = [&](int64_t from, int64_t to) {
+      if (part.bias) kernels_.add_bias(part.out, w.outputs, part.bias, row, row_end, from, to);
+    };
     if (quantised(w.format)) {
       const int64_t panels = (w.outputs + panel_outputs - 1) / panel_outputs;
       const QuantProduct product{&activations, w, part.out, w.outputs};
       kernels_.quant_product(product, row, row_end, unit, std::min(unit + piece.unit_group, panels));
+      add_bias(unit * panel_outputs, std::min((unit + piece.unit_group) * panel_outputs, w.outputs));
     } else if (rounded && w.format == Format::bf16) {
       const Bf16Product product{rounded, w, part.out, w.outputs};
       kernels_.bf16_product(product, row, row_end, unit, std::min(unit + piece.unit_group, w.outputs));
+      add_bias(unit, std::min(unit + piece.unit_group, w.outputs));
     } else {
       const DenseProduct product{c.x, w.inputs, w, part.out, w.outputs};
       kernels_.dense_product(product, row, row_end, unit, std::min(unit + piece.unit_group, w.outputs), pool_.scratch(thread));
+      add_bias(unit, std::min(unit + piece.unit_group, w.outputs));
     }
   });
 }
@@ -149,7 +173,7 @@ void Executor::run_one(AttentionCommand& c) {
   if (a.rows == 0) return;
   const int64_t kv_heads = a.cache.kv_heads, group = a.heads / kv_heads, dim = a.cache.head_dim;
   const int threads = pool_.threads();
-  const int64_t last = a.start + a.rows - 1;
+  const int64_t last = last_visible(a, a.start + a.rows - 1);
   const int64_t first = a.window == 0 || a.start < a.window ? 0 : a.start - a.window + 1;
   const int64_t part_begin = first / key_partition, part_end = last / key_partition + 1;
 

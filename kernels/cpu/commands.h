@@ -30,6 +30,7 @@ struct MatMulCommand {
   struct Part {
     Weights weights;
     float* out;
+    const float* bias;  // null, or [outputs]
   };
   std::vector<Part> parts;
 };
@@ -49,14 +50,31 @@ struct StoreKvCommand {
 struct AttentionCommand {
   Attention args;
   std::shared_ptr<Pages> pages;
+  std::shared_ptr<std::vector<Span>> blocks;
 };
 struct GeGluCommand {
   GeGlu args;
   int64_t count;
 };
 
+struct LayerNormCommand {
+  LayerNorm args;
+  int64_t rows;
+};
+struct GeluCommand {
+  Gelu args;
+  int64_t count;
+};
+struct AddCommand {
+  Add args;
+  int64_t count;
+};
+struct AveragePoolCommand {
+  AveragePool args;
+};
+
 using Command = std::variant<EmbedCommand, RmsNormCommand, AddNormCommand, MatMulCommand, NormRopeCommand, StoreKvCommand,
-                             AttentionCommand, GeGluCommand>;
+                             AttentionCommand, GeGluCommand, LayerNormCommand, GeluCommand, AddCommand, AveragePoolCommand>;
 
 // Runs commands on a pool; keeps scratch between them. One thread at a time.
 class Executor {
@@ -82,6 +100,10 @@ class Executor {
   void run_one(StoreKvCommand&);
   void run_one(AttentionCommand&);
   void run_one(GeGluCommand&);
+  void run_one(LayerNormCommand&);
+  void run_one(GeluCommand&);
+  void run_one(AddCommand&);
+  void run_one(AveragePoolCommand&);
 
   // body(begin, end) over [0, count) in ranges of about `per_task`.
   template <class Body>

@@ -6,7 +6,7 @@ namespace lodestone {
 
 namespace {
 
-enum Opcode { kEmbed = 0, kRmsNorm, kAddNorm, kMatMul, kNormRope, kStoreKv, kAttention, kGeGlu };
+enum Opcode { kEmbed = 0, kRmsNorm, kAddNorm, kMatMul, kNormRope, kStoreKv, kAttention, kGeGlu, kLayerNorm, kGelu, kAdd, kAveragePool };
 
 class Reader {
  public:
@@ -108,6 +108,7 @@ Command read_command(Reader& r) {
         MatMulCommand::Part part;
         part.weights = r.weights();
         part.out = r.view();
+        part.bias = r.view();
         c.parts.push_back(part);
       }
       return c;
@@ -148,6 +149,14 @@ Command read_command(Reader& r) {
       c.args.window = r.integer();
       c.args.scale = float(r.number());
       c.args.log_scale = r.view();
+      c.blocks = std::make_shared<std::vector<Span>>();
+      const int64_t blocks = r.integer();
+      for (int64_t i = 0; i < blocks && r.error.empty(); i++) {
+        const int64_t from = r.integer();
+        c.blocks->push_back(Span{from, r.integer()});
+      }
+      c.args.blocks = c.blocks->data();
+      c.args.block_count = int64_t(c.blocks->size());
       c.pages = std::make_shared<Pages>();
       c.args.cache = r.cache(*c.pages);
       c.args.cancelled = nullptr;
@@ -159,6 +168,40 @@ Command read_command(Reader& r) {
       c.args.up = r.view();
       c.args.out = r.view();
       c.count = r.integer();
+      return c;
+    }
+    case kLayerNorm: {
+      LayerNormCommand c;
+      c.args.x = r.view();
+      c.args.gain = r.view();
+      c.args.bias = r.view();
+      c.args.out = r.view();
+      c.rows = r.integer();
+      c.args.width = r.integer();
+      c.args.eps = float(r.number());
+      return c;
+    }
+    case kGelu: {
+      GeluCommand c;
+      c.args.x = r.view();
+      c.args.out = r.view();
+      c.count = r.integer();
+      return c;
+    }
+    case kAdd: {
+      AddCommand c;
+      c.args.x = r.view();
+      c.args.y = r.view();
+      c.count = r.integer();
+      return c;
+    }
+    case kAveragePool: {
+      AveragePoolCommand c;
+      c.args.x = r.view();
+      c.args.out = r.view();
+      c.args.side = r.integer();
+      c.args.size = r.integer();
+      c.args.width = r.integer();
       return c;
     }
     default:

@@ -80,6 +80,15 @@ struct RmsNorm {
   float eps;
 };
 
+struct LayerNorm {
+  const float* x;
+  const float* gain;
+  const float* bias;
+  float* out;
+  int64_t width;
+  float eps;
+};
+
 struct AddNorm {
   float* x;
   const float* branch;
@@ -139,7 +148,7 @@ struct Cache {
 
 struct NormRope {
   float* q;
-  const float* gain;
+  const float* gain;  // null, of keys to store: neither normed nor rotated
   const float* rope;  // null: no rotation; else per row head_dim/2 cosines, head_dim/2 sines
   int64_t heads, head_dim;
   float eps;
@@ -158,12 +167,19 @@ struct StoreKv {
 constexpr int64_t key_block = 64;
 constexpr int64_t key_partition = 256;
 
+// Positions from .. to - 1.
+struct Span {
+  int64_t from, to;
+};
+
 struct Attention {
   const float* q;
   float* out;
   int64_t rows, start, heads, window;
   float scale;
   const float* log_scale;  // null, or [heads]
+  const Span* blocks;      // ascending: a query in one of them sees to its end
+  int64_t block_count;
   Cache cache;
   const bool* cancelled;  // read atomically between partitions; null: never
 };
@@ -179,6 +195,32 @@ struct GeGlu {
   const float* up;
   float* out;
 };
+
+struct Gelu {
+  const float* x;
+  float* out;
+};
+
+struct Add {
+  float* x;
+  const float* y;
+};
+
+// x [side][side][width], out [side / size][side / size][width]
+struct AveragePool {
+  const float* x;
+  float* out;
+  int64_t side, size, width;
+};
+
+// The last position that a query sees.
+static inline int64_t last_visible(const Attention& c, int64_t position) {
+  for (int64_t i = 0; i < c.block_count; i++) {
+    if (position < c.blocks[i].from) break;
+    if (position < c.blocks[i].to) return c.blocks[i].to - 1;
+  }
+  return position;
+}
 
 struct Kernels {
   const char* name;
@@ -205,6 +247,12 @@ struct Kernels {
                           const float* outputs, Partial* state, bool last);
   size_t (*attention_scratch)(const Attention&, int64_t tile_rows);
   void (*ge_glu)(const GeGlu&, int64_t begin, int64_t end);
+  void (*layer_norm)(const LayerNorm&, int64_t row_begin, int64_t row_end);
+  void (*gelu)(const Gelu&, int64_t begin, int64_t end);
+  void (*add)(const Add&, int64_t begin, int64_t end);
+  void (*average_pool)(const AveragePool&, int64_t cell_begin, int64_t cell_end);
+  // out[r][o] += bias[o] for the outputs out_begin .. out_end - 1.
+  void (*add_bias)(float* out, int64_t out_stride, const float* bias, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end);
   // Packs (and quantises, and widens) outputs of a matrix as `to`; for panels the range is in panels, else in rows.
   void (*convert)(const Matrix& from, Format to, uint8_t* data, int64_t begin, int64_t end);
 };

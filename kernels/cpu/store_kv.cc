@@ -1,4 +1,4 @@
-// Keys, normed and rotated, and values as they are, into the cache at positions start + row, in the cache's format.
+// Keys, normed and rotated or as they are, and values as they are, into the cache at positions start + row, in the cache's format.
 #include "kernels.h"
 #include "simd.h"
 
@@ -65,7 +65,7 @@ static void store_rows(const StoreKv& c, int64_t row_begin, int64_t row_end) {
     const float* rope = c.key.rope ? c.key.rope + r * dim : nullptr;
     for (int64_t h = 0; h < heads; h++) {
       float* key = c.key.q + (r * heads + h) * dim;  // in place: the command may use k as scratch
-      norm_rope_head(key, c.key.gain, rope, key, dim, c.key.eps);
+      if (c.key.gain) norm_rope_head(key, c.key.gain, rope, key, dim, c.key.eps);
       Row k, v;
       find_rows(c.cache, c.cache.k_pages, h, c.start + r, c.start + r + 1, &k);
       find_rows(c.cache, c.cache.v_pages, h, c.start + r, c.start + r + 1, &v);

@@ -5,6 +5,9 @@
 
 #include "rms_norm.cc"
 #include "add_norm.cc"
+#include "layer_norm.cc"
+#include "add.cc"
+#include "average_pool.cc"
 #include "embed.cc"
 #include "ge_glu.cc"
 #include "mat_mul.cc"
@@ -40,6 +43,11 @@ const Kernels kernels = {
     attention_merge,
     attention_scratch,
     ge_glu,
+    layer_norm,
+    gelu,
+    add,
+    average_pool,
+    add_bias,
     convert,
 };
 

@@ -55,6 +55,8 @@ export interface SourceSummary {
   readonly kind: SourceKind;
   readonly sha256: string;
   readonly pages?: number;
+  /** Of an image: how often the model is shown it, once whole and then each crop. */
+  readonly views?: number;
   readonly segments: number;
   readonly tokens: number;
 }
@@ -91,6 +93,8 @@ export type AskEvent =
   | ({ readonly type: 'ingest' } & IngestProgress)
   | { readonly type: 'plan'; readonly plan: Plan }
   | { readonly type: 'prefill'; readonly done: number; readonly total: number; readonly tokens_per_second: number; readonly eta_seconds: number }
+  /** Images and crops that the vision tower has gone through; of the one under way, a part. */
+  | { readonly type: 'image'; readonly done: number; readonly total: number }
   | { readonly type: 'look'; readonly done: number; readonly total: number }
   | { readonly type: 'token'; readonly text: string }
   | { readonly type: 'answer'; readonly answer: Answer };

@@ -5,17 +5,20 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Device } from '../device/device.js';
+import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
+import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
+import { encodeImages } from './images.js';
 import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
 import { chooseReading, type Reading } from './second-look.js';
 
@@ -31,10 +34,17 @@ export interface AskRequest extends ReadRequest {
   readonly modelDir: string;
   /** What to call it; default: by its path. */
   readonly modelId?: string;
+  /** Crops of images beside the whole. Default: `defaultTiles`. */
+  readonly tiles?: Tiles;
+  /** The vision part of a GGUF file. */
+  readonly mmproj?: string;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
 }
+
+/** As Gemma's authors run it: wide and tall images are shown in parts too. */
+export const defaultTiles: Tiles = 'auto';
 
 interface Prepared {
   readonly sources: readonly IngestedSource[];
@@ -52,6 +62,7 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
     kind: source.kind,
     sha256: source.sha256,
     ...(source.pages === undefined ? {} : { pages: source.pages }),
+    ...(source.kind === 'image' ? { views: prompt.images?.filter((image) => image.source === i).length ?? 0 } : {}),
     segments: segments.length,
     tokens: prompt.sourceTokens[i]!,
   }));
@@ -62,7 +73,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
   const storage = gemmaStorage(files.places, request.quantize);
-  const kv = kvBytes(config, context, chunkSize(request.chunk, config.maxPositions, context), formats);
+  const kv = kvBytes(config, context, chunkSize(request.chunk, config, context), formats);
   const count = (kind: 'local' | 'global'): number => config.layers.filter((layer) => layer.kind === kind).length;
   const perPosition = (kind: 'local' | 'global'): number => kvPositionBytes(config, formats[kind]);
   const layers = (kind: 'local' | 'global'): Plan['kv']['local'] => ({
@@ -73,7 +84,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
   });
   return {
     schema: 'lodestone.plan/1',
-    model: { id: files.id, quantization: storage.quantization, context: config.maxPositions, weight_bytes: storage.bytes },
+    model: { id: files.id, quantization: storage.quantization, context: config.maxPositions, weight_bytes: storage.bytes + (prompt.images && files.visionPlaces ? visionBytes(files.visionPlaces) : 0) },
     device: { name: device.name, adapter: device.description },
     sources: summaries,
     tokens: {
@@ -108,7 +119,7 @@ function overflowMessage(plan: Plan): string {
 async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
   const { pdfTimeoutMs } = request;
-  const files = await openModelFiles(request.modelDir, request.modelId);
+  const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
   const unpacked = unpackedFormats(files.places, request.quantize);
@@ -122,21 +133,28 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
     onProgress: (progress) => emit({ type: 'ingest', ...progress }),
     pages: request.pages,
     password: request.password,
+    images: files.visionPlaces ? true : noImages(files),
     limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
   });
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
   const ingested = performance.now();
-  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal);
+  const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
+  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
   if (signal.aborted) throw abortError(signal);
-  const foreign = prompt.ids.find((id) => id >= config.vocabSize);
+  const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
   if (foreign !== undefined) {
     throw new LodestoneError(ExitCode.badModel, `${request.modelDir}: tokenizer.json has a control token ${foreign}, beyond the ${config.vocabSize} ids of config.json`);
   }
   const plan = makePlan(files, device, request, prompt, summarise(sources, prompt));
   emit({ type: 'plan', plan });
   return { sources, files, prompt, plan, ingestMs: ingested - opened, openMs: opened - started };
+}
+
+/** Why a model refuses images, and what to do. */
+function noImages({ id }: ModelFiles): string {
+  return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B) with -m, or its GGUF file with -m and its vision part with --mmproj`;
 }
 
 /** Of the files one after another. */
@@ -176,7 +194,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
   if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
 
   const loadStarted = performance.now();
-  const model = await loadModel(files, device, { quantize: request.quantize, signal });
+  const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
   const loadMs = openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
@@ -187,7 +205,8 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
     const show = (event: AskEvent): void => {
       if (!twice || event.type !== 'token') emit(event);
     };
-    const first = await readEverything(model, request, prompt, signal, show);
+    const soft = await encodeImages(model, prompt.images ?? [], signal, emit);
+    const first = await readEverything(model, request, prompt, signal, show, soft);
     const whole = first.reading;
     const ended = performance.now();
     const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];

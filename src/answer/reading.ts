@@ -38,18 +38,19 @@ export function runLength(prompt: Prompt, request: Pick<ReadRequest, 'maxTokens'
   return prompt.ids.length + request.maxTokens;
 }
 
-/** Reads a prompt from its first token to its last and answers. Emits prefill and token events. */
+/** Reads a prompt from its first token to its last and answers. `images`: their soft tokens. Emits prefill and token events. */
 export async function readEverything(
   model: Model,
   request: Omit<ReadRequest, 'question'>,
   prompt: Prompt,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
+  images: readonly Float32Array[] = [],
 ): Promise<WholeReading> {
   const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
   try {
     const started = performance.now();
-    const logits = await context.prefill(prompt.ids, { signal, onProgress: prefillEvents(emit) });
+    const logits = await context.prefill(prompt.ids, { signal, images, onProgress: prefillEvents(emit) });
     const prefilled = performance.now();
     const reading = await write(context, logits, model, request, documentIds(prompt), signal, emit);
     const decodeMs = performance.now() - prefilled;

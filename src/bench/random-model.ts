@@ -97,6 +97,7 @@ export async function randomModel(device: Device, shape: Shape, format: BlockFor
       isGemma: true,
       eosIds: [1],
       prompt: 'gemma-chat',
+    vision: null,
     },
     weights: { embedding, embedScale: Math.sqrt(d), head: embedding, layers, finalNorm: gain(d), quantization: format, bytes, buffers },
   };

@@ -6,6 +6,7 @@ import { defaultLooks } from '../answer/second-look.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { parsePageRanges } from '../ingest/pages.js';
+import type { Tiles } from '../encode/image.js';
 import { resolveModel } from '../models/resolve.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
@@ -16,6 +17,7 @@ import type { AskScreen } from '../ui/ask-view.js';
 
 interface AskOptions {
   readonly model: string;
+  readonly mmproj?: string;
   readonly device: 'auto' | 'cpu' | 'reference';
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
@@ -23,6 +25,7 @@ interface AskOptions {
   readonly pages?: string;
   readonly password?: string;
   readonly pdfTimeout?: number;
+  readonly tiles: Tiles;
   readonly json?: boolean;
   readonly jsonl?: boolean;
   readonly dryRun?: boolean;
@@ -56,6 +59,13 @@ export function between(least: number, most: number) {
   };
 }
 
+function tiles(text: string): Tiles {
+  if (text === 'auto') return text;
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0 || value > 64) throw new InvalidArgumentError('auto, or a whole number from 0 to 64, is needed');
+  return value;
+}
+
 function inputs(files: readonly string[]): string[] {
   if (files.length > 0) return [...files];
   if (process.stdin.isTTY) throw new LodestoneError(ExitCode.usage, 'no input: name one or more files after the question, or pipe a document in');
@@ -70,6 +80,8 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     ...(options.pages === undefined ? {} : { pages: parsePageRanges(options.pages) }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
+    tiles: options.tiles,
+    ...(options.mmproj === undefined ? {} : { mmproj: options.mmproj }),
     quantize: options.quantize,
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
     maxTokens: options.maxTokens,
@@ -146,8 +158,9 @@ export function askCommand(signal: AbortSignal): Command {
   return new Command('ask')
     .description('answer a question about documents, with the page or lines it stands on')
     .argument('<question>', 'what you want to know')
-    .argument('[file...]', 'PDF, text or Markdown; "-" or a pipe is standard input')
+    .argument('[file...]', 'PDF, text, Markdown or, for models that see, images; "-" or a pipe is standard input')
     .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images')
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
@@ -155,6 +168,7 @@ export function askCommand(signal: AbortSignal): Command {
     .option('--pages <list>', 'read only these PDF pages, e.g. 1,4-9 or 12-')
     .option('--password <text>', 'of an encrypted PDF')
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
+    .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto')
     .option('--json', 'print one JSON object (schema lodestone.answer/1)')
     .option('--jsonl', 'print events as JSON lines while it runs; the last one is the answer')
     .option('--dry-run', 'print what it would take (tokens, memory, device) and stop')

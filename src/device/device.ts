@@ -127,7 +127,23 @@ export interface AddNormCommand {
 }
 
 /**
- * For each part: part.out[r] = part.weight * x[r]. All parts share x (so it is quantised once) and its width.
+ * out[r] = (x[r] - mean(x[r])) (variance(x[r]) + eps)^-1/2 gain + bias, over `width` elements, the variance being the mean
+ * square of the differences. gain and bias f32 [width]. out may be x.
+ */
+export interface LayerNormCommand {
+  readonly op: 'layerNorm';
+  readonly x: View;
+  readonly gain: View;
+  readonly bias: View;
+  readonly out: View;
+  readonly rows: number;
+  readonly width: number;
+  readonly eps: number;
+}
+
+/**
+ * For each part: part.out[r] = part.weight * x[r], plus part.bias (f32 [outputs]) where it is given. All parts share x (so
+ * it is quantised once) and its width.
  * With weights in f32, f16 or bf16 the activations stay f32 (exact to f32 rounding). With q8_0 and q4_0 weights the
  * activations are first quantised per row in blocks of 32 to int8: d = max|x| / 127, q = round(x / d) to nearest even
  * (d and q are 0 where d would be subnormal: below 2^-126), in f32; the products of a block are summed exactly as
@@ -139,7 +155,7 @@ export interface MatMulCommand {
   readonly op: 'matMul';
   readonly x: View;
   readonly rows: number;
-  readonly parts: readonly { readonly weight: Weight; readonly out: View }[];
+  readonly parts: readonly { readonly weight: Weight; readonly out: View; readonly bias?: View }[];
 }
 
 /** Rotary tables for `rows` positions: f32 [rows, headDim]: headDim/2 cosines, then headDim/2 sines (made in float64). */
@@ -164,6 +180,7 @@ export interface NormRopeCommand {
 /**
  * k is normalised and rotated like q in normRope, v is taken as it is; both are written to the cache at positions
  * start .. start + rows - 1. k, v f32 [rows, kvHeads, headDim]; they may be used as scratch.
+ * Where gain is null, k is taken as it is too, and rope must be null.
  */
 export interface StoreKvCommand {
   readonly op: 'storeKv';
@@ -172,15 +189,23 @@ export interface StoreKvCommand {
   readonly rows: number;
   /** Absolute position of row 0. */
   readonly start: number;
-  readonly gain: View;
+  readonly gain: View | null;
   readonly eps: number;
   readonly rope: RopeTable;
   readonly cache: KvCache;
 }
 
+/** Positions from (inclusive) to (exclusive). */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /**
- * Causal attention. Row r is the query at position p = start + r; it sees the cached positions j with
- * j <= p and (window == 0 or j > p - window). Query head h reads KV head floor(h * kvHeads / heads).
+ * Causal attention, but for blocks. Row r is the query at position p = start + r; it sees the cached positions j with
+ * j <= last and (window == 0 or j > p - window), where last = p, or, of a position in one of the `blocks`, the block's last
+ * position: inside a block (an image's soft tokens) attention goes both ways. Blocks do not overlap and are in ascending
+ * order; those that no query lies in change nothing. Query head h reads KV head floor(h * kvHeads / heads).
  * logit = scale * (q . k), times logScale[h] * ln(p + 1) where logScale (f32 [heads]) is given. Softmax in f32.
  * q, out f32 [rows, heads, headDim]. The positions the query sees have been stored.
  */
@@ -194,6 +219,7 @@ export interface AttentionCommand {
   readonly window: number;
   readonly scale: number;
   readonly logScale: View | null;
+  readonly blocks?: readonly Span[];
   readonly cache: KvCache;
 }
 
@@ -206,6 +232,35 @@ export interface GeGluCommand {
   readonly count: number;
 }
 
+/** out = gelu_tanh(x), element by element, `count` f32 elements. out may be x. */
+export interface GeluCommand {
+  readonly op: 'gelu';
+  readonly x: View;
+  readonly out: View;
+  readonly count: number;
+}
+
+/** x += y, element by element, `count` f32 elements. */
+export interface AddCommand {
+  readonly op: 'add';
+  readonly x: View;
+  readonly y: View;
+  readonly count: number;
+}
+
+/**
+ * The mean of each square of `size` x `size` cells: x f32 [side, side, width], out f32 [side / size, side / size, width].
+ * side is a multiple of size.
+ */
+export interface AveragePoolCommand {
+  readonly op: 'averagePool';
+  readonly x: View;
+  readonly out: View;
+  readonly side: number;
+  readonly size: number;
+  readonly width: number;
+}
+
 export type Command =
   | EmbedCommand
   | RmsNormCommand
@@ -214,7 +269,11 @@ export type Command =
   | NormRopeCommand
   | StoreKvCommand
   | AttentionCommand
-  | GeGluCommand;
+  | GeGluCommand
+  | LayerNormCommand
+  | GeluCommand
+  | AddCommand
+  | AveragePoolCommand;
 
 export interface Device {
   readonly name: 'reference' | 'cpu' | 'webgpu';

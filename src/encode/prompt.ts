@@ -5,7 +5,9 @@
  * but the tail. Text from files and from the user never becomes a control token (`Tokenizer.encodeText`).
  */
 import { abortError } from '../errors.js';
-import type { IngestedSource, Segment } from '../ingest/segment.js';
+import type { VisionConfig } from '../gemma/vision-config.js';
+import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
+import { tileBoxes, type Box, type Tiles } from './image.js';
 import type { Tokenizer } from './tokenizer.js';
 
 export type PromptStyle = 'gemma-chat' | 'qa';
@@ -14,6 +16,22 @@ export interface Prompt {
   readonly ids: Uint32Array;
   /** Tokens of each source, in the order given (the rest of the prompt is not counted). */
   readonly sourceTokens: readonly number[];
+  /** What the runs of image tokens in `ids` show, in their order; none where absent. */
+  readonly images?: readonly PromptImage[];
+}
+
+export interface PromptImage {
+  /** Index into the list of sources. */
+  readonly source: number;
+  readonly image: Raster;
+  /** The part that is shown; null: the whole. */
+  readonly box: Box | null;
+}
+
+/** How images stand in a prompt. */
+export interface ImageStyle {
+  readonly vision: Pick<VisionConfig, 'tokens' | 'tokensPerImage'>;
+  readonly tiles: Tiles;
 }
 
 /** What a model trained on the `qa` style says when the answer is not there. */
@@ -64,8 +82,45 @@ async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokeni
   return list.length - before;
 }
 
+/** Of Gemma's own processor: what stands around an image, and between it and its crops. */
+const IMAGE_MARGIN = '\n\n';
+const BEFORE_WHOLE = 'Here is the original image ';
+const BEFORE_CROPS = ' and here are some crops to help you see better ';
+
+/**
+ * An image in the prompt, as Gemma's own processor writes it: `<start_of_image>`, soft tokens and `<end_of_image>` between
+ * two line ends on either side, which are encoded together with the text beside them. With crops, the sentence that names
+ * them, and the same of each crop.
+ * @param before text that goes in front
+ * @param after text that follows
+ * @returns tokens between the first `<start_of_image>` and the last `<end_of_image>`, these included
+ */
+async function pushImage(list: IdList, images: PromptImage[], shown: PromptImage, style: ImageStyle, before: string, after: string, tokenizer: Tokenizer): Promise<number> {
+  const { tokens, tokensPerImage } = style.vision;
+  const boxes = tileBoxes(shown.image.width, shown.image.height, style.tiles);
+  const views = [shown, ...boxes.map((box) => ({ ...shown, box }))];
+  let text = before + (boxes.length > 0 ? BEFORE_WHOLE : '');
+  let from: number | undefined;
+  for (const [i, view] of views.entries()) {
+    list.push(await tokenizer.encodeText(text + IMAGE_MARGIN));
+    from ??= list.length;
+    list.push([tokens.start, ...Array.from({ length: tokensPerImage }, () => tokens.soft), tokens.end]);
+    images.push(view);
+    text = IMAGE_MARGIN + (i === 0 ? BEFORE_CROPS : ' ');
+  }
+  const count = list.length - from!;
+  list.push(await tokenizer.encodeText(IMAGE_MARGIN + after));
+  return count;
+}
+
 /** What a prompt begins with: everything up to the question, the same for every question about these sources. */
-export async function encodeDocuments(style: PromptStyle, sources: readonly IngestedSource[], tokenizer: Tokenizer, signal?: AbortSignal): Promise<Prompt> {
+export async function encodeDocuments(
+  style: PromptStyle,
+  sources: readonly IngestedSource[],
+  tokenizer: Tokenizer,
+  signal?: AbortSignal,
+  imageStyle?: ImageStyle,
+): Promise<Prompt> {
   const list = new IdList();
   list.push([tokenizer.controlId('<bos>')]);
   if (style === 'gemma-chat') {
@@ -73,12 +128,20 @@ export async function encodeDocuments(style: PromptStyle, sources: readonly Inge
     list.push(await tokenizer.encodeText(`user\n${CHAT_TASK}\n\n`));
   }
   const sourceTokens: number[] = [];
-  for (const entry of sources) {
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(`<document name=${JSON.stringify(entry.source.path)}>\n`));
+  const images: PromptImage[] = [];
+  for (const [index, entry] of sources.entries()) {
+    const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
+    const image = entry.segments[0]?.image;
+    if (image) {
+      if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} is an image, and this prompt has no place for it`);
+      sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle, open, close, tokenizer));
+      continue;
+    }
+    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
     sourceTokens.push(await pushSource(list, entry, tokenizer, style === 'gemma-chat', signal));
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText('</document>\n\n'));
+    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
   }
-  return { ids: list.toArray(), sourceTokens };
+  return { ids: list.toArray(), sourceTokens, ...(images.length === 0 ? {} : { images }) };
 }
 
 /** What a prompt ends with, after which the model answers. */
@@ -101,7 +164,7 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
 /**
  * Style `qa`: `<bos>` documents `<question>` question `<answer>`, the form that lodestone-tiny is trained on.
  * Style `gemma-chat`: one user turn in Gemma's chat format.
- * Throws the signal's reason once it fires.
+ * Throws the signal's reason once it fires, and RangeError where there are images and no `imageStyle`.
  */
 export async function buildPrompt(
   style: PromptStyle,
@@ -109,17 +172,18 @@ export async function buildPrompt(
   sources: readonly IngestedSource[],
   tokenizer: Tokenizer,
   signal?: AbortSignal,
+  imageStyle?: ImageStyle,
 ): Promise<Prompt> {
-  const documents = await encodeDocuments(style, sources, tokenizer, signal);
+  const documents = await encodeDocuments(style, sources, tokenizer, signal, imageStyle);
   return joinPrompt(documents, await encodeQuestion(style, question, tokenizer));
 }
 
 /** Documents and a question, as `buildPrompt` puts them together. */
-export function joinPrompt({ ids, sourceTokens }: Prompt, question: Uint32Array): Prompt {
+export function joinPrompt({ ids, ...rest }: Prompt, question: Uint32Array): Prompt {
   const all = new Uint32Array(ids.length + question.length);
   all.set(ids);
   all.set(question, ids.length);
-  return { ids: all, sourceTokens };
+  return { ...rest, ids: all };
 }
 
 export interface ParsedAnswer {

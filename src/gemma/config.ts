@@ -1,5 +1,5 @@
 /**
- * `config.json` of a Gemma 3 text model -> plain data with every field explicit.
+ * `config.json` of a Gemma 3 model -> plain data with every field explicit.
  *
  * Published configs are sparse (they store what differs from the class defaults of transformers' `Gemma3TextConfig`),
  * come in two generations of RoPE and layer-pattern spelling, and for image models hold the text model inside
@@ -8,6 +8,7 @@
  */
 import { ExitCode, LodestoneError } from '../errors.js';
 import { showJson } from '../weights/json.js';
+import { gemmaImageTokens, parseVisionConfig, type VisionConfig } from './vision-config.js';
 
 export interface LayerConfig {
   /** local: sees the last `window` positions. global: sees all of them. */
@@ -43,6 +44,8 @@ export interface GemmaConfig {
   /** Generation ends at any of these. */
   readonly eosIds: readonly number[];
   readonly prompt: 'gemma-chat' | 'qa';
+  /** The vision tower of an image model; null: text only. */
+  readonly vision: VisionConfig | null;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -67,7 +70,7 @@ const classDefaults: Json = {
 };
 
 /** The first of the 64 extra embedding rows of image models: an image's soft token. */
-export const imageTokenId = 262144;
+export const imageTokenId = gemmaImageTokens.soft;
 
 /** Above these, a number in a config is taken for damage rather than for a model. */
 export const configLimits = { size: 2 ** 24, layers: 4096, positions: 2 ** 31 };
@@ -126,6 +129,8 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
   if (headDim % 2 !== 0) fail(`head_dim ${headDim} is odd`);
   const layers = layerPattern(text, integer('num_hidden_layers', configLimits.layers), fail);
   const rope = ropeBases(text, positive, fail);
+  const vision = json['vision_config'];
+  if (multimodal && vision != null && !isObject(vision)) return fail('vision_config is not an object');
   const lodestone = lodestoneSwitches(json['lodestone'], fail);
 
   return {
@@ -147,6 +152,7 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
     isGemma: lodestone === null,
     eosIds: eosIds(generation, json, text, fail),
     prompt: lodestone === null ? 'gemma-chat' : lodestone.prompt,
+    vision: multimodal && isObject(vision) ? parseVisionConfig(json, vision, fail) : null,
   };
 }
 

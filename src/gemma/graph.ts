@@ -8,10 +8,11 @@
  *               x += norm(m)
  *   logits = E norm(x)
  *
+ * An image is a run of soft tokens, whose rows of x are what the projector gives, unscaled; they see each other both ways.
  * The branch's output is normalised before it is added (the "sandwich"), and each add computes the norm that follows.
  * Source: Gemma 3 report (arXiv 2503.19786), transformers `modeling_gemma3.py`.
  */
-import type { Command, KvCache, View } from '../device/device.js';
+import type { Command, KvCache, Span, View } from '../device/device.js';
 import type { GemmaConfig } from './config.js';
 import type { GemmaWeights } from './weights.js';
 
@@ -79,6 +80,8 @@ export interface Chunk {
   readonly ranges: OutputRanges;
   /** Compute the logits of the chunk's last position. */
   readonly logits: boolean;
+  /** Positions of the images in it, in order, each whole: their rows of `activations.x` are written before the commands run. */
+  readonly images: readonly Span[];
 }
 
 /**
@@ -92,7 +95,7 @@ const f32 = 4;
 
 /**
  * The commands of one chunk. The caches must have room for its positions, `activations.ids` and the rotary tables be
- * written.
+ * written, and the rows of images.
  */
 export function recordChunk(
   config: GemmaConfig,
@@ -120,8 +123,15 @@ export function recordChunk(
   if (from < end) {
     const rows = end - from;
     const x0 = rowsFrom(x, from, d);
+    let text = from;
+    for (const { from: image, to } of [...chunk.images, { from: end, to: end }]) {
+      if (image > text) {
+        const out = rowsFrom(x, text, d);
+        commands.push({ op: 'embed', ids: rowsFrom(ids, text, 1), weight: weights.embedding, scale: weights.embedScale, out, rows: image - text });
+      }
+      text = Math.max(text, to);
+    }
     commands.push(
-      { op: 'embed', ids: rowsFrom(ids, from, 1), weight: weights.embedding, scale: weights.embedScale, out: x0, rows },
       { op: 'rmsNorm', x: x0, gain: weights.layers[0]!.inputNorm, out: rowsFrom(normed, from, d), rows, width: d, eps },
     );
   }
@@ -178,6 +188,7 @@ export function recordChunk(
         window,
         scale: config.scale,
         logScale: layer.logScale,
+        ...(chunk.images.length === 0 ? {} : { blocks: chunk.images }),
         cache,
       },
       { op: 'matMul', x: o, rows, parts: [{ weight: layer.o, out: y }] },

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { extname } from 'node:path';
 import { fileTypeFromBuffer } from 'file-type';
+import { imageFormat, type ImageFormat } from './image.js';
 import { unreadable } from './name.js';
 import type { SourceKind } from './segment.js';
 
@@ -10,9 +11,11 @@ export interface Detected {
   readonly kind: SourceKind;
   /** For text and Markdown. */
   readonly encoding?: TextEncoding;
+  /** For images. */
+  readonly format?: ImageFormat;
 }
 
-const readable = 'this version reads PDF, text and Markdown';
+const readable = 'this version reads PDF, text, Markdown and images (PNG, JPEG, WebP, GIF)';
 
 /** How much of a file is looked at to tell text from binary, bytes. */
 const sampleBytes = 256 * 1024;
@@ -27,6 +30,11 @@ export async function detect(path: string, bytes: Uint8Array): Promise<Detected>
   }
   if (isPdf(bytes)) {
     return { kind: 'pdf' };
+  }
+  const format = imageFormat(bytes);
+  // A text may begin with the letters of a GIF; its header goes on with numbers.
+  if (format !== undefined && (format !== 'GIF' || textEncoding(bytes) === undefined)) {
+    return { kind: 'image', format };
   }
   if (isUtf32(bytes)) {
     throw unreadable(path, 'is text in UTF-32; convert it to UTF-8 (iconv -f UTF-32 -t UTF-8)');

@@ -4,6 +4,7 @@
  */
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { detect } from './detect.js';
+import { decodeImage } from './image.js';
 import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import type { PageRange } from './pages.js';
@@ -21,6 +22,8 @@ export interface IngestOptions {
   /** For encrypted PDFs. */
   readonly password?: string | undefined;
   readonly limits?: Partial<IngestLimits> | undefined;
+  /** true: images are decoded. Otherwise why they are refused, and what to do; by default because the model reads text. */
+  readonly images?: true | string | undefined;
 }
 
 /**
@@ -77,6 +80,12 @@ export async function ingestBytes(input: InputBytes, index: number, limits: Inge
       onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
     });
     return { source: { ...source, pages: pdf.pages }, segments: pdf.segments, warnings: pdf.warnings };
+  }
+  if (detected.kind === 'image') {
+    const format = detected.format!;
+    const { images = 'and only text is read here' } = options;
+    if (images !== true) throw unreadable(path, `is a ${format} image, ${images}`);
+    return { source, segments: [{ source: index, text: '', image: await decodeImage(path, bytes, format, limits) }], warnings: [] };
   }
   if (bytes.length > limits.textBytes) {
     throw unreadable(path, `is text of more than ${formatBytes(limits.textBytes)}, the most that is read from one source; split it`);

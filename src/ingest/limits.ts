@@ -7,13 +7,15 @@ export interface IngestLimits {
   readonly fileBytes: number;
   /** Bytes of one text or Markdown file: above this, V8 can't hold it as one string with room to work. */
   readonly textBytes: number;
+  /** Pixels of one image. */
+  readonly imagePixels: number;
   /** Pages that one PDF may declare. */
   readonly pages: number;
   /** UTF-16 code units of text on one PDF page. */
   readonly pageChars: number;
   /** UTF-16 code units of text in one PDF. */
   readonly documentChars: number;
-  /** Milliseconds for one PDF, to which `pageMs / 100` is added for each page: a manual of 5,000 pages is no bomb. */
+  /** Milliseconds for one image, or for one PDF, to which `pageMs / 100` is added for each page: a manual of 5,000 pages is no bomb. */
   readonly documentMs: number;
   /** Milliseconds without a finished page after which a PDF is given up. */
   readonly pageMs: number;
@@ -28,6 +30,7 @@ const MiB = 1024 * 1024;
 export const defaultLimits: IngestLimits = {
   fileBytes: 1024 * MiB,
   textBytes: 256 * MiB,
+  imagePixels: 100_000_000,
   pages: 100_000,
   pageChars: 4 * MiB,
   documentChars: 64 * MiB,

@@ -1,7 +1,7 @@
 /**
  * The unit of provenance. Everything after ingest carries segments along, so that a citation is a look-up.
  *
- * One segment for each page of a PDF that has text; consecutive lines, about 1500 characters of them, of a text. A
+ * One segment for an image, with no text; one for each page of a PDF that has text; consecutive lines, about 1500 characters of them, of a text. A
  * source's segments in order, concatenated with nothing between, are its text: lines end with "\n", each page ends with
  * one, and in a text the line of any character is `line` plus the line ends before it in the segment.
  */
@@ -9,13 +9,21 @@ export interface Segment {
   /** Index into the list of sources. */
   readonly source: number;
   readonly text: string;
+  readonly image?: Raster;
   /** 1-based PDF page, where the source has pages. */
   readonly page?: number;
   /** 1-based line number of the segment's first line, where the source has lines. */
   readonly line?: number;
 }
 
-export type SourceKind = 'text' | 'markdown' | 'pdf';
+/** RGB, 8 bits a channel: [height][width][3]. */
+export interface Raster {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+export type SourceKind = 'text' | 'markdown' | 'pdf' | 'image';
 
 export interface Source {
   /** As the user named it; "-" for standard input. */

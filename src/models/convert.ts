@@ -48,7 +48,7 @@ const chunkElements = 2 ** 20;
  * the format; the signal's reason. Then nothing is left at the destination.
  */
 export async function convertModel(source: ModelPlace, destination: string, to: ConversionTarget, options: ConvertOptions): Promise<Conversion> {
-  const headers = await openModelHeaders(source.path, source.id);
+  const headers = await openModelHeaders(source.path, { id: source.id });
   const target = resolve(destination);
   await checkFree(target, destination);
   const tensors = planTensors(headers, to);

@@ -74,11 +74,11 @@ async function openArchitecture(path: string, id: string): Promise<OpenArchitect
   if ((await stat(path).catch(() => null))?.isDirectory() !== true) {
     const gguf = await openGguf(path);
     const found = gguf.metadata.get('general.architecture');
-    return { architecture: typeof found === 'string' ? found : null, gemma3: found === 'gemma3', headers: async () => ggufHeaders(gguf, id) };
+    return { architecture: typeof found === 'string' ? found : null, gemma3: found === 'gemma3', headers: async () => ggufHeaders(gguf, { id }) };
   }
   const json = await readFile(join(path, 'config.json'), 'utf8').then((text) => JSON.parse(text) as unknown).catch(() => null);
   const found = (json as { model_type?: unknown } | null)?.model_type;
-  return { architecture: typeof found === 'string' ? found : null, gemma3: found === 'gemma3' || found === 'gemma3_text', headers: () => openModelHeaders(path, id) };
+  return { architecture: typeof found === 'string' ? found : null, gemma3: found === 'gemma3' || found === 'gemma3_text', headers: () => openModelHeaders(path, { id }) };
 }
 
 /** The list has the path in a column of its own. */

@@ -55,7 +55,7 @@ export interface Inspection {
 
 /** Errors: LodestoneError(badModel), one line; the signal's reason. */
 export async function inspectModel(place: ModelPlace, options: { readonly hash?: boolean; readonly signal?: AbortSignal } = {}): Promise<Inspection> {
-  const headers = await openModelHeaders(place.path, place.id);
+  const headers = await openModelHeaders(place.path, { id: place.id });
   const { id, config, checkpoint, places } = headers;
   const gguf = isGguf(checkpoint);
   return {

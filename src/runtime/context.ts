@@ -4,7 +4,7 @@
  * Two numbers describe it. `length` positions belong to it; the first `computed` of them have been through the graph.
  * They differ only after an abort in a model whose last layers are local (see `#computeFrom`).
  */
-import type { DeviceBuffer, View } from '../device/device.js';
+import type { DeviceBuffer, Span, View } from '../device/device.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
@@ -30,10 +30,20 @@ export interface PrefillOptions {
   readonly signal?: AbortSignal;
   /** After every chunk: positions done and to do in this call. */
   readonly onProgress?: (done: number, total: number) => void;
+  /**
+   * Soft tokens [tokensPerImage, hiddenSize] of the images in `tokens`, in their order. The ids of an image are so many of
+   * the config's `tokens.soft`, and other ids stand between two images.
+   */
+  readonly images?: readonly Float32Array[];
   /** Default true. false: what only the logits need isn't computed. */
   readonly logits?: boolean;
   /** For tests: shows every layer's output at every position (0 is the embedding), which must all be computed then. */
   readonly tap?: StateTap;
+}
+
+/** An image that the context has read: its positions, and its soft tokens [to - from, hiddenSize]. */
+interface ReadImage extends Span {
+  readonly soft: Float32Array;
 }
 
 export class Context {
@@ -48,6 +58,8 @@ export class Context {
   readonly #ropeLocal: Rope;
   readonly #ropeGlobal: Rope | null;
   #ids = new Uint32Array(1024);
+  /** In ascending order; kept, since an interrupted reading may have to go over them again. */
+  #images: ReadImage[] = [];
   #length = 0;
   #computed = 0;
   /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
@@ -69,7 +81,7 @@ export class Context {
     if (!Number.isSafeInteger(chunk) || chunk < 1) throw new RangeError(`chunk is ${chunk}, not a positive whole number`);
     this.#model = model;
     this.config = config;
-    this.chunk = chunkSize(chunk, config.maxPositions, options.positions);
+    this.chunk = chunkSize(chunk, config, options.positions);
     this.kv = { ...defaultKv, ...options.kv };
     this.#storedFrom = config.layers.map(() => 0);
     this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
@@ -104,7 +116,10 @@ export class Context {
    * Aborted, it rejects with the signal's reason, and the context stays at the last completed chunk: reading the rest
    * (or anything else) gives what it would have given without the abort, bit for bit.
    *
-   * Errors: LodestoneError(contextExceeded) before anything is computed, LodestoneError(outOfMemory).
+   * Chunks do not cut images, so an image is read whole or not at all: after an abort too.
+   *
+   * Errors: LodestoneError(contextExceeded) before anything is computed, LodestoneError(outOfMemory). RangeError, and nothing
+   * is read, where the tokens are not those of the model, or the images not those of the tokens.
    */
   async prefill(tokens: ArrayLike<number>, options: PrefillOptions & { readonly logits: false }): Promise<null>;
   async prefill(tokens: ArrayLike<number>, options?: PrefillOptions & { readonly logits?: true }): Promise<Float32Array>;
@@ -181,7 +196,7 @@ export class Context {
       );
     }
     if (signal?.aborted) throw abortError(signal);
-    this.#appendIds(tokens);
+    this.#appendIds(tokens, options.images ?? []);
     this.#caches.grow(end);
 
     const ranges = tap ? everything(config) : outputRanges(config, end, logits);
@@ -193,7 +208,7 @@ export class Context {
     while (this.#computed < end) {
       if (signal?.aborted) throw abortError(signal);
       const start = this.#computed;
-      const rows = Math.min(this.chunk, end - start);
+      const rows = this.#chunkEnd(start, end) - start;
       await this.#computeChunk(start, rows, ranges, logits && start + rows === end, signal, tap);
       this.#noteStored(start, rows, ranges);
       this.#computed = start + rows;
@@ -219,7 +234,12 @@ export class Context {
 
     const taps: { name: number | 'final'; view: View; at: number }[] = [];
     const note: Tap = (name, view, at) => taps.push({ name, view, at });
-    const chunk = { start, rows, ranges, logits };
+    const images = this.#images.filter(({ from }) => from >= start && from < start + rows);
+    for (const { from, soft } of images) {
+      const { buffer, offset } = activations.x;
+      device.write({ buffer, offset: offset + (from - start) * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT }, soft);
+    }
+    const chunk = { start, rows, ranges, logits, images };
     const commands = recordChunk(this.config, weights, this.#caches.layers, activations, chunk, tap && note);
     if (!tap) return device.submit(commands, signal);
 
@@ -248,26 +268,52 @@ export class Context {
     return complete ? this.#computed : 0;
   }
 
+  /** Where the chunk that begins at `start` ends: before an image that it can't hold whole. */
+  #chunkEnd(start: number, end: number): number {
+    const most = Math.min(start + this.chunk, end);
+    const cut = this.#images.find(({ from, to }) => from < most && most < to);
+    return cut ? cut.from : most;
+  }
+
   #noteStored(start: number, rows: number, { kvFrom }: OutputRanges): void {
     for (const [l, from] of kvFrom.entries()) if (from > start) this.#storedFrom[l] = Math.min(from, start + rows);
   }
 
-  #appendIds(tokens: ArrayLike<number>): void {
+  #appendIds(tokens: ArrayLike<number>, images: readonly Float32Array[]): void {
+    const read = this.#placeImages(tokens, images);
     const end = this.#length + tokens.length;
     if (this.#length < this.#idsEnd) this.#replaced.record(this.#length);
     this.#idsEnd = end;
+    this.#images = [...this.#images.filter(({ to }) => to <= this.#length), ...read];
     if (end > this.#ids.length) {
       const longer = new Uint32Array(Math.max(end, 2 * this.#ids.length));
       longer.set(this.#ids.subarray(0, this.#length));
       this.#ids = longer;
     }
+    for (let i = 0; i < tokens.length; i++) this.#ids[this.#length + i] = tokens[i]!;
+  }
+
+  /** The images among the tokens that are to be read; throws where ids are not the model's, or images not whole. */
+  #placeImages(tokens: ArrayLike<number>, images: readonly Float32Array[]): ReadImage[] {
+    const { vision, vocabSize, hiddenSize } = this.config;
+    const read: ReadImage[] = [];
     for (let i = 0; i < tokens.length; i++) {
       const id = tokens[i]!;
-      if (!Number.isSafeInteger(id) || id < 0 || id >= this.config.vocabSize) {
-        throw new RangeError(`token id ${id} is outside the vocabulary (${this.config.vocabSize})`);
+      if (!vision || id !== vision.tokens.soft) {
+        if (Number.isSafeInteger(id) && id >= 0 && id < vocabSize) continue;
+        throw new RangeError(`token id ${id} is outside the vocabulary (${vocabSize})`);
       }
-      this.#ids[this.#length + i] = id;
+      let run = 1;
+      while (i + run < tokens.length && tokens[i + run] === id) run++;
+      const soft = images[read.length];
+      if (run !== vision.tokensPerImage) throw new RangeError(`a run of ${run} image tokens; an image has ${vision.tokensPerImage}`);
+      if (soft?.length !== run * hiddenSize) throw new RangeError(`image ${read.length} is ${soft?.length ?? 0} numbers, not ${run * hiddenSize}`);
+      if (run > this.chunk) throw new RangeError(`an image of ${run} tokens in a context of ${this.chunk} positions a submit`);
+      read.push({ from: this.#length + i, to: this.#length + i + run, soft });
+      i += run - 1;
     }
+    if (read.length !== images.length) throw new RangeError(`${images.length} images, but the tokens of ${read.length}`);
+    return read;
   }
 
   #writeRope(rope: Rope, to: View, start: number, rows: number): void {

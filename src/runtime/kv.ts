@@ -10,9 +10,12 @@ import type { GemmaConfig } from '../gemma/config.js';
 /** Positions per submit, unless told otherwise. */
 export const defaultChunk = 512;
 
-/** Positions per submit of a context: no more than it can hold, or than a run of known length needs. */
-export function chunkSize(wanted: number, maxPositions: number, positions = maxPositions): number {
-  return Math.max(1, Math.min(wanted, maxPositions, positions));
+/**
+ * Positions per submit of a context: no more than it can hold, or than a run of known length needs; of an image model no
+ * fewer than an image has, since the soft tokens of an image see each other.
+ */
+export function chunkSize(wanted: number, { maxPositions, vision }: Pick<GemmaConfig, 'maxPositions' | 'vision'>, positions = maxPositions): number {
+  return Math.max(1, Math.min(Math.max(wanted, vision?.tokensPerImage ?? 1), maxPositions, positions));
 }
 
 /** How the caches of each kind of layer are stored. */

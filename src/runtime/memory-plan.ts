@@ -81,7 +81,7 @@ export interface MemoryRequest {
 /** Errors: LodestoneError(usage) as `checkKv`. */
 export function planMemory({ id, config, storage, context, kv, machine, rate, ...request }: MemoryRequest): MemoryPlan {
   checkKv(config, kv);
-  const chunk = chunkSize(request.chunk, config.maxPositions, context);
+  const chunk = chunkSize(request.chunk, config, context);
   const caches = kvBytes(config, context, chunk, kv);
   const layersOf = (kind: 'local' | 'global'): LayerKv => {
     const layers = config.layers.filter((layer) => layer.kind === kind).length;

@@ -6,6 +6,8 @@ import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../encode/toke
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
 import { parseGgufConfig } from '../gemma/gguf-config.js';
+import { parseGgufVisionConfig } from '../gemma/gguf-vision-config.js';
+import { loadVisionWeights, locateGgufVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
 import { loadGemmaWeights, locateGemmaWeights, locateGgufWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
 import { openGguf, type Gguf } from '../weights/gguf.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
@@ -17,6 +19,8 @@ export interface ModelHeaders {
   readonly config: GemmaConfig;
   readonly checkpoint: Checkpoint;
   readonly places: GemmaPlaces;
+  /** Of the vision tower; null: this model reads text only. */
+  readonly visionPlaces: VisionPlaces | null;
 }
 
 /** A model whose weights are found and checked, and not read. */
@@ -24,9 +28,18 @@ export interface ModelFiles extends ModelHeaders {
   readonly tokenizer: Tokenizer;
 }
 
+export interface OpenOptions {
+  /** What to call the model; stores may keep files under names that say nothing. */
+  readonly id?: string | undefined;
+  /** A GGUF file of the vision part, for a GGUF file. */
+  readonly mmproj?: string | undefined;
+}
+
 export interface LoadOptions {
   /** What dense matrices become on the device; 'none': all stay as in the files. */
   readonly quantize?: Quantize;
+  /** Load the vision tower too, where there is one. Default false. */
+  readonly images?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -36,6 +49,8 @@ export interface Model {
   readonly device: Device;
   readonly config: GemmaConfig;
   readonly weights: GemmaWeights;
+  /** null: text only, or not asked for. */
+  readonly vision: LoadedVision | null;
   readonly tokenizer: Tokenizer;
   /** Formats of the matrices on the device, that of most elements first: "bf16", "q4_0+q8_0". */
   readonly quantization: string;
@@ -51,11 +66,10 @@ const ggufName = /\.gguf$/i;
 
 /**
  * @param path a model directory or a GGUF file
- * @param id what to call it; stores may keep files under names that say nothing
  * Errors: LodestoneError(badModel), one line that says what is missing or wrong, and where.
  */
-export async function openModelFiles(path: string, id?: string): Promise<ModelFiles> {
-  const headers = await openModelHeaders(path, id);
+export async function openModelFiles(path: string, options: OpenOptions = {}): Promise<ModelFiles> {
+  const headers = await openModelHeaders(path, options);
   const { config, checkpoint } = headers;
   const tokenizer = isGguf(checkpoint) ? openGgufTokenizer(checkpoint, config.vocabSize) : await openTokenizer(path);
   if (tokenizer.largestTextId >= config.vocabSize) {
@@ -65,23 +79,27 @@ export async function openModelFiles(path: string, id?: string): Promise<ModelFi
 }
 
 /** The same without the tokenizer, which takes the longest to open. */
-export async function openModelHeaders(path: string, id?: string): Promise<ModelHeaders> {
+export async function openModelHeaders(path: string, { id, mmproj }: OpenOptions = {}): Promise<ModelHeaders> {
   const info = await stat(path).catch((cause: unknown) => {
     throw bad(`${path === '' ? '""' : path}: no such ${ggufName.test(path) ? 'file' : 'model directory'}`, cause);
   });
   if (!info.isDirectory()) {
     if (!ggufName.test(path) && !(await beginsAsGguf(path))) throw bad(`${path}: is not a model directory, and not a .gguf file`);
-    return ggufHeaders(await openGguf(path), id);
+    return ggufHeaders(await openGguf(path), { id, vision: mmproj === undefined ? undefined : await openGguf(mmproj) });
   }
+  if (mmproj !== undefined) throw bad(`${mmproj}: ${path} is a directory, which holds its vision part itself; a file of it goes with a GGUF file`);
   const config = await openConfig(path);
   const checkpoint = await openCheckpoint(path);
-  return { id: id ?? basename(resolve(path)), config, checkpoint, places: locateGemmaWeights(checkpoint, config) };
+  const visionPlaces = config.vision && locateVisionWeights(checkpoint, config.vision, config.hiddenSize);
+  return { id: id ?? basename(resolve(path)), config, checkpoint, places: locateGemmaWeights(checkpoint, config), visionPlaces };
 }
 
-/** What an open GGUF file says. Errors: LodestoneError(badModel). */
-export function ggufHeaders(checkpoint: Gguf, id?: string): ModelHeaders {
-  const config = parseGgufConfig(checkpoint);
-  return { id: id ?? basename(checkpoint.path).replace(ggufName, ''), config, checkpoint, places: locateGgufWeights(checkpoint, config) };
+/** What an open GGUF file says, and the file of its vision part. Errors: LodestoneError(badModel). */
+export function ggufHeaders(checkpoint: Gguf, { id, vision }: { readonly id?: string | undefined; readonly vision?: Gguf | undefined } = {}): ModelHeaders {
+  const text = parseGgufConfig(checkpoint);
+  const config = vision ? { ...text, vision: parseGgufVisionConfig(vision, text.hiddenSize) } : text;
+  const visionPlaces = vision && config.vision ? locateGgufVisionWeights(vision, config.vision, config.hiddenSize) : null;
+  return { id: id ?? basename(checkpoint.path).replace(ggufName, ''), config, checkpoint, places: locateGgufWeights(checkpoint, config), visionPlaces };
 }
 
 export function isGguf(checkpoint: Checkpoint): checkpoint is Gguf {
@@ -106,20 +124,23 @@ async function beginsAsGguf(path: string): Promise<boolean> {
 /** Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason. */
 export async function loadModel(files: ModelFiles, device: Device, options: LoadOptions = {}): Promise<Model> {
   const { id, config, tokenizer, checkpoint, places } = files;
-  const { quantize = 'none', signal } = options;
+  const { visionPlaces } = files;
+  const { quantize = 'none', images = false, signal } = options;
   if (signal?.aborted) throw abortError(signal);
   const weights = await loadGemmaWeights(device, checkpoint, config, quantize, signal, places);
+  const vision = images && visionPlaces ? await loadVisionWeights(device, visionPlaces, signal) : null;
   return {
     id,
     device,
     config,
     weights,
+    vision,
     tokenizer,
     quantization: weights.quantization,
     weightBytes: weights.bytes,
     weightFiles: checkpoint.files,
     close: async () => {
-      for (const buffer of weights.buffers) device.destroyBuffer(buffer);
+      for (const buffer of [...weights.buffers, ...(vision?.buffers ?? [])]) device.destroyBuffer(buffer);
     },
   };
 }

@@ -38,8 +38,10 @@ export function reduceAsk(state: AskState, event: AskEvent): AskState {
       return { ...state, reading: { path: event.path, unit: event.unit, done: event.done, total: event.total } };
     case 'plan':
       return { ...state, reading: null, finished: [...state.finished, ...finishedSources(event.plan.sources)] };
+    case 'image':
+      return { ...state, reading: { path: 'looking at images', unit: 'images', done: Math.floor(event.done), total: event.total } };
     case 'prefill':
-      return { ...state, prefill: { done: event.done, total: event.total, rate: event.tokens_per_second, eta: event.eta_seconds } };
+      return { ...state, reading: null, prefill: { done: event.done, total: event.total, rate: event.tokens_per_second, eta: event.eta_seconds } };
     case 'look':
       return { ...state, look: { done: event.done, total: event.total } };
     case 'token':

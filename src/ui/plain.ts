@@ -31,6 +31,11 @@ export function formatAnswer(answer: Answer): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** Of an image that is shown in parts too: ", whole and 2 crops". */
+function tilesOf(views = 1): string {
+  return views < 2 ? '' : `, whole and ${views - 1} crops`;
+}
+
 export function formatPlan(plan: Plan): string {
   const { tokens, kv } = plan;
   const layer = (name: string, part: Plan['kv']['local']): string =>
@@ -41,7 +46,7 @@ export function formatPlan(plan: Plan): string {
     'sources',
     ...plan.sources.map(
       (source) =>
-        `  ${sourceName(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}  ${count(source.tokens)} tokens`,
+        `  ${sourceName(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}${tilesOf(source.views)}  ${count(source.tokens)} tokens`,
     ),
     `tokens   ${count(tokens.prompt)} to read, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
     `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,

@@ -17,6 +17,7 @@ function describe(event: AskEvent): string | null {
     const eta = event.done < event.total ? `  ${Math.ceil(event.eta_seconds)} s left` : '';
     return `reading ${percent} %  ${count(event.done)} / ${count(event.total)} tokens  ${count(Math.round(event.tokens_per_second))} tokens/s${eta}`;
   }
+  if (event.type === 'image') return `looking at images  ${Math.floor((100 * event.done) / event.total)} %  ${count(Math.ceil(event.done))} / ${count(event.total)}`;
   if (event.type === 'look') return `looking again ${count(event.done + 1)} / ${count(event.total)}`;
   if (event.type === 'token') return 'answering';
   return null;

@@ -267,3 +267,43 @@ it('2000 configs with random damage are refused with one line, or give whole num
 it('takes as many positions as the config says, beyond a million too', () => {
   expect(parse({ ...files['1b'], max_position_embeddings: 16_777_216 }).maxPositions).toBe(16_777_216);
 });
+
+describe('the vision tower', () => {
+  const image = (vision: Json, more: Json = {}): unknown => ({ model_type: 'gemma3', text_config: {}, vision_config: vision, ...more });
+
+  it('is So400m/14 at 896 pixels where the config says nothing else', () => {
+    expect(parse(image({})).vision).toEqual({
+      hiddenSize: 1152,
+      intermediateSize: 4304,
+      layers: 27,
+      heads: 16,
+      headDim: 72,
+      imageSize: 896,
+      patchSize: 14,
+      side: 64,
+      poolSize: 4,
+      tokensPerImage: 256,
+      eps: 1e-6,
+      tokens: { start: 255999, end: 256000, soft: 262144 },
+    });
+  });
+
+  it('is none in a text model, and in an image model without one', () => {
+    expect(parse(files['270m']).vision).toBeNull();
+    expect(parse({ model_type: 'gemma3', text_config: {} }).vision).toBeNull();
+  });
+
+  it.each([
+    ['of which heads take no even part', image({ num_attention_heads: 7 }), /width of 1152 is not a multiple of its 7 heads/],
+    ['of broken patches', image({ patch_size: 15 }), /896 pixels are not cut evenly into patches of 15/],
+    ['of broken pools', image({}, { mm_tokens_per_image: 255 }), /64 x 64 patches are not averaged evenly into 255 tokens/],
+    ['with another activation', image({ hidden_act: 'gelu' }), /hidden_act is "gelu"/],
+    ['of grey images', image({ num_channels: 1 }), /num_channels is 1, not 3/],
+    ['without layers', image({ num_hidden_layers: 0 }), /num_hidden_layers is 0/],
+    ['that is a list', image([] as unknown as Json), /vision_config is not an object/],
+    ['of an eps of nothing', image({ layer_norm_eps: 0 }), /layer_norm_eps is 0/],
+    ['with a start token of a half', image({}, { boi_token_index: 0.5 }), /boi_token_index is 0.5/],
+  ])('is refused %s', (_, json, message) => {
+    expect(() => parse(json)).toThrow(message);
+  });
+});

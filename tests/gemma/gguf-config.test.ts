@@ -54,6 +54,7 @@ it('4B as llama.cpp writes it', () => {
     ropeGlobal: { base: 1e6, factor: 8 },
     globalLogScale: false,
     vocabSize: 6,
+    vision: null,
     eps: Math.fround(1e-6),
     maxPositions: 131_072,
     embedScale: Math.sqrt(2560),

@@ -76,11 +76,25 @@ describe('encodings', () => {
   });
 });
 
+describe('images by their first bytes, whatever the name says', () => {
+  it.each([
+    ['picture.txt', png, 'PNG'],
+    ['a.png', Buffer.from('ffd8ffe000104a464946', 'hex'), 'JPEG'],
+    ['a.bin', Buffer.concat([Buffer.from('GIF89a'), Buffer.alloc(20, 1)]), 'GIF'],
+    ['a', Buffer.concat([Buffer.from('RIFF\u0000\u0001\u0000\u0000WEBPVP8 ', 'latin1'), Buffer.alloc(20, 1)]), 'WebP'],
+  ])('%s', async (name, content, format) => {
+    expect(await detect(name, content)).toEqual({ kind: 'image', format });
+  });
+  it('a text about GIFs is a text', async () => {
+    expect(await detect('a.txt', bytes('GIF89a is the name of a format.\n'))).toEqual({ kind: 'text', encoding: 'utf-8' });
+  });
+});
+
 describe('what this version does not read is called by its name', () => {
   const cases: [string, Uint8Array, RegExp][] = [
     ['empty.txt', Buffer.alloc(0), /is empty/],
     ['zeros.txt', Buffer.alloc(4096), /a binary file/],
-    ['picture.txt', png, /a PNG image/],
+    ['picture.bmp', Buffer.concat([Buffer.from('BM'), Buffer.alloc(400, 1)]), /a BMP image/],
     ['archive.txt', gzipSync('x'.repeat(4000)), /a GZ file/],
     ['report.docx', zipOf('word/document.xml', '<w:document/>'), /a Word document|a ZIP file/],
     ['old.doc', Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(1024)]), /an old Office document/],
@@ -94,7 +108,7 @@ describe('what this version does not read is called by its name', () => {
   });
   it('junk of every kind of byte', async () => {
     const junk = Uint8Array.from({ length: 4096 }, (_, i) => (i * 7919 + 13) % 256);
-    expect(await refusal(detect('junk.txt', junk), 'junk.txt')).toMatch(/reads PDF, text and Markdown/);
+    expect(await refusal(detect('junk.txt', junk), 'junk.txt')).toMatch(/reads PDF, text, Markdown and images/);
   });
   it('a name with a line break and escapes stays one line', async () => {
     expect(await refusal(detect('a\nb\u001b[31m.txt', Buffer.alloc(0)), 'a\\x0ab\\x1b[31m.txt')).toMatch(/is empty/);

@@ -57,7 +57,7 @@ describe('ls', () => {
     for (const { name, path: place } of await listed(home)) {
       const found = await resolveModel(name, surroundingsOf(home));
       expect(found.path).toBe(place);
-      await openModelFiles(found.path, found.id);
+      await openModelFiles(found.path, { id: found.id });
     }
   });
 

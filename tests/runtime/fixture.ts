@@ -130,7 +130,14 @@ function spoilOutputs(command: Command, spoil: (view: View, elements: number) =>
     case 'attention':
       return spoil(command.out, command.rows * command.heads * command.cache.headDim);
     case 'geGlu':
+    case 'gelu':
       return spoil(command.out, command.count);
+    case 'layerNorm':
+      return spoil(command.out, command.rows * command.width);
+    case 'add':
+      return spoil(command.x, command.count);
+    case 'averagePool':
+      return spoil(command.out, (command.side / command.size) ** 2 * command.width);
     case 'storeKv': {
       const { rows, start, cache } = command;
       const { kvHeads, pageSlots } = cache;

@@ -2,7 +2,7 @@
  * Commands as numbers: one flat array for the addon (kernels/cpu/decode.cc reads it in the same order), so that few
  * objects cross the boundary. Every size is checked here, so that a mistake in a graph is an error and not a crash.
  */
-import type { Command, DeviceBuffer, KvCache, View, Weight } from '../device.js';
+import type { Command, DeviceBuffer, KvCache, Span, View, Weight } from '../device.js';
 import { kvFits, kvFormats, kvPageBytes } from '../kvLayout.js';
 
 const opcodes: Record<Command['op'], number> = {
@@ -14,6 +14,10 @@ const opcodes: Record<Command['op'], number> = {
   storeKv: 5,
   attention: 6,
   geGlu: 7,
+  layerNorm: 8,
+  gelu: 9,
+  add: 10,
+  averagePool: 11,
 };
 
 /** What the encoder asks of the device: whether a buffer or weight is one of its own and alive. */
@@ -70,10 +74,11 @@ class Encoder {
         this.count('rows', rows);
         this.view('x', command.x, rows * inputs);
         this.numbers.push(rows, parts.length);
-        for (const { weight, out } of parts) {
+        for (const { weight, out, bias } of parts) {
           if (weight.inputs !== inputs) this.refuse(`weights of ${inputs} and ${weight.inputs} inputs share one x`);
           this.weight(weight);
           this.view('out', out, rows * weight.outputs);
+          this.optional('bias', bias ?? null, weight.outputs);
           if (rows > 0 && overlaps(command.x, rows * inputs, out, rows * weight.outputs)) this.refuse('out overlaps x');
         }
         return;
@@ -100,21 +105,24 @@ class Encoder {
         this.view('k', command.k, floats);
         this.view('v', command.v, floats);
         this.numbers.push(rows, start);
-        this.view('gain', command.gain, cache.headDim);
+        if (!command.gain && command.rope) this.refuse('keys that are not normalised are not rotated either');
+        this.optional('gain', command.gain, cache.headDim);
         this.numbers.push(command.eps);
         this.optional('rope', command.rope, rows * cache.headDim);
         this.cache(cache, start, start + rows);
         return;
       }
       case 'attention': {
-        const { rows, start, heads, window, cache } = command;
+        const { rows, start, heads, window, blocks = [], cache } = command;
         const floats = rows * heads * cache.headDim;
         this.count('rows', rows);
         this.count('start', start);
         this.count('window', window);
         this.size('heads', heads);
         if (heads % cache.kvHeads !== 0) this.refuse(`${heads} query heads do not share ${cache.kvHeads} KV heads evenly`);
-        const seen = window === 0 ? start + rows : Math.min(start + rows, window + rows - 1);
+        this.blocks(blocks);
+        const end = blocks.reduce((most, { from, to }) => (from < start + rows && to > start ? Math.max(most, to) : most), start + rows);
+        const seen = window === 0 ? end : Math.min(end, window - 1 + end - start);
         if (cache.ring && rows > 0 && seen > cache.pageSlots) {
           this.refuse(`queries that see ${seen} positions need a ring of as many slots, not ${cache.pageSlots}`);
         }
@@ -123,7 +131,8 @@ class Encoder {
         if (rows > 0 && overlaps(command.q, floats, command.out, floats)) this.refuse('out overlaps q');
         this.numbers.push(rows, start, heads, window, command.scale);
         this.optional('logScale', command.logScale, heads);
-        this.cache(cache, window === 0 ? 0 : Math.max(0, start - window + 1), start + rows);
+        this.numbers.push(blocks.length, ...blocks.flatMap(({ from, to }) => [from, to]));
+        this.cache(cache, window === 0 ? 0 : Math.max(0, start - window + 1), end);
         return;
       }
       case 'geGlu': {
@@ -135,6 +144,57 @@ class Encoder {
         this.numbers.push(count);
         return;
       }
+      case 'layerNorm': {
+        const { rows, width } = command;
+        this.count('rows', rows);
+        this.size('width', width);
+        this.view('x', command.x, rows * width);
+        this.view('gain', command.gain, width);
+        this.view('bias', command.bias, width);
+        this.view('out', command.out, rows * width);
+        this.numbers.push(rows, width, command.eps);
+        return;
+      }
+      case 'gelu': {
+        const { count } = command;
+        this.count('count', count);
+        this.view('x', command.x, count);
+        this.view('out', command.out, count);
+        this.numbers.push(count);
+        return;
+      }
+      case 'add': {
+        const { count } = command;
+        this.count('count', count);
+        this.view('x', command.x, count);
+        this.view('y', command.y, count);
+        this.numbers.push(count);
+        return;
+      }
+      case 'averagePool': {
+        const { side, size, width } = command;
+        this.size('side', side);
+        this.size('size', size);
+        this.size('width', width);
+        if (side % size !== 0) this.refuse(`a side of ${side} cells is not cut evenly into squares of ${size}`);
+        const cells = [side ** 2, (side / size) ** 2] as const;
+        this.view('x', command.x, cells[0] * width);
+        this.view('out', command.out, cells[1] * width);
+        if (overlaps(command.x, cells[0] * width, command.out, cells[1] * width)) this.refuse('out overlaps x');
+        this.numbers.push(side, size, width);
+        return;
+      }
+    }
+  }
+
+  /** Ascending, none empty, none overlapping another. */
+  private blocks(blocks: readonly Span[]): void {
+    let end = 0;
+    for (const { from, to } of blocks) {
+      this.count('a block begins at', from);
+      this.count('a block ends at', to);
+      if (from < end || to <= from) this.refuse(`the block ${from} to ${to} is empty, or overlaps the one before`);
+      end = to;
     }
   }
 

@@ -22,6 +22,13 @@ export function inverseRms(x: Float32Array, from: number, n: number, eps: number
   return 1 / Math.sqrt(dot(x, from, x, from, n) / n + eps);
 }
 
+const sqrt2OverPi = Math.sqrt(2 / Math.PI);
+
+/** gelu_tanh(z) = z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))). */
+export function geluTanh(z: number): number {
+  return 0.5 * z * (1 + Math.tanh(sqrt2OverPi * (z + 0.044715 * z ** 3)));
+}
+
 /**
  * One head, in place: RMS-normalised with `gain`, then rotated by the table row at `tableFrom` (cosines, then sines)
  * in the split-half pairing, element j with j + headDim/2. Rounded to float32 once, at the end.

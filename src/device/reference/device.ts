@@ -2,10 +2,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { abortError } from '../../errors.js';
 import type { Command, Device, DeviceBuffer, View, Weight, WeightSource } from '../device.js';
 import { unpackedFormat } from '../../weights/blocks.js';
+import { add } from './add.js';
 import { addNorm } from './addNorm.js';
 import { attention } from './attention.js';
+import { averagePool } from './averagePool.js';
 import { embed } from './embed.js';
 import { geGlu } from './geGlu.js';
+import { gelu } from './gelu.js';
+import { layerNorm } from './layerNorm.js';
 import { matMul } from './matMul.js';
 import { memoryOf, ReferenceBuffer } from './memory.js';
 import { normRope } from './normRope.js';
@@ -120,5 +124,13 @@ function kernel(command: Command): Generator<void> {
       return attention(command);
     case 'geGlu':
       return geGlu(command);
+    case 'layerNorm':
+      return layerNorm(command);
+    case 'gelu':
+      return gelu(command);
+    case 'add':
+      return add(command);
+    case 'averagePool':
+      return averagePool(command);
   }
 }

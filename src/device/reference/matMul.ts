@@ -4,13 +4,14 @@ import { quantizeActivations, type Blocks } from '../../weights/blocks.js';
 import { floats } from './memory.js';
 import { asReferenceWeight } from './weight.js';
 
-/** part.out[r] = part.weight * x[r] for every part. Quantised weights meet activations quantised per row. */
+/** part.out[r] = part.weight * x[r] + part.bias for every part. Quantised weights meet activations quantised per row. */
 export function* matMul({ x, rows, parts }: MatMulCommand): Generator<void> {
   let quantized: Blocks[] | undefined;
   for (const part of parts) {
     const { matrix, inputs, outputs } = asReferenceWeight(part.weight);
     const input = floats(x, rows * inputs);
     const y = floats(part.out, rows * outputs);
+    const bias = part.bias && floats(part.bias, outputs);
     if ('blocks' in matrix) {
       quantized ??= Array.from({ length: rows }, (_, r) =>
         quantizeActivations(input.subarray(r * inputs, (r + 1) * inputs)),
@@ -18,10 +19,11 @@ export function* matMul({ x, rows, parts }: MatMulCommand): Generator<void> {
     }
     for (let o = 0; o < outputs; o++) {
       for (let r = 0; r < rows; r++) {
-        y[r * outputs + o] =
+        const product =
           'values' in matrix
             ? dot(matrix.values, o * inputs, input, r * inputs, inputs)
             : blockDot(matrix.blocks, o * inputs, quantized![r]!, inputs);
+        y[r * outputs + o] = bias ? product + bias[o]! : product;
       }
       yield;
     }

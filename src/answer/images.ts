@@ -1,0 +1,32 @@
+/** The images of a prompt to soft tokens. */
+import { crop, imagePatches } from '../encode/image.js';
+import type { PromptImage } from '../encode/prompt.js';
+import { ImageEncoder } from '../runtime/image-encoder.js';
+import type { Model } from '../runtime/model.js';
+import type { AskEvent } from './answer.js';
+
+/**
+ * Soft tokens of each image, in order. Emits image events. The tower's memory is given back at the end.
+ * Errors: LodestoneError(outOfMemory); the signal's reason.
+ */
+export async function encodeImages(
+  model: Model,
+  images: readonly PromptImage[],
+  signal: AbortSignal,
+  emit: (event: AskEvent) => void,
+): Promise<Float32Array[]> {
+  const { config, device, vision } = model;
+  if (images.length === 0) return [];
+  if (!config.vision || !vision) throw new RangeError('this model is loaded without its vision tower');
+  const encoder = new ImageEncoder(device, config.vision, vision.weights, config);
+  try {
+    const soft: Float32Array[] = [];
+    for (const [i, { image, box }] of images.entries()) {
+      const onProgress = (done: number, of: number): void => emit({ type: 'image', done: i + done / of, total: images.length });
+      soft.push(await encoder.encode(imagePatches(box ? crop(image, box) : image, config.vision), { signal, onProgress }));
+    }
+    return soft;
+  } finally {
+    encoder.close();
+  }
+}

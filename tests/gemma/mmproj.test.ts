@@ -1,0 +1,102 @@
+/** The vision part of GGUF models, in old and new names, against transformers; and what is refused. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { MetadataEntry } from '../../src/bench/gguf-file.js';
+import { createReferenceDevice } from '../../src/device/reference/device.js';
+import { imagePatches } from '../../src/encode/image.js';
+import { parseGgufVisionConfig } from '../../src/gemma/gguf-vision-config.js';
+import { loadVisionWeights, locateGgufVisionWeights } from '../../src/gemma/vision-weights.js';
+import { ImageEncoder } from '../../src/runtime/image-encoder.js';
+import { openModelFiles } from '../../src/runtime/model.js';
+import { openGguf } from '../../src/weights/gguf.js';
+import { readTensorF32 } from '../../src/weights/read.js';
+import { openCheckpoint } from '../../src/weights/safetensors.js';
+import { scratch } from '../ingest/support.js';
+import { fixtureDir, largestDifference } from '../runtime/fixture.js';
+import { imageDir, readImageGolden } from '../runtime/image-fixture.js';
+import { ggmlTypes, ggufFile, type GgufTensorData } from '../weights/gguf-files.js';
+
+const dir = scratch();
+const metadata: Record<string, MetadataEntry> = {
+  'general.architecture': { text: 'clip' },
+  'clip.projector_type': { text: 'gemma3' },
+  'clip.vision.image_size': { u32: 112 },
+  'clip.vision.patch_size': { u32: 14 },
+  'clip.vision.embedding_length': { u32: 48 },
+  'clip.vision.feed_forward_length': { u32: 80 },
+  'clip.vision.block_count': { u32: 3 },
+  'clip.vision.attention.head_count': { u32: 4 },
+  'clip.vision.attention.layer_norm_epsilon': { f32: 1e-6 },
+  'clip.vision.projection_dim': { u32: 64 },
+};
+
+const renames: readonly (readonly [RegExp, string])[] = [
+  [/^vision_tower\.vision_model\.embeddings\.patch_embedding/, 'v.patch_embd'],
+  [/^vision_tower\.vision_model\.embeddings\.position_embedding/, 'v.position_embd'],
+  [/^vision_tower\.vision_model\.encoder\.layers\.(\d+)\./, 'v.blk.$1.'],
+  [/^vision_tower\.vision_model\.post_layernorm/, 'v.post_ln'],
+  [/layer_norm(\d)/, 'ln$1'],
+  [/self_attn\.(q|k|v|out)_proj/, 'attn_$1'],
+  [/^multi_modal_projector\.mm_input_projection_weight/, 'mm.input_projection.weight'],
+  [/^multi_modal_projector\.mm_soft_emb_norm/, 'mm.soft_emb_norm'],
+];
+
+/** The fixture's tower as the converter of llama.cpp writes it: vectors and patches in F32, 1 added to the projector's gain. */
+async function write(name: string, early: boolean, entries = metadata): Promise<string> {
+  const tensors: Record<string, GgufTensorData> = {};
+  for (const entry of (await openCheckpoint(imageDir)).tensors.values()) {
+    if (!/^(vision_tower|multi_modal)/.test(entry.name)) continue;
+    const renamed = renames
+      .reduce((text, [from, to]) => text.replace(from, to), entry.name)
+      .replace('mlp.fc1', early ? 'ffn_down' : 'ffn_up')
+      .replace('mlp.fc2', early ? 'ffn_up' : 'ffn_down');
+    const sizes = entry.shape.toReversed();
+    const whole = sizes.length === 1 || /embd/.test(renamed);
+    const values = await readTensorF32(entry);
+    const gains = renamed === 'mm.soft_emb_norm.weight' ? values.map((value) => value + 1) : values;
+    const stored = whole ? new Uint8Array(gains.buffer) : new Uint8Array(readFileSync(entry.path).subarray(entry.offset, entry.offset + entry.bytes));
+    tensors[renamed] = { sizes, type: whole ? ggmlTypes.F32 : ggmlTypes.BF16, bytes: stored };
+  }
+  const path = join(dir, name);
+  writeFileSync(path, ggufFile(entries, tensors));
+  return path;
+}
+
+// The fixture has 2 x 2 soft tokens of 4 x 4 patches each, which is llama.cpp's default.
+it.each([false, true])('gives the soft tokens of transformers (early names: %s)', async (early) => {
+  const device = createReferenceDevice();
+  const file = await openGguf(await write(`mmproj-${early}.gguf`, early));
+  const config = parseGgufVisionConfig(file, 64);
+  expect(config).toMatchObject({ headDim: 12, side: 8, poolSize: 4, tokensPerImage: 4, tokens: { soft: 262144 } });
+  const { weights } = await loadVisionWeights(device, locateGgufVisionWeights(file, config, 64));
+  const encoder = new ImageEncoder(device, config, weights, { hiddenSize: 64, eps: 1e-6 });
+  const golden = readImageGolden();
+  const soft = await encoder.encode(imagePatches(golden.images[0]!, config));
+  expect(largestDifference(soft, golden.softTokens.subarray(0, soft.length))).toBeLessThan(2e-5);
+  encoder.close();
+  await device.close();
+});
+
+it('goes with a text model in GGUF', async () => {
+  const files = await openModelFiles(join(fixtureDir, 'bf16.gguf'), { mmproj: await write('mmproj.gguf', false) });
+  expect(files.config.vision?.layers).toBe(3);
+  expect(files.visionPlaces?.layers).toHaveLength(3);
+  expect((await openModelFiles(join(fixtureDir, 'bf16.gguf'))).visionPlaces).toBeNull();
+  await expect(openModelFiles(fixtureDir, { mmproj: 'mmproj.gguf' })).rejects.toThrow(/^mmproj.gguf: .* is a directory/);
+  await expect(openModelFiles(join(fixtureDir, 'bf16.gguf'), { mmproj: join(fixtureDir, 'bf16.gguf') })).rejects.toThrow(/is "gemma3", not clip/);
+});
+
+describe('refuses', () => {
+  it.each([
+    ['another projector', { 'clip.projector_type': { text: 'mlp' } }, /clip\.projector_type is "mlp", not gemma3/],
+    ['another model’s width', { 'clip.vision.projection_dim': { u32: 65 } }, /of a text model of width 65, and this one has 64/],
+    ['no layers', { 'clip.vision.block_count': { u32: 0 } }, /block_count is 0/],
+    ['more layers than there are', { 'clip.vision.block_count': { u32: 4 } }, /16 tensors of the vision tower are missing: v\.blk\.3\.ln1\.weight/],
+    ['pools that do not divide', { 'clip.vision.projector.scale_factor': { u32: 3 } }, /112 pixels are not cut evenly into squares of 3 x 3 patches of 14/],
+    ['an eps of nothing', { 'clip.vision.attention.layer_norm_epsilon': { f32: 0 } }, /layer_norm_epsilon is 0/],
+  ] as const)('%s', async (_, change, message) => {
+    const file = await openGguf(await write('odd.gguf', false, { ...metadata, ...change }));
+    expect(() => locateGgufVisionWeights(file, parseGgufVisionConfig(file, 64), 64)).toThrow(message);
+  });
+});
