@@ -10,7 +10,7 @@ import { createRandom, seedOf } from '../random.js';
 import { Context } from '../runtime/context.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { dequantizeBlocks, isBlockFormat, quantizeBlocks } from '../weights/blocks.js';
-import { f32ToF16 } from '../weights/half.js';
+import { bf16ToF32, f16ToF32, f32ToF16 } from '../weights/half.js';
 import { compareLogits, type Agreement } from './agreement.js';
 import { startPeer } from './peer.js';
 import { elementsOf, writeRandomGguf, type RandomTensor } from './random-gguf.js';
@@ -53,6 +53,12 @@ function encode(format: WeightFormat, values: Float32Array): Uint8Array {
   return new Uint8Array(Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16).buffer);
 }
 
+function decode(format: WeightFormat, bytes: Uint8Array): Float32Array {
+  if (format === 'f32') return new Float32Array(bytes.buffer);
+  if (isBlockFormat(format)) return dequantizeBlocks(format, bytes);
+  return Float32Array.from(new Uint16Array(bytes.buffer), format === 'f16' ? f16ToF32 : bf16ToF32);
+}
+
 /** The logits after each token: the final states of one reading, through the output matrix. */
 async function allLogits(model: Model, tokens: readonly number[]): Promise<Float32Array[]> {
   const { device, weights, config } = model;
@@ -89,26 +95,28 @@ function agreeTokens(count: number, vocabSize: number): number[] {
   return Array.from({ length: count }, (_, i) => (i === 0 ? 2 : 300 + Math.floor(random() * (vocabSize - 300))));
 }
 
-/** A file, written into the folder unless it is there. `widened`: the weights that blocks of `format` hold, as f32. */
+/** A file, written into the folder unless it is there. `widened`: the weights that `format` holds, as f32. */
 async function agreeFile(folder: string, name: string, shape: Shape, format: WeightFormat, widened: boolean): Promise<string> {
   const path = join(folder, `lodestone-agree-${name}-${format}${widened ? '-as-f32' : ''}.gguf`);
   if (existsSync(path)) return path;
   const dataOf = (tensor: RandomTensor): Uint8Array => {
     const values = tensorValues(tensor);
     if (!widened) return encode(tensor.type, values);
-    if (tensor.shape.length === 1 || !isBlockFormat(format)) return encode('f32', values);
-    const stored = tensor.name.startsWith('token_embd') ? 'q8_0' : format;
-    return encode('f32', dequantizeBlocks(stored, quantizeBlocks(stored, values)));
+    const stored = tensor.name.startsWith('token_embd') && isBlockFormat(format) ? 'q8_0' : format;
+    return encode('f32', tensor.shape.length === 1 ? values : decode(stored, encode(stored, values)));
   };
   await writeRandomGguf(`${path}.part`, shape, widened ? 'f32' : format, dataOf);
   await rename(`${path}.part`, path);
   return path;
 }
 
-/** Our logits and the peer's; where the products quantise activations, both beside those of the same weights in f32. */
+/**
+ * Our logits and the peer's, and both beside those of the same weights in f32: the peer rounds the activations that meet
+ * f16, bf16 and quantised weights, we those that meet quantised ones, and a difference of two does not say whose it is.
+ */
 export interface FormatAgreement {
   readonly agreement: Agreement;
-  /** null of formats whose activations stay f32 here. */
+  /** null of f32 itself. */
   readonly exact: { readonly ours: Agreement; readonly peer: Agreement } | null;
 }
 
@@ -140,7 +148,7 @@ export async function measureAgreement(
     peer.close();
   }
   const agreement = compareLogits(ours, peers);
-  if (!isBlockFormat(format)) return { agreement, exact: null };
+  if (format === 'f32') return { agreement, exact: null };
   const exact = await readOurs(device, await agreeFile(folder, name, shape, format, true), tokens);
   return { agreement, exact: { ours: compareLogits(ours, exact), peer: compareLogits(peers, exact) } };
 }
