@@ -22,15 +22,15 @@ export interface Reading {
 export const defaultLooks = 6;
 
 /**
- * Lengths of a passage in characters: a sentence or two, which the model's window covers with the question, so that every
+ * Length of a passage in characters: a few sentences, which the model's window covers with the question, so that every
  * layer can compare the two. Chosen on held-out documents and questions that no measurement uses.
  */
-export const passageCharacters = [260, 400] as const;
+export const passageCharacters = [400] as const;
 
 /** A passage that lacks a word of the question is much less likely to be the right one. */
-const RELEVANCE_POWER = 6;
+const RELEVANCE_POWER = 4;
 /** What the reading of everything is worth, beside a passage that has all words of the question. */
-const WHOLE_RELEVANCE = 0.1;
+const WHOLE_RELEVANCE = 0.2;
 /** Below this worth, "not found" is right more often than the answer. */
 const LEAST_WORTH = 0.02;
 

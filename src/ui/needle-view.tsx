@@ -14,7 +14,9 @@ const BAR_CELLS = 24;
 
 /** Boxes with the figure in them: without colours, the figures stay. */
 export function HeatMapView({ suite }: { readonly suite: SuiteSummary }): JSX.Element {
-  const { columns, rows } = heatMap(suite);
+  const map = heatMap(suite);
+  const { columns } = map;
+  const rows = map.rows.map(({ name, cells }) => ({ name: oneLine(name, 40), cells }));
   const label = Math.max(6, ...rows.map(({ name }) => name.length)) + 2;
   return (
     <Box flexDirection="column">
@@ -22,8 +24,8 @@ export function HeatMapView({ suite }: { readonly suite: SuiteSummary }): JSX.El
         {' '.repeat(label)}
         {columns.map((name) => name.padStart(CELL_COLUMNS)).join('')}
       </Text>
-      {rows.map(({ name, cells }) => (
-        <Text key={name} wrap="truncate">
+      {rows.map(({ name, cells }, j) => (
+        <Text key={j} wrap="truncate">
           <Text dimColor>{name.padStart(label - 1)} </Text>
           {cells.map((cell, i) =>
             cell === null ? (
@@ -53,8 +55,8 @@ function FinishedPart({ part }: { readonly part: NeedlePart }): JSX.Element {
       </Text>
       <HeatMapView suite={suite} />
       <Text> </Text>
-      {figureLines(suite, threshold).map((line) => (
-        <Text key={line} wrap="truncate">
+      {figureLines(suite, threshold).map((line, i) => (
+        <Text key={i} wrap="truncate">
           {line}
         </Text>
       ))}

@@ -143,7 +143,8 @@ describe('canaries', () => {
     // A needle after a line has no space of its own in front.
     const bare = (given: string): string => given.replaceAll(/\s+/gu, '');
     expect(bare(document.replaceAll(/The special magic \S+ number is: \d{7} /gu, ''))).toBe(bare(text));
-    expect(questions.map(({ tokens_behind: behind }) => behind)).toEqual(questions.map(({ tokens_behind: behind }) => behind).sort((a, b) => b! - a!));
+    const behind = questions.map(({ tokens_behind: tokens }) => tokens!);
+    expect(behind).toEqual(behind.toSorted((a, b) => b - a));
     expect(questions.at(-1)!.tokens_behind).toBe(0);
     expect(summary.reads_back).toEqual({ tokens: questions[0]!.tokens_behind, of: questions[0]!.tokens_behind });
   });

@@ -20,13 +20,13 @@ function countCells({ hits, misses, refusals, errors, trials, recall, interval: 
 
 export function mapLines(suite: SuiteSummary): string[] {
   const { columns, rows } = heatMap(suite);
-  return table([['depth', ...columns], ...rows.map(({ name, cells }) => [name.padStart(5), ...cells.map((cell) => (cell === null ? '.' : figureOf(cell)))])]);
+  return table([['depth', ...columns], ...rows.map(({ name, cells }) => [oneLine(name).padStart(5), ...cells.map((cell) => (cell === null ? '.' : figureOf(cell)))])]);
 }
 
 /** What the heat map does not say: intervals, the ways to miss, controls, effective length. */
 export function figureLines(suite: SuiteSummary, threshold: number): string[] {
   const { controls, overall } = suite;
-  const rows = suite.rows.map((row) => [`${lengthName(row.length, suite.shortest)}${row.part === '' ? '' : ` ${row.part}`}`, ...countCells(row)]);
+  const rows = suite.rows.map((row) => [`${lengthName(row.length, suite.shortest)}${row.part === '' ? '' : ` ${oneLine(row.part)}`}`, ...countCells(row)]);
   if (rows.length > 1) rows.push(['all', ...countCells(overall)]);
   if (controls.alone !== null) rows.push(['needle alone', ...countCells(controls.alone)]);
   if (controls.without !== null) rows.push(['without it (chance)', ...countCells(controls.without)]);
@@ -65,6 +65,6 @@ export function missLines(report: NeedleReport): string[] {
 
 export function textReport(report: NeedleReport): string {
   const lines = [headLine(report)];
-  for (const suite of report.suites) lines.push('', `${suite.name}: ${suite.about}`, ...mapLines(suite), '', ...figureLines(suite, report.threshold));
+  for (const suite of report.suites) lines.push('', oneLine(`${suite.name}: ${suite.about}`), ...mapLines(suite), '', ...figureLines(suite, report.threshold));
   return `${[...lines, '', ...endLines(report)].join('\n')}\n`;
 }
