@@ -105,10 +105,12 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
 
 /** Who asked for how much, for the error of an input that does not fit. */
 function overflowMessage(plan: Plan): string {
+  const tiled = plan.sources.some(({ views = 0 }) => views > 1);
   const ledger = plan.sources.map((source) => `${sourceName(source.path)}: ${source.tokens} tokens`).join('; ');
   return (
     `the input takes ${plan.tokens.prompt} tokens and the answer up to ${plan.tokens.answer}, but ${plan.model.id} holds ` +
-    `${plan.tokens.context} (${ledger}). Nothing was cut: choose pages with --pages, or a model with a longer context`
+    `${plan.tokens.context} (${ledger}). Nothing was cut: choose pages with --pages, ${tiled ? 'show images whole only with --tiles 0, ' : ''}or ` +
+    'a model with a longer context'
   );
 }
 

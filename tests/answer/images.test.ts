@@ -100,6 +100,12 @@ it('plans what images and their crops cost', async () => {
   expect(plan.model.weight_bytes - words.model.weight_bytes).toBeGreaterThan(100_000);
 });
 
+it('names the images where they do not fit, and how they take less', async () => {
+  const many = { ...request, paths: Array.from({ length: 9 }, () => wide), tiles: 64 };
+  await expect(ask(many, device, never, quiet)).rejects.toThrow(/wide\.png: \d+ tokens.*show images whole only with --tiles 0, or a model/);
+  await expect(ask({ ...request, maxTokens: 4096 }, device, never, quiet)).rejects.toThrow(/choose pages with --pages, or a model/);
+});
+
 it('sees the image, gives everything back, and answers the same again', async () => {
   const events: AskEvent[] = [];
   const before = device.allocatedBytes;
