@@ -22,27 +22,24 @@ export interface Reading {
 export const defaultLooks = 6;
 
 /**
- * Length of a passage in characters: a few sentences, which the model's window covers with the question, so that every
+ * Lengths of a passage in characters: a sentence or a few, which the model's window covers with the question, so that every
  * layer can compare the two. Chosen on held-out documents and questions that no measurement uses.
  */
-export const passageCharacters = [400] as const;
+export const passageCharacters = [260, 400] as const;
 
 /** A passage that lacks a word of the question is much less likely to be the right one. */
 const RELEVANCE_POWER = 4;
 /** What the reading of everything is worth, beside a passage that has all words of the question. */
-const WHOLE_RELEVANCE = 0.2;
+const WHOLE_RELEVANCE = 0.1;
 /** Below this worth, "not found" is right more often than the answer. */
-const LEAST_WORTH = 0.02;
+const LEAST_WORTH = 0.01;
 
 /** An answer in words of the question alone tells nothing. */
 function onlyRepeats(answer: string, question: ReadonlySet<string>): boolean {
   return contentWords(fold(answer).text).every((word) => question.has(word));
 }
 
-/**
- * The best of a reading of everything and readings of passages: the answer that has most worth behind it, in the reading that
- * has most of it. Not found, where none is worth believing.
- */
+/** The best of a reading of everything and readings of passages; not found, where none is worth believing. */
 export function chooseReading(question: string, whole: Reading, looks: readonly Reading[]): Reading {
   if (looks.length === 0) return whole;
   const asked = new Set(contentWords(fold(question).text));
@@ -51,19 +48,6 @@ export function chooseReading(question: string, whole: Reading, looks: readonly 
     if (passage === null) return WHOLE_RELEVANCE * confidence;
     return onlyRepeats(parsed.answer, asked) ? 0 : confidence * passage.relevance ** RELEVANCE_POWER;
   };
-  const votes = new Map<string, { worth: number; best: Reading; bestWorth: number }>();
-  for (const reading of [...looks, whole]) {
-    const own = worth(reading);
-    const answer = fold(reading.parsed.answer).text;
-    const vote = votes.get(answer);
-    if (vote === undefined) {
-      votes.set(answer, { worth: own, best: reading, bestWorth: own });
-      continue;
-    }
-    vote.worth += own;
-    if (own > vote.bestWorth) Object.assign(vote, { best: reading, bestWorth: own });
-  }
-  const chosen = [...votes.values()].reduce((a, b) => (b.worth > a.worth ? b : a));
-  if (chosen.worth >= LEAST_WORTH) return chosen.best;
-  return { ...whole, parsed: { found: false, answer: '', needle: '' } };
+  const best = [...looks, whole].reduce((a, b) => (worth(b) > worth(a) ? b : a));
+  return worth(best) >= LEAST_WORTH ? best : { ...whole, parsed: { found: false, answer: '', needle: '' } };
 }
