@@ -116,7 +116,7 @@ describe('model', () => {
     expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ intermediate_size: 640 })]), 6, /config\.json makes it/u);
   });
   it('a tokenizer with more ids than the config', async () => {
-    expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ vocab_size: 600 })]), 6, /ids up to 4095.*there are 600/u);
+    expectRefusal(await lodestone(['ask', 'Who?', report, '-m', modelWith({ vocab_size: 600 })]), 6, /ids up to 8191.*there are 600/u);
   });
   it('an input longer than the context', async () => {
     const outcome = await lodestone(['ask', 'Who?', report, '-m', modelWith({ max_position_embeddings: 2048 })]);

@@ -32,7 +32,7 @@ describe('models ls', () => {
     expect([code, stderr]).toEqual([0, '']);
     const lines = stdout.trimEnd().split('\n');
     expect(lines).toHaveLength(7);
-    expect(lines[0]).toMatch(/^lodestone-tiny +embedded +3\.7M {2}BF16 +7\.0 MiB +1,048,576 tokens +\S+lodestone-tiny$/u);
+    expect(lines[0]).toMatch(/^lodestone-tiny +embedded +4\.5M {2}BF16 +8\.5 MiB +16,777,216 tokens +\S+lodestone-tiny$/u);
     expect(lines.at(-1)).toMatch(/^ollama:gemma3:4b +ollama +.*Q4_0 .*sha256-[0-9a-f]{64}$/u);
   });
 

@@ -15,15 +15,15 @@ it('plans a published size of which nothing is here', async () => {
 
 it('plans the embedded model, as text', async () => {
   const { code, stdout } = await lodestone(['plan', '--context', '32K']);
-  expect(stdout).toMatch(/^lodestone-tiny: 3,667,396 parameters/);
-  expect(stdout).toMatch(/\nKV, rings {4,}2\.8 MiB {2}5 local layers x 576 positions in f32\nKV, full {5,}16\.0 MiB {2}1 global layer x 32,768 positions in f16\n/);
+  expect(stdout).toMatch(/^lodestone-tiny: 4,453,828 parameters/);
+  expect(stdout).toMatch(/\nKV, rings {4,}3\.1 MiB {2}5 local layers x 640 positions in f32\nKV, full {5,}16\.0 MiB {2}1 global layer x 32,768 positions in f16\n/);
   expect(stdout).not.toMatch(/reading it all/);
   expect(code).toBe(0);
 });
 
 it('exits with what does not fit', async () => {
   expect([planExitCode({ context: true, memory: true }), planExitCode({ context: true, memory: false }), planExitCode({ context: false, memory: false })]).toEqual([0, 5, 4]);
-  expect((await lodestone(['plan', '--context', '2M'])).code).toBe(4);
+  expect((await lodestone(['plan', '--context', '32M'])).code).toBe(4);
 });
 
 it.each([
