@@ -110,7 +110,7 @@ describe('ask', () => {
   it('neither plans nor refuses an input with weights on the device', async () => {
     vi.spyOn(device, 'loadWeight').mockRejectedValue(new Error('loaded'));
     expect((await planAsk(request, device, never, emit)).fits).toBe(true);
-    await expect(ask({ ...request, maxTokens: 2 ** 21 }, device, never, emit)).rejects.toMatchObject({ exitCode: ExitCode.contextExceeded });
+    await expect(ask({ ...request, maxTokens: 2 ** 25 }, device, never, emit)).rejects.toMatchObject({ exitCode: ExitCode.contextExceeded });
     expect(device.allocatedBytes).toBe(0);
   });
 });
