@@ -52,7 +52,7 @@ export async function readEverything(
     const started = performance.now();
     const logits = await context.prefill(prompt.ids, { signal, images, onProgress: prefillEvents(emit) });
     const prefilled = performance.now();
-    const reading = await write(context, logits, model, request, documentIds(prompt), signal, emit);
+    const reading = await write(context, logits, model, request, slicesOf(model, prompt), signal, emit);
     const decodeMs = performance.now() - prefilled;
     return { reading, positions: context.length, prefillMs: prefilled - started, decodeMs, kvBytes: context.kvBytes };
   } finally {
@@ -98,12 +98,14 @@ export async function askMany(
     let decodeMs = 0;
     let bytes = context.kvBytes;
     const mark = await context.mark();
+    const slices = slicesOf(model, documents);
     for (const end of ends) {
       context.rewind(mark);
       started = performance.now();
       const logits = await context.prefill(end, { signal });
       const answering = performance.now();
-      readings.push(await write(context, logits, model, request, documentIds(documents), signal, () => undefined));
+      slices?.restart();
+      readings.push(await write(context, logits, model, request, slices, signal, () => undefined));
       prefillMs += answering - started;
       decodeMs += performance.now() - answering;
       tokensRead += end.length;
@@ -132,18 +134,20 @@ function prefillEvents(emit: (event: AskEvent) => void): (done: number, total: n
   };
 }
 
-/** The sources' tokens of an extractive model's prompt: they follow `<bos>`. */
-function documentIds({ ids, sourceTokens }: Prompt): Uint32Array {
-  return ids.subarray(1, 1 + sourceTokens.reduce((sum, tokens) => sum + tokens, 0));
+/** What an extractive model may answer: slices of the sources' tokens, which follow `<bos>`. Others answer freely. */
+function slicesOf({ config }: Model, { ids, sourceTokens }: Prompt): Slices | undefined {
+  if (config.prompt !== 'qa') return undefined;
+  const end = 1 + sourceTokens.reduce((sum, tokens) => sum + tokens, 0);
+  return new Slices(ids.subarray(1, end), config.vocabSize);
 }
 
-/** Generates until the answer's end, or the token for "not there": after it nothing counts. `documents`: see `Slices`. */
+/** Generates until the answer's end, or the token for "not there": after it nothing counts. `slices`: of which it must be one. */
 async function write(
   context: Context,
   logits: Float32Array,
   model: Model,
   request: Omit<ReadRequest, 'question'>,
-  documents: Uint32Array,
+  slices: Slices | undefined,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<Reading> {
@@ -158,7 +162,6 @@ async function write(
     text += piece;
     emit({ type: 'token', text: piece });
   };
-  const slices = model.config.prompt === 'qa' ? new Slices(documents, model.config.vocabSize) : undefined;
   // At first the answer may be "not there", later it may end.
   const mayStop = (id: number): boolean => stop.includes(id) && (id === absentId) === (tokens === 0);
   const allowed = slices && ((id: number): boolean => slices.has(id) || mayStop(id));

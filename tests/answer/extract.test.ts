@@ -19,6 +19,15 @@ describe('Slices', () => {
     expect(allowedIds(slices, 10)).toEqual([]);
   });
 
+  it('starts anew for another answer', () => {
+    const slices = new Slices(Uint32Array.of(5, 6, 7), 10);
+    slices.push(6);
+    slices.restart();
+    expect(allowedIds(slices, 10)).toEqual([5, 6, 7]);
+    slices.push(5);
+    expect(allowedIds(slices, 10)).toEqual([6]);
+  });
+
   it('allows nothing in an empty document', () => {
     expect(allowedIds(new Slices(new Uint32Array(0), 4), 4)).toEqual([]);
   });
