@@ -2,8 +2,6 @@
  * The main job: sources and a question -> an answer with its places. Emits events on the way; knows nothing of
  * terminals. One direction: ingest -> prompt -> prefill -> decode -> citations.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt } from '../encode/prompt.js';
@@ -14,9 +12,10 @@ import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
-import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes } from '../runtime/kv.js';
+import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
-import type { Answer, AskEvent, Plan, ReadingSummary, SourceSummary } from './answer.js';
+import { sha256OfFiles } from '../weights/hash.js';
+import type { Answer, AskEvent, Plan, PlannedLayers, ReadingSummary, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
 import { encodeImages } from './images.js';
 import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
@@ -74,14 +73,10 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
   const context = runLength(prompt, request);
   const storage = gemmaStorage(files.places, request.quantize);
   const kv = kvBytes(config, context, chunkSize(request.chunk, config, context), formats);
-  const count = (kind: 'local' | 'global'): number => config.layers.filter((layer) => layer.kind === kind).length;
-  const perPosition = (kind: 'local' | 'global'): number => kvPositionBytes(config, formats[kind]);
-  const layers = (kind: 'local' | 'global'): Plan['kv']['local'] => ({
-    layers: count(kind),
-    format: formats[kind],
-    bytes: kv[kind],
-    positions: count(kind) === 0 ? 0 : kv[kind] / (perPosition(kind) * count(kind)),
-  });
+  const layers = (kind: 'local' | 'global'): PlannedLayers => {
+    const { slots, ...rest } = layerKv(config, kind, kv, formats);
+    return { ...rest, positions: slots };
+  };
   return {
     schema: 'lodestone.plan/1',
     model: { id: files.id, quantization: storage.quantization, context: config.maxPositions, weight_bytes: storage.bytes + (prompt.images && files.visionPlaces ? visionBytes(files.visionPlaces) : 0) },
@@ -97,7 +92,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
       bytes: kv.total,
       local: layers('local'),
       global: layers('global'),
-      bytes_if_all_global: context * perPosition('global') * config.layers.length,
+      bytes_if_all_global: context * kvPositionBytes(config, formats.global) * config.layers.length,
     },
     fits: context <= config.maxPositions,
   };
@@ -157,13 +152,6 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
 /** Why a model refuses images, and what to do. */
 function noImages({ id }: ModelFiles): string {
   return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B) with -m, or its GGUF file with -m and its vision part with --mmproj`;
-}
-
-/** Of the files one after another. */
-export async function sha256OfFiles(paths: readonly string[], signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  for (const path of paths) for await (const chunk of createReadStream(path, { signal })) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }
 
 function cutMessage({ finish, tokens }: Reading): string {

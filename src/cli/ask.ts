@@ -7,6 +7,7 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { parsePageRanges } from '../ingest/pages.js';
 import type { Tiles } from '../encode/image.js';
+import { between, integer } from './numbers.js';
 import { resolveModel } from '../models/resolve.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
@@ -41,22 +42,6 @@ interface AskOptions {
   readonly looks: number;
   readonly quiet?: boolean;
   readonly plain?: boolean;
-}
-
-export function integer(least: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`a whole number, at least ${least}, is needed`);
-    return value;
-  };
-}
-
-export function between(least: number, most: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (text.trim() === '' || !(value >= least && value <= most)) throw new InvalidArgumentError(`a number from ${least} to ${most} is needed`);
-    return value;
-  };
 }
 
 function tiles(text: string): Tiles {

@@ -18,13 +18,13 @@ import { summarise } from '../recall/summary.js';
 import { openTrialLog, type TrialLog } from '../recall/trial-log.js';
 import { plannedQuestions, runTrials } from '../recall/trials.js';
 import { selectDevice } from '../device/select.js';
-import { sha256OfFiles } from '../answer/ask.js';
 import { checkKv, defaultKv } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { liveLine, type LiveLine } from '../ui/live-line.js';
 import { initialNeedleState, type NeedleState } from '../ui/needle-state.js';
 import type { NeedleScreen } from '../ui/needle-view.js';
 import type { NeedleOptions } from './needle.js';
+import { sha256OfFiles } from '../weights/hash.js';
 
 function reportFiles({ report = [], junit, tap, html, svg }: NeedleOptions): ReportFile[] {
   const named = Object.entries({ junit, tap, html, svg }).flatMap(([form, file]) => (file === undefined ? [] : [{ form, file } as ReportFile]));

@@ -6,7 +6,7 @@ import { embeddedModelDir } from '../paths.js';
 import { lengthList } from '../recall/lengths.js';
 import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
 import { defaultKv } from '../runtime/kv.js';
-import { between, integer } from './ask.js';
+import { between, integer } from './numbers.js';
 
 export interface NeedleOptions {
   readonly suite?: readonly NeedleSuite[];

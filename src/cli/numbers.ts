@@ -1,3 +1,4 @@
+/** Numbers as options give them. */
 import { InvalidArgumentError } from 'commander';
 
 /** 4096, 32K, 1M: K is 1,024, M is 1,024 K. null where it is no such number. */
@@ -13,6 +14,24 @@ export function tokens(most: number): (text: string) => number {
   return (text) => {
     const value = parseTokens(text);
     if (value === null || value < 1 || value > most) throw new InvalidArgumentError(`a number of tokens from 1 to ${most}, such as 4096, 32K or 1M, is needed`);
+    return value;
+  };
+}
+
+/** For an option that takes a whole number. */
+export function integer(least: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`a whole number, at least ${least}, is needed`);
+    return value;
+  };
+}
+
+/** For an option that takes a number of a range. */
+export function between(least: number, most: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= least && value <= most)) throw new InvalidArgumentError(`a number from ${least} to ${most} is needed`);
     return value;
   };
 }

@@ -11,14 +11,7 @@ import { readTensorF32 } from '../weights/read.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
 import { channels, type VisionConfig } from './vision-config.js';
 import type { LayerNorm, Linear, VisionLayer, VisionWeights } from './vision-graph.js';
-
-/** A matrix in the checkpoint, maybe with more dimensions: [outputs, ...]. */
-interface MatrixPlace {
-  readonly entry: TensorEntry;
-  readonly format: StoredFormat;
-  readonly outputs: number;
-  readonly inputs: number;
-}
+import { WeightLoader, type MatrixPlace } from './weight-loader.js';
 
 interface LinearPlace {
   readonly weight: MatrixPlace;
@@ -184,20 +177,9 @@ export interface LoadedVision {
  * Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason.
  */
 export async function loadVisionWeights(device: Device, places: VisionPlaces, signal?: AbortSignal): Promise<LoadedVision> {
-  const buffers: DeviceBuffer[] = [];
-  const vector = async (entry: TensorEntry, add = 0): Promise<View> => {
-    const values = await readTensorF32(entry);
-    for (let i = 0; i < values.length; i++) values[i]! += add;
-    const buffer = device.createBuffer(values.byteLength, entry.name);
-    buffers.push(buffer);
-    device.write({ buffer, offset: 0 }, values);
-    return { buffer, offset: 0 };
-  };
-  const matrix = ({ entry, format, outputs, inputs }: MatrixPlace): Promise<Weight> => {
-    signal?.throwIfAborted();
-    const data = { path: entry.path, offset: entry.offset, bytes: storedBytes(format, outputs * inputs) };
-    return device.loadWeight({ label: entry.name, format, outputs, inputs, data }, unpackedFormat(format));
-  };
+  const loader = new WeightLoader(device, signal);
+  const vector = (entry: TensorEntry, add = 0): Promise<View> => loader.vector(entry, add);
+  const matrix = (place: MatrixPlace): Promise<Weight> => loader.matrix(place, unpackedFormat(place.format));
   const linear = async ({ weight, bias }: LinearPlace): Promise<Linear> => ({ weight: await matrix(weight), bias: await vector(bias) });
   const norm = async ({ gain, bias }: NormPlace): Promise<LayerNorm> => ({ gain: await vector(gain), bias: await vector(bias) });
   try {
@@ -222,9 +204,9 @@ export async function loadVisionWeights(device: Device, places: VisionPlaces, si
       softNorm: await vector(places.softNorm, places.softNormAdd),
       projection: await loadProjection(device, places.projection),
     };
-    return { weights, buffers };
+    return { weights, buffers: loader.buffers };
   } catch (error) {
-    for (const buffer of buffers) device.destroyBuffer(buffer);
+    loader.close();
     throw error;
   }
 }

@@ -9,9 +9,9 @@ import type { LodestoneError } from '../errors.js';
 import type { Device, DeviceBuffer, StoredFormat, View, Weight, WeightFormat } from '../device/device.js';
 import { isBlockFormat, isDenseFormat, layouts, storedBytes, unpackedFormat } from '../weights/blocks.js';
 import { badFile } from '../weights/errors.js';
-import { readTensorF32 } from '../weights/read.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
 import { embedScale, type GemmaConfig } from './config.js';
+import { WeightLoader, type MatrixPlace } from './weight-loader.js';
 
 /** A layer's matrices are [outputs, inputs]; its norm gains are 1 + w, in f32. */
 export interface LayerWeights {
@@ -54,13 +54,6 @@ export interface GemmaWeights {
  */
 export type Quantize = 'none' | 'q8_0' | 'q4_0';
 
-/** A matrix in the checkpoint. Of a longer one (the embedding of image models), its first `outputs` rows. */
-export interface MatrixPlace {
-  readonly entry: TensorEntry;
-  readonly format: StoredFormat;
-  readonly outputs: number;
-  readonly inputs: number;
-}
 
 /** A vector in the checkpoint; `add` is added to each element. */
 export interface VectorPlace {
@@ -338,21 +331,9 @@ export async function loadGemmaWeights(
   signal?: AbortSignal,
   places = locateGemmaWeights(checkpoint, config),
 ): Promise<GemmaWeights> {
-  const buffers: DeviceBuffer[] = [];
-
-  const matrix = async ({ entry, format, outputs, inputs }: MatrixPlace): Promise<Weight> => {
-    signal?.throwIfAborted();
-    const data = { path: entry.path, offset: entry.offset, bytes: storedBytes(format, outputs * inputs) };
-    return device.loadWeight({ label: entry.name, format, outputs, inputs, data }, formatOnDevice(format, quantize));
-  };
-  const vector = async ({ entry, add }: VectorPlace): Promise<View> => {
-    const values = await readTensorF32(entry);
-    for (let i = 0; i < values.length; i++) values[i]! += add;
-    const buffer = device.createBuffer(values.byteLength, entry.name);
-    buffers.push(buffer);
-    device.write({ buffer, offset: 0 }, values);
-    return { buffer, offset: 0 };
-  };
+  const loader = new WeightLoader(device, signal);
+  const matrix = (place: MatrixPlace): Promise<Weight> => loader.matrix(place, formatOnDevice(place.format, quantize));
+  const vector = ({ entry, add }: VectorPlace): Promise<View> => loader.vector(entry, add);
 
   const { quantization, bytes } = gemmaStorage(places, quantize);
   try {
@@ -375,10 +356,10 @@ export async function loadGemmaWeights(
       finalNorm: await vector(places.finalNorm),
       quantization,
       bytes,
-      buffers,
+      buffers: loader.buffers,
     };
   } catch (error) {
-    for (const buffer of buffers) device.destroyBuffer(buffer);
+    loader.close();
     throw error;
   }
 }

@@ -1,15 +1,13 @@
 /** `lodestone models inspect`: what a model is, from its headers; the weights are read only to be hashed. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KvFormat } from '../device/device.js';
 import { kvFits, kvFormats } from '../device/kvLayout.js';
-import { abortError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import type { GemmaPlaces } from '../gemma/weights.js';
 import { defaultChunk, defaultKv, kvBytes } from '../runtime/kv.js';
 import { isGguf, openModelHeaders } from '../runtime/model.js';
+import { sha256OfFiles } from '../weights/hash.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
 import { elements, parameterCount, storedQuantization } from './describe.js';
 import type { ModelPlace } from './resolve.js';
@@ -136,17 +134,7 @@ async function describeFiles({ files }: Checkpoint, others: readonly string[], {
   for (const path of [...others, ...files]) {
     const info = await stat(path).catch(() => null);
     if (info === null) continue;
-    found.push({ path, bytes: info.size, ...(hash === true ? { sha256: await sha256(path, signal) } : {}) });
+    found.push({ path, bytes: info.size, ...(hash === true ? { sha256: await sha256OfFiles([path], signal) } : {}) });
   }
   return found;
-}
-
-async function sha256(path: string, signal: AbortSignal | undefined): Promise<string> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path, { signal })) hash.update(chunk as Buffer);
-  } catch (error) {
-    throw signal?.aborted === true ? abortError(signal) : error;
-  }
-  return hash.digest('hex');
 }

@@ -76,6 +76,23 @@ export function kvBytes(
   return { total: sum('local') + sum('global'), local: sum('local'), global: sum('global'), layers };
 }
 
+/** The layers of one kind, together. */
+export interface LayerKv {
+  readonly layers: number;
+  readonly format: KvFormat;
+  /** Positions that each has room for. */
+  readonly slots: number;
+  /** Of all of them. */
+  readonly bytes: number;
+}
+
+/** What of `bytes`, from `kvBytes` with the same formats, the layers of one kind take. */
+export function layerKv(config: Pick<GemmaConfig, 'layers' | 'kvHeads' | 'headDim'>, kind: 'local' | 'global', bytes: KvBytes, kv: KvFormats): LayerKv {
+  const layers = config.layers.filter((layer) => layer.kind === kind).length;
+  const slots = layers === 0 ? 0 : bytes[kind] / (kvPositionBytes(config, kv[kind]) * layers);
+  return { layers, format: kv[kind], bytes: bytes[kind], slots };
+}
+
 /** Errors: LodestoneError(usage) where the model's heads can't be stored so. */
 export function checkKv({ headDim }: Pick<GemmaConfig, 'headDim'>, kv: KvFormats): void {
   for (const format of [kv.local, kv.global]) {

@@ -6,17 +6,7 @@ import type { KvFormat } from '../device/device.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import type { GemmaStorage } from '../gemma/weights.js';
 import { activationBuffers, type PlannedBuffer } from './activations.js';
-import { checkKv, chunkSize, kvBytes, kvPageSlots, kvPositionBytes, type KvFormats } from './kv.js';
-
-/** The layers of one kind. */
-export interface LayerKv {
-  readonly layers: number;
-  readonly format: KvFormat;
-  /** Positions that each has room for. */
-  readonly slots: number;
-  /** Of all of them. */
-  readonly bytes: number;
-}
+import { checkKv, chunkSize, kvBytes, kvPageSlots, kvPositionBytes, layerKv, type KvFormats, type LayerKv } from './kv.js';
 
 /** One layer pattern and window: `local` local layers to each global one (0: all are global). */
 export interface PatternKv {
@@ -83,10 +73,7 @@ export function planMemory({ id, config, storage, context, kv, machine, rate, ..
   checkKv(config, kv);
   const chunk = chunkSize(request.chunk, config, context);
   const caches = kvBytes(config, context, chunk, kv);
-  const layersOf = (kind: 'local' | 'global'): LayerKv => {
-    const layers = config.layers.filter((layer) => layer.kind === kind).length;
-    return { layers, format: kv[kind], bytes: caches[kind], slots: layers === 0 ? 0 : caches[kind] / (kvPositionBytes(config, kv[kind]) * layers) };
-  };
+  const layersOf = (kind: 'local' | 'global'): LayerKv => layerKv(config, kind, caches, kv);
   const buffers = Object.values(activationBuffers(config, chunk));
   const scratch = buffers.reduce((sum, { bytes }) => sum + bytes, 0);
   const total = storage.bytes + caches.total + scratch;

@@ -123,8 +123,7 @@ async function beginsAsGguf(path: string): Promise<boolean> {
 
 /** Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason. */
 export async function loadModel(files: ModelFiles, device: Device, options: LoadOptions = {}): Promise<Model> {
-  const { id, config, tokenizer, checkpoint, places } = files;
-  const { visionPlaces } = files;
+  const { id, config, tokenizer, checkpoint, places, visionPlaces } = files;
   const { quantize = 'none', images = false, signal } = options;
   if (signal?.aborted) throw abortError(signal);
   const weights = await loadGemmaWeights(device, checkpoint, config, quantize, signal, places);

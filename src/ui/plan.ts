@@ -1,5 +1,6 @@
 /** A memory plan as plain text. */
-import type { LayerKv, MemoryPlan, PatternKv } from '../runtime/memory-plan.js';
+import type { LayerKv } from '../runtime/kv.js';
+import type { MemoryPlan, PatternKv } from '../runtime/memory-plan.js';
 import { bytes, count } from './format.js';
 
 /** A row of the table: what, how many bytes, of what. */

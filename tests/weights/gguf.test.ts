@@ -11,6 +11,7 @@ import { openGguf, type Gguf } from '../../src/weights/gguf.js';
 import { randomizer } from '../device/cases.js';
 import { fixtureDir, withTempDir } from '../runtime/fixture.js';
 import { ggufFile, type GgufTensorData } from './gguf-files.js';
+import { expectRefusal } from './refusal.js';
 
 const u32 = (value: number): Buffer => Buffer.from(Uint32Array.of(value).buffer);
 const u64 = (value: number | bigint): Buffer => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
@@ -28,18 +29,6 @@ function open(bytes: Uint8Array): Promise<Gguf> {
     writeFileSync(path, bytes);
     return openGguf(path);
   });
-}
-
-async function expectRefusal(opening: Promise<unknown>, message: RegExp): Promise<void> {
-  const error: unknown = await opening.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(LodestoneError);
-  const { message: said, exitCode } = error as LodestoneError;
-  expect(said).toMatch(message);
-  expect(said).not.toMatch(/[\n\r\u001b]/);
-  expect(exitCode).toBe(ExitCode.badModel);
 }
 
 const f32Bytes = (values: readonly number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);

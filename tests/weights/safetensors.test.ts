@@ -8,6 +8,7 @@ import { openCheckpoint, openSafetensors } from '../../src/weights/safetensors.j
 import { randomizer } from '../device/cases.js';
 import { withTempDir } from '../runtime/fixture.js';
 import { f32Tensor, quantizedTensor, safetensorsFile, withHeader, writeSafetensors, type TensorData, type Tensors } from './files.js';
+import { expectRefusal } from './refusal.js';
 
 const two: Tensors = {
   a: f32Tensor([2, 3], Float32Array.of(1, -2, 3, -4, 5, 6.5)),
@@ -29,18 +30,6 @@ function openBytes(bytes: Uint8Array): Promise<unknown> {
     writeFileSync(join(dir, 'model.safetensors'), bytes);
     return openCheckpoint(dir);
   });
-}
-
-async function expectRefusal(opening: Promise<unknown>, message: RegExp): Promise<void> {
-  const error: unknown = await opening.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(LodestoneError);
-  const { message: said, exitCode } = error as LodestoneError;
-  expect(said).toMatch(message);
-  expect(said).not.toContain('\n');
-  expect(exitCode).toBe(ExitCode.badModel);
 }
 
 describe('a checkpoint', () => {
