@@ -39,7 +39,7 @@ export class PromptReader {
   }
 
   /** Makes the context and restores what there is. `context.close` gives the memory back. Emits image and warning events. */
-  static async open(model: Model, prompt: Prompt, options: ReaderOptions, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<PromptReader> {
+  static async open(model: Pick<Model, 'device' | 'weights' | 'config'>, prompt: Prompt, options: ReaderOptions, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<PromptReader> {
     const { session, encode = async () => [], ...contextOptions } = options;
     const total = prompt.images?.length ?? 0;
     const known = session?.images ?? 0;

@@ -75,7 +75,8 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     chunk: options.chunk,
     kv: { ...defaultKv, global: options.kv },
     looks: options.looks,
-    ...(options.session ? { cache: cacheOptions() } : {}),
+    // What a password protects is not left on the disk in the clear.
+    ...(options.session && options.password === undefined ? { cache: cacheOptions() } : {}),
     hashWeights: options.json === true || options.jsonl === true,
   };
 }
