@@ -14,6 +14,10 @@ import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
+import { knownSha256 } from '../sessions/known-hashes.js';
+import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
+import type { Session } from '../sessions/session.js';
+import { rememberIn, textsFolder } from '../sessions/texts.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, ReadingSummary, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
@@ -38,6 +42,8 @@ export interface AskRequest extends ReadRequest {
   /** The vision part of a GGUF file. */
   readonly mmproj?: string;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
+  /** Keep what was read, and use what is kept. Default: neither. */
+  readonly cache?: CacheOptions;
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
 }
@@ -49,6 +55,7 @@ interface Prepared {
   readonly sources: readonly IngestedSource[];
   readonly files: ModelFiles;
   readonly prompt: Prompt;
+  readonly session: Session | undefined;
   readonly plan: Plan;
   readonly ingestMs: number;
   /** Of the model's files, without the weights. */
@@ -67,7 +74,7 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
   }));
 }
 
-function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, summaries: SourceSummary[]): Plan {
+function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, cached: number, summaries: SourceSummary[]): Plan {
   const { config } = files;
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
@@ -85,6 +92,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
     tokens: {
       sources: prompt.sourceTokens.reduce((sum, tokens) => sum + tokens, 0),
       prompt: prompt.ids.length,
+      cached,
       answer: request.maxTokens,
       context: config.maxPositions,
     },
@@ -130,6 +138,7 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
     onProgress: (progress) => emit({ type: 'ingest', ...progress }),
     pages: request.pages,
     password: request.password,
+    ...(request.cache ? { remember: rememberIn(textsFolder(request.cache.folder)) } : {}),
     images: files.visionPlaces ? true : noImages(files),
     limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
   });
@@ -144,14 +153,39 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   if (foreign !== undefined) {
     throw new LodestoneError(ExitCode.badModel, `${request.modelDir}: tokenizer.json has a control token ${foreign}, beyond the ${config.vocabSize} ids of config.json`);
   }
-  const plan = makePlan(files, device, request, prompt, summarise(sources, prompt));
+  const session = await findSession(request, files, device, sources, prompt, signal, emit);
+  const plan = makePlan(files, device, request, prompt, session?.length ?? 0, summarise(sources, prompt));
   emit({ type: 'plan', plan });
-  return { sources, files, prompt, plan, ingestMs: ingested - opened, openMs: opened - started };
+  return { sources, files, prompt, session, plan, ingestMs: ingested - opened, openMs: opened - started };
+}
+
+/** A session is a convenience: where there can be none, it is said, and everything is read. */
+async function findSession(
+  { cache, kv = defaultKv, quantize, mmproj }: AskRequest,
+  files: ModelFiles,
+  device: Device,
+  sources: readonly IngestedSource[],
+  prompt: Prompt,
+  signal: AbortSignal,
+  emit: (event: AskEvent) => void,
+): Promise<Session | undefined> {
+  if (cache === undefined) return undefined;
+  try {
+    return await openSession(cache, { files, mmproj, quantize, kv, device, prompt, sources: sources.map(({ source }) => source.path) }, signal);
+  } catch (error) {
+    if (signal.aborted) throw abortError(signal);
+    emit({ type: 'warning', message: `no session is used (${(error as Error).message})` });
+    return undefined;
+  }
 }
 
 /** Why a model refuses images, and what to do. */
 function noImages({ id }: ModelFiles): string {
   return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B) with -m, or its GGUF file with -m and its vision part with --mmproj`;
+}
+
+function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
+  return cache ? knownSha256(files, hashesFolder(cache.folder), signal) : sha256OfFiles(files, signal);
 }
 
 function cutMessage({ finish, tokens }: Reading): string {
@@ -173,14 +207,30 @@ function summariseReading({ parsed, confidence, passage }: Reading): ReadingSumm
 
 /** What `ask` would do: ingest and tokenise, compute nothing. */
 export async function planAsk(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Plan> {
-  return (await prepare(request, device, signal, emit)).plan;
+  const { plan, session } = await prepare(request, device, signal, emit);
+  await session?.close();
+  return plan;
 }
 
 /**
  * Errors: LodestoneError with unreadableInput, badModel, contextExceeded, outOfMemory; the signal's reason on abort.
  */
 export async function ask(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
-  const { sources, files, prompt, plan, ingestMs, openMs } = await prepare(request, device, signal, emit);
+  const prepared = await prepare(request, device, signal, emit);
+  try {
+    return await answerPrepared(prepared, request, device, signal, emit);
+  } finally {
+    await prepared.session?.close();
+  }
+}
+
+async function answerPrepared(
+  { sources, files, prompt, session, plan, ingestMs, openMs }: Prepared,
+  request: AskRequest,
+  device: Device,
+  signal: AbortSignal,
+  emit: (event: AskEvent) => void,
+): Promise<Answer> {
   if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
 
   const loadStarted = performance.now();
@@ -188,15 +238,15 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
   const loadMs = openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
-    const hashing = request.hashWeights === true ? sha256OfFiles(model.weightFiles, hashingEnds.signal) : undefined;
+    const hashing = request.hashWeights === true ? hashWeights(model.weightFiles, request.cache, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
     // What the second look may change is not shown before it.
     const twice = looksAgain(model, request);
     const show = (event: AskEvent): void => {
       if (!twice || event.type !== 'token') emit(event);
     };
-    const soft = await encodeImages(model, prompt.images ?? [], signal, emit);
-    const first = await readEverything(model, request, prompt, signal, show, { images: soft });
+    const encode = (from: number, to: number): Promise<Float32Array[]> => encodeImages(model, (prompt.images ?? []).slice(from, to), signal, emit);
+    const first = await readEverything(model, request, prompt, signal, show, { session, encode });
     const whole = first.reading;
     const ended = performance.now();
     const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];
@@ -218,14 +268,14 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
       finish: chosen.finish,
       model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
       device: { name: device.name, adapter: device.description },
-      tokens: { input: prompt.ids.length, cached: 0, generated: whole.tokens, context: first.positions },
+      tokens: { input: prompt.ids.length, cached: first.cached, generated: whole.tokens, context: first.positions },
       truncated: false,
       timings: {
         ingest_ms: Math.round(ingestMs),
         load_ms: Math.round(loadMs),
         prefill_ms: Math.round(first.prefillMs),
         decode_ms: Math.round(first.decodeMs),
-        prefill_tps: Math.round((prompt.ids.length / first.prefillMs) * 1e3),
+        prefill_tps: Math.round(((prompt.ids.length - first.cached) / first.prefillMs) * 1e3),
         look_ms: Math.round(looked - ended),
         decode_tps: Math.round((whole.tokens / first.decodeMs) * 1e3),
       },

@@ -7,6 +7,7 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { parsePageRanges } from '../ingest/pages.js';
 import type { Tiles } from '../encode/image.js';
+import { cacheOptions } from './cache.js';
 import { between, integer } from './numbers.js';
 import { resolveModel } from '../models/resolve.js';
 import type { KvFormat } from '../device/device.js';
@@ -40,6 +41,7 @@ interface AskOptions {
   readonly seed: number;
   readonly chunk: number;
   readonly looks: number;
+  readonly session: boolean;
   readonly quiet?: boolean;
   readonly plain?: boolean;
 }
@@ -73,6 +75,8 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     chunk: options.chunk,
     kv: { ...defaultKv, global: options.kv },
     looks: options.looks,
+    // What a password protects is not left on the disk in the clear.
+    ...(options.session && options.password === undefined ? { cache: cacheOptions() } : {}),
     hashWeights: options.json === true || options.jsonl === true,
   };
 }
@@ -167,6 +171,7 @@ export function askCommand(signal: AbortSignal): Command {
     .option('--seed <n>', 'of sampling', integer(0), 0)
     .option('--looks <n>', 'passages of each length that an extractive model reads again; 0 is none', integer(0), defaultLooks)
     .option('--chunk <n>', 'positions read at a time', integer(1), defaultChunk)
+    .option('--no-session', 'read everything again, and keep nothing for the next question')
     .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
     .action((question: string, files: string[], options: AskOptions) => run(question, files, options, signal));
