@@ -89,12 +89,23 @@ export interface PlannedLayers {
   readonly positions: number;
 }
 
+/** Tokens read and to read; `cached` before them came from a session. */
+export interface PrefillEvent {
+  readonly type: 'prefill';
+  readonly done: number;
+  readonly total: number;
+  readonly cached: number;
+  readonly tokens_per_second: number;
+  readonly eta_seconds: number;
+  /** What is being read, while that is a document. */
+  readonly at?: { readonly source: string; readonly page?: number; readonly line?: number };
+}
+
 export type AskEvent =
   | { readonly type: 'warning'; readonly message: string }
   | ({ readonly type: 'ingest' } & IngestProgress)
   | { readonly type: 'plan'; readonly plan: Plan }
-  /** Tokens read and to read; `cached` before them came from a session. */
-  | { readonly type: 'prefill'; readonly done: number; readonly total: number; readonly cached: number; readonly tokens_per_second: number; readonly eta_seconds: number }
+  | PrefillEvent
   /** Images and crops that the vision tower has gone through; of the one under way, a part. */
   | { readonly type: 'image'; readonly done: number; readonly total: number }
   | { readonly type: 'look'; readonly done: number; readonly total: number }

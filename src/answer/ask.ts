@@ -13,17 +13,17 @@ import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
-import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
+import { loadModel, openModelFiles, type Model, type ModelFiles } from '../runtime/model.js';
 import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
 import { sha256OfFiles } from '../weights/hash.js';
-import type { Answer, AskEvent, Plan, PlannedLayers, ReadingSummary, SourceSummary } from './answer.js';
-import { cite } from './citations.js';
+import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
 import { encodeImages } from './images.js';
-import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
-import { chooseReading, type Reading } from './second-look.js';
+import { makeAnswer, secondLook } from './make-answer.js';
+import { withPlaces } from './place-events.js';
+import { looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
 
 export interface AskRequest extends ReadRequest {
   /** "-" is standard input. */
@@ -51,7 +51,7 @@ export interface AskRequest extends ReadRequest {
 /** As Gemma's authors run it: wide and tall images are shown in parts too. */
 export const defaultTiles: Tiles = 'auto';
 
-interface Prepared {
+export interface Prepared {
   readonly sources: readonly IngestedSource[];
   readonly files: ModelFiles;
   readonly prompt: Prompt;
@@ -117,11 +117,16 @@ function overflowMessage(plan: Plan): string {
   );
 }
 
+/** Errors: LodestoneError(contextExceeded). */
+export function checkFits(plan: Plan): void {
+  if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
+}
+
 /**
  * The model's files, then the sources, and no weights: what is wrong with any of them, and what does not fit, is said
  * before anything long is done.
  */
-async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
   const { pdfTimeoutMs } = request;
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
@@ -184,27 +189,6 @@ function noImages({ id }: ModelFiles): string {
   return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B) with -m, or its GGUF file with -m and its vision part with --mmproj`;
 }
 
-function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
-  return cache ? knownSha256(files, hashesFolder(cache.folder), signal) : sha256OfFiles(files, signal);
-}
-
-function cutMessage({ finish, tokens }: Reading): string {
-  const remedy = finish === 'length' ? 'raise --max-tokens' : "the model's context is full";
-  return `the answer was cut at ${tokens} ${tokens === 1 ? 'token' : 'tokens'}: ${remedy}`;
-}
-
-function summariseReading({ parsed, confidence, passage }: Reading): ReadingSummary {
-  const first = passage?.segments[0];
-  return {
-    of: passage === null ? 'everything' : 'passage',
-    ...(first?.page === undefined ? {} : { page: first.page }),
-    ...(first?.line === undefined ? {} : { line: first.line }),
-    ...(passage === null ? {} : { relevance: passage.relevance }),
-    answer: parsed.answer,
-    confidence,
-  };
-}
-
 /** What `ask` would do: ingest and tokenise, compute nothing. */
 export async function planAsk(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Plan> {
   const { plan, session } = await prepare(request, device, signal, emit);
@@ -218,73 +202,45 @@ export async function planAsk(request: AskRequest, device: Device, signal: Abort
 export async function ask(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
   const prepared = await prepare(request, device, signal, emit);
   try {
+    checkFits(prepared.plan);
     return await answerPrepared(prepared, request, device, signal, emit);
   } finally {
     await prepared.session?.close();
   }
 }
 
-async function answerPrepared(
-  { sources, files, prompt, session, plan, ingestMs, openMs }: Prepared,
-  request: AskRequest,
-  device: Device,
-  signal: AbortSignal,
-  emit: (event: AskEvent) => void,
-): Promise<Answer> {
-  if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
-
+async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+  const { files, prompt, session } = prepared;
   const loadStarted = performance.now();
   const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
-  const loadMs = openMs + performance.now() - loadStarted;
+  const loadMs = prepared.openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
     const hashing = request.hashWeights === true ? hashWeights(model.weightFiles, request.cache, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
-    // What the second look may change is not shown before it.
-    const twice = looksAgain(model, request);
-    const show = (event: AskEvent): void => {
-      if (!twice || event.type !== 'token') emit(event);
-    };
     const encode = (from: number, to: number): Promise<Float32Array[]> => encodeImages(model, (prompt.images ?? []).slice(from, to), signal, emit);
-    const first = await readEverything(model, request, prompt, signal, show, { session, encode });
-    const whole = first.reading;
-    const ended = performance.now();
-    const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];
-    const looked = performance.now();
-    const chosen = chooseReading(request.question, whole, looks);
-    const { parsed } = chosen;
-    if (twice && parsed.found) emit({ type: 'token', text: parsed.answer });
-    if (chosen.finish !== 'stop') emit({ type: 'warning', message: cutMessage(chosen) });
+    const show = withPlaces(prompt, prepared.sources, beforeLook(model, request, emit));
+    const whole = await readEverything(model, request, prompt, signal, show, { session, encode });
+    const chosen = await secondLook(model, request, prepared.sources, whole.reading, signal, emit);
     const sha256 = await hashing;
-    const answer: Answer = {
-      schema: 'lodestone.answer/1',
-      question: request.question,
-      answer: parsed.answer,
-      found: parsed.found,
-      confidence: chosen.confidence,
-      // An answer read in a passage is cited there; one of the whole, wherever it stands.
-      citations: parsed.found ? cite(request.question, parsed.needle, sources, chosen.passage ?? undefined) : [],
-      readings: [whole, ...looks].map(summariseReading),
-      finish: chosen.finish,
-      model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
-      device: { name: device.name, adapter: device.description },
-      tokens: { input: prompt.ids.length, cached: first.cached, generated: whole.tokens, context: first.positions },
-      truncated: false,
-      timings: {
-        ingest_ms: Math.round(ingestMs),
-        load_ms: Math.round(loadMs),
-        prefill_ms: Math.round(first.prefillMs),
-        decode_ms: Math.round(first.decodeMs),
-        prefill_tps: Math.round(((prompt.ids.length - first.cached) / first.prefillMs) * 1e3),
-        look_ms: Math.round(looked - ended),
-        decode_tps: Math.round((whole.tokens / first.decodeMs) * 1e3),
-      },
-      sources: plan.sources,
-    };
+    const answer = makeAnswer({ ...prepared, input: prompt.ids.length, request, device, model, loadMs, whole, chosen, ...(sha256 === undefined ? {} : { sha256 }) });
     emit({ type: 'answer', answer });
     return answer;
   } finally {
     hashingEnds.abort();
     await model.close();
   }
+}
+
+/** What the second look may change is not shown before it. */
+export function beforeLook(model: Pick<Model, 'config'>, request: ReadRequest, emit: (event: AskEvent) => void): (event: AskEvent) => void {
+  return looksAgain(model, request)
+    ? (event) => {
+        if (event.type !== 'token') emit(event);
+      }
+    : emit;
+}
+
+function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
+  return cache ? knownSha256(files, hashesFolder(cache.folder), signal) : sha256OfFiles(files, signal);
 }

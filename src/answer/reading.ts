@@ -57,7 +57,7 @@ export async function readEverything(
   try {
     const logits = await reader.read();
     const prefilled = performance.now();
-    const reading = await write(context, logits, model, request, slicesOf(model, prompt), signal, emit);
+    const { reading } = await write(context, logits, model, request, slicesOf(model, prompt), signal, emit);
     const decodeMs = performance.now() - prefilled;
     return { reading, positions: context.length, cached, prefillMs: prefilled - started, decodeMs, kvBytes: context.kvBytes };
   } finally {
@@ -111,7 +111,7 @@ export async function askMany(
       const logits = await context.prefill(end, { signal });
       const answering = performance.now();
       slices?.restart();
-      readings.push(await write(context, logits, model, request, slices, signal, () => undefined));
+      readings.push((await write(context, logits, model, request, slices, signal, () => undefined)).reading);
       prefillMs += answering - started;
       decodeMs += performance.now() - answering;
       tokensRead += end.length;
@@ -124,14 +124,20 @@ export async function askMany(
 }
 
 /** What an extractive model may answer: slices of the sources' tokens, which follow `<bos>`. Others answer freely. */
-function slicesOf({ config }: Model, { ids, sourceTokens }: Prompt): Slices | undefined {
+export function slicesOf({ config }: Model, { ids, sourceTokens }: Prompt): Slices | undefined {
   if (config.prompt !== 'qa') return undefined;
   const end = 1 + sourceTokens.reduce((sum, tokens) => sum + tokens, 0);
   return new Slices(ids.subarray(1, end), config.vocabSize);
 }
 
+export interface Written {
+  readonly reading: Reading;
+  /** All that was generated; the context has not read the last one. */
+  readonly ids: readonly number[];
+}
+
 /** Generates until the answer's end, or the token for "not there": after it nothing counts. `slices`: of which it must be one. */
-async function write(
+export async function write(
   context: Context,
   logits: Float32Array,
   model: Model,
@@ -139,12 +145,12 @@ async function write(
   slices: Slices | undefined,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
-): Promise<Reading> {
+): Promise<Written> {
   const absentId = model.tokenizer.findControlId(ABSENT_TOKEN);
   const stop = absentId === undefined ? model.config.eosIds : [...model.config.eosIds, absentId];
   const stream = model.tokenizer.decodeStream();
+  const ids: number[] = [];
   let text = '';
-  let tokens = 0;
   let logProbability = 0;
   const show = (piece: string): void => {
     if (piece === '') return;
@@ -152,22 +158,23 @@ async function write(
     emit({ type: 'token', text: piece });
   };
   // At first the answer may be "not there", later it may end.
-  const mayStop = (id: number): boolean => stop.includes(id) && (id === absentId) === (tokens === 0);
+  const mayStop = (id: number): boolean => stop.includes(id) && (id === absentId) === (ids.length === 0);
   const allowed = slices && ((id: number): boolean => slices.has(id) || mayStop(id));
   const run = generate(context, logits, { sampling: request.sampling, stop, allowed, maxTokens: request.maxTokens, signal });
   let step = await run.next();
   for (; !step.done; step = await run.next()) {
     const { id, logProb } = step.value;
-    tokens++;
+    ids.push(id);
     logProbability += logProb;
     slices?.push(id);
     show(await stream.push(id));
   }
   show(await stream.flush());
   const { reason, stopId, logProb = 0 } = step.value;
+  const tokens = ids.length;
   const absent = tokens === 0 && stopId !== undefined && stopId === absentId;
   const confidence = Math.exp(tokens === 0 ? logProb : logProbability);
-  return { parsed: parseAnswer(model.config.prompt, text, absent), confidence, tokens, finish: reason, passage: null };
+  return { reading: { parsed: parseAnswer(model.config.prompt, text, absent), confidence, tokens, finish: reason, passage: null }, ids };
 }
 
 /** Whether the passages most related to the question are read again: extractive models do that. */

@@ -172,6 +172,18 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
   return list.toArray();
 }
 
+/** Another question, after an answer of the model (of which a chat model has read everything). */
+export async function encodeFollowUp(style: PromptStyle, question: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+  if (style === 'qa') return encodeQuestion(style, question, tokenizer);
+  const list = new IdList();
+  list.push([tokenizer.controlId('<end_of_turn>')]);
+  list.push(await tokenizer.encodeText('\n'));
+  list.push([tokenizer.controlId('<start_of_turn>')]);
+  list.push(await tokenizer.encodeText('user\n'));
+  list.push(await encodeQuestion(style, question, tokenizer));
+  return list.toArray();
+}
+
 /**
  * Style `qa`: `<bos>` documents `<question>` question `<answer>`, the form that lodestone-tiny is trained on.
  * Style `gemma-chat`: one user turn in Gemma's chat format.

@@ -150,7 +150,7 @@ export class Context {
   mark(): Promise<Mark> {
     return this.#exclusively(async () => {
       const computed = this.#computed;
-      const rings = await Promise.all(this.config.layers.map(({ kind }, l) => (kind === 'local' ? this.#readRows(l, 0) : null)));
+      const rings = await Promise.all(this.config.layers.map(async ({ kind }, l) => (kind === 'local' ? this.#readRows(l, 0) : null)));
       const bytes = rings.reduce((sum, ring) => sum + (ring ? ring.k.length + ring.v.length : 0), 0);
       const mark: Mark = { length: this.#length, computed, storedFrom: [...this.#storedFrom], rings, bytes };
       this.#marks.set(mark, { replaced: this.#replaced.now(), rewritten: this.#rewritten.now() });
