@@ -10,6 +10,7 @@ import { modelsCommand } from './models.js';
 import { planCommand } from './plan.js';
 import { needleCommand } from './needle.js';
 import { installSignalHandlers } from './signals.js';
+import { transcribeCommand } from './transcribe.js';
 
 const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
 
@@ -42,6 +43,7 @@ program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
 program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(transcribeCommand(abort.signal).copyInheritedSettings(program));
 program.addHelpText(
   'after',
   `

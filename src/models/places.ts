@@ -46,6 +46,12 @@ export function huggingFaceHome({ env, home }: Surroundings): string {
   return expand(env['HF_HOME'], home) ?? join(folder(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'huggingface');
 }
 
+/** Ours for what can be made again: LODESTONE_HOME/cache, else in the system's folder for caches. */
+export function ownCache(where: Surroundings = surroundings()): string {
+  const ownHome = expand(where.env['LODESTONE_HOME'], where.home);
+  return ownHome === undefined ? join(systemFolders(where).cache, 'lodestone') : join(ownHome, 'cache');
+}
+
 export async function storePlaces(where: Surroundings): Promise<StorePlaces> {
   const { env, home, platform } = where;
   const { data, cache } = systemFolders(where);
