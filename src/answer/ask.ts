@@ -2,6 +2,7 @@
  * The main job: sources and a question -> an answer with its places. Emits events on the way; knows nothing of
  * terminals. One direction: ingest -> prompt -> prefill -> decode -> citations.
  */
+import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt } from '../encode/prompt.js';
@@ -9,11 +10,15 @@ import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
+import type { TimeRange } from '../ingest/media/media.js';
+import type { FrameChoice } from '../ingest/media/pictures.js';
+import type { VideoVision } from '../ingest/media/recording.js';
 import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
+import { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, ReadingSummary, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
@@ -37,6 +42,16 @@ export interface AskRequest extends ReadRequest {
   readonly tiles?: Tiles;
   /** The vision part of a GGUF file. */
   readonly mmproj?: string;
+  /** Folder of the speech model that hears recordings. */
+  readonly speech?: string;
+  /** As `TranscriberOptions`. */
+  readonly language?: string;
+  /** Part of the recordings, in seconds. */
+  readonly range?: TimeRange;
+  /** Pictures of a video: so many a second, and which of them. Default: `defaultFrames`. */
+  readonly frames?: { readonly fps: number; readonly choice: FrameChoice };
+  /** Folder for what took long, so that it needs not be done again; null: it is not kept. */
+  readonly cache?: string | null;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
@@ -44,6 +59,9 @@ export interface AskRequest extends ReadRequest {
 
 /** As Gemma's authors run it: wide and tall images are shown in parts too. */
 export const defaultTiles: Tiles = 'auto';
+
+/** One a second, as Gemini 1.5 was measured; none again that shows the same. */
+export const defaultFrames = { fps: 1, choice: 'changed' } as const;
 
 interface Prepared {
   readonly sources: readonly IngestedSource[];
@@ -61,6 +79,8 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
     kind: source.kind,
     sha256: source.sha256,
     ...(source.pages === undefined ? {} : { pages: source.pages }),
+    ...(source.seconds === undefined ? {} : { seconds: source.seconds }),
+    ...(source.frames === undefined ? {} : { frames: source.frames }),
     ...(source.kind === 'image' ? { views: prompt.images?.filter((image) => image.source === i).length ?? 0 } : {}),
     segments: segments.length,
     tokens: prompt.sourceTokens[i]!,
@@ -94,18 +114,38 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
       global: layers('global'),
       bytes_if_all_global: context * kvPositionBytes(config, formats.global) * config.layers.length,
     },
+    ...framesOf(prompt, summaries, config, context),
     fits: context <= config.maxPositions,
   };
+}
+
+/** How many pictures of videos are looked at, and how many would fit beside everything else. */
+function framesOf(prompt: Prompt, summaries: readonly SourceSummary[], config: ModelFiles['config'], context: number): Pick<Plan, 'frames'> {
+  const shown = summaries.reduce((sum, { frames }) => sum + (frames?.shown ?? 0), 0);
+  if (shown === 0) return {};
+  const filmed = summaries.reduce((sum, { frames, tokens }) => sum + (frames ? tokens : 0), 0);
+  // With what was said between them, which stays when pictures are left out, so this is rather too few.
+  const perFrame = Math.max(1, filmed / shown);
+  const fit = Math.max(0, Math.floor((config.maxPositions - (context - filmed)) / perFrame));
+  return { frames: { shown, fit: Math.min(shown, fit) } };
 }
 
 /** Who asked for how much, for the error of an input that does not fit. */
 function overflowMessage(plan: Plan): string {
   const tiled = plan.sources.some(({ views = 0 }) => views > 1);
+  const filmed = plan.frames === undefined ? '' : `; of ${plan.frames.shown} pictures ${plan.frames.fit} fit`;
+  const timed = plan.sources.some(({ kind }) => kind === 'audio' || kind === 'video');
+  const remedies = [
+    ...(plan.sources.some(({ kind }) => kind === 'pdf') || !timed ? ['choose pages with --pages'] : []),
+    ...(tiled ? ['show images whole only with --tiles 0'] : []),
+    ...(timed ? ['choose a part with --from and --to'] : []),
+    ...(plan.frames === undefined ? [] : ['look at fewer pictures with --fps or --frames scenes']),
+    'or a model with a longer context',
+  ];
   const ledger = plan.sources.map((source) => `${sourceName(source.path)}: ${source.tokens} tokens`).join('; ');
   return (
     `the input takes ${plan.tokens.prompt} tokens and the answer up to ${plan.tokens.answer}, but ${plan.model.id} holds ` +
-    `${plan.tokens.context} (${ledger}). Nothing was cut: choose pages with --pages, ${tiled ? 'show images whole only with --tiles 0, ' : ''}or ` +
-    'a model with a longer context'
+    `${plan.tokens.context} (${ledger}${filmed}). Nothing was cut: ${remedies.join(', ')}`
   );
 }
 
@@ -115,7 +155,6 @@ function overflowMessage(plan: Plan): string {
  */
 async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
-  const { pdfTimeoutMs } = request;
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
@@ -125,14 +164,7 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
     emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
   }
   const opened = performance.now();
-  const sources = await ingest(request.paths, {
-    signal,
-    onProgress: (progress) => emit({ type: 'ingest', ...progress }),
-    pages: request.pages,
-    password: request.password,
-    images: files.visionPlaces ? true : noImages(files),
-    limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
-  });
+  const sources = await ingestAll(request, files, device, signal, emit);
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
@@ -147,6 +179,40 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   const plan = makePlan(files, device, request, prompt, summarise(sources, prompt));
   emit({ type: 'plan', plan });
   return { sources, files, prompt, plan, ingestMs: ingested - opened, openMs: opened - started };
+}
+
+/** The sources as segments; a speech model is loaded for as long as that takes, and only if something is heard. */
+async function ingestAll(request: AskRequest, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
+  const { pdfTimeoutMs, speech, range, cache = null } = request;
+  const sees = files.visionPlaces !== null;
+  const keep = cache === null ? null : join(cache, 'speech');
+  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep });
+  try {
+    return await ingest(request.paths, {
+      signal,
+      onProgress: (progress) => emit({ type: 'ingest', ...progress }),
+      pages: request.pages,
+      password: request.password,
+      images: sees ? true : noImages(files),
+      media: {
+        speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
+        vision: videoVision(request, files) ?? `${files.id} reads text only`,
+        range: range ?? { from: 0, to: Infinity },
+        ranged: range !== undefined,
+      },
+      limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
+    });
+  } finally {
+    await transcriber?.close();
+  }
+}
+
+function videoVision({ frames = defaultFrames, tiles = defaultTiles }: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
+  if (!visionPlaces || !config.vision) return null;
+  const { imageSize, tokensPerImage } = config.vision;
+  // In parts only where that is asked for: pictures are many.
+  const whole = tiles !== 'auto' && tiles > 0;
+  return { fps: frames.fps, frames: frames.choice, imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
 }
 
 /** Why a model refuses images, and what to do. */
@@ -165,6 +231,7 @@ function summariseReading({ parsed, confidence, passage }: Reading): ReadingSumm
     of: passage === null ? 'everything' : 'passage',
     ...(first?.page === undefined ? {} : { page: first.page }),
     ...(first?.line === undefined ? {} : { line: first.line }),
+    ...(first?.time === undefined ? {} : { time: first.time[0] }),
     ...(passage === null ? {} : { relevance: passage.relevance }),
     answer: parsed.answer,
     confidence,

@@ -7,14 +7,20 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir } from '../paths.js';
 import { parsePageRanges } from '../ingest/pages.js';
 import type { Tiles } from '../encode/image.js';
-import { between, integer } from './numbers.js';
+import type { FrameChoice } from '../ingest/media/pictures.js';
+import { ownCache } from '../models/places.js';
 import { resolveModel } from '../models/resolve.js';
+import { between, integer } from './numbers.js';
+import { time, timeRange } from './times.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
 import type { AskScreen } from '../ui/ask-view.js';
+
+/** Of videos, as Gemini 1.5 was measured. */
+const defaultFps = 1;
 
 interface AskOptions {
   readonly model: string;
@@ -27,6 +33,13 @@ interface AskOptions {
   readonly password?: string;
   readonly pdfTimeout?: number;
   readonly tiles: Tiles;
+  readonly speech?: string;
+  readonly language?: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly fps: number;
+  readonly frames: FrameChoice;
+  readonly keep: boolean;
   readonly json?: boolean;
   readonly jsonl?: boolean;
   readonly dryRun?: boolean;
@@ -66,6 +79,10 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
     tiles: options.tiles,
+    ...(options.language === undefined ? {} : { language: options.language }),
+    ...(options.from === undefined && options.to === undefined ? {} : { range: timeRange(options.from, options.to) }),
+    frames: { fps: options.fps, choice: options.frames },
+    cache: options.keep ? ownCache() : null,
     ...(options.mmproj === undefined ? {} : { mmproj: options.mmproj }),
     quantize: options.quantize,
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
@@ -102,7 +119,8 @@ async function run(question: string, files: string[], options: AskOptions, signa
   // Loaded here, so that --help and usage errors are quick.
   const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
   const place = await resolveModel(options.model);
-  const request: AskRequest = { ...usage, modelDir: place.path, ...(place.id === undefined ? {} : { modelId: place.id }) };
+  const speech = options.speech === undefined ? {} : { speech: (await resolveModel(options.speech)).path };
+  const request: AskRequest = { ...usage, modelDir: place.path, ...(place.id === undefined ? {} : { modelId: place.id }), ...speech };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
   let progress: ProgressLine | undefined;
@@ -143,7 +161,7 @@ export function askCommand(signal: AbortSignal): Command {
   return new Command('ask')
     .description('answer a question about documents, with the page or lines it stands on')
     .argument('<question>', 'what you want to know')
-    .argument('[file...]', 'PDF, text, Markdown or, for models that see, images; "-" or a pipe is standard input')
+    .argument('[file...]', 'PDF, text, Markdown, sound, video or, for models that see, images; "-" or a pipe is standard input')
     .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images')
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
@@ -154,6 +172,13 @@ export function askCommand(signal: AbortSignal): Command {
     .option('--password <text>', 'of an encrypted PDF')
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
     .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto')
+    .addOption(new Option('--speech <model>', 'hears sound and video: folder of a Whisper checkpoint, or hf:org/repo').default(process.env['LODESTONE_SPEECH'] || undefined))
+    .option('--language <code>', 'that is spoken: en, de, ...; as it sounds by default')
+    .option('--from <time>', 'begin sound and video here: seconds, MM:SS or H:MM:SS', time)
+    .option('--to <time>', 'end sound and video here', time)
+    .option('--fps <n>', 'pictures of a video that are looked at, per second', between(0.001, 60), defaultFps)
+    .addOption(new Option('--frames <which>', 'which of them: all, without repeated ones, or one of each scene').choices(['all', 'changed', 'scenes']).default('changed'))
+    .option('--no-keep', 'neither use nor keep what was heard and seen before')
     .option('--json', 'print one JSON object (schema lodestone.answer/1)')
     .option('--jsonl', 'print events as JSON lines while it runs; the last one is the answer')
     .option('--dry-run', 'print what it would take (tokens, memory, device) and stop')

@@ -1,6 +1,7 @@
 /** `lodestone transcribe`: a recording's speech as text, with times, while it is heard. */
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { shortClock } from '../clock.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { defaultLimits } from '../ingest/limits.js';
 import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
@@ -8,7 +9,7 @@ import { sourceName, unreadable } from '../ingest/name.js';
 import { readHead } from '../ingest/read.js';
 import { ownCache } from '../models/places.js';
 import { resolveModel } from '../models/resolve.js';
-import { formatSegment, opening, shortClock, transcriptFormats, type TranscriptFormat } from '../speech/formats.js';
+import { formatSegment, opening, transcriptFormats, type TranscriptFormat } from '../speech/formats.js';
 import type { SpeechSegment } from '../speech/transcribe.js';
 import type { Transcriber } from '../speech/transcriber.js';
 import { liveLine } from '../ui/live-line.js';

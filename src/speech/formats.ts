@@ -9,14 +9,6 @@ export function clock(seconds: number, mark: ',' | '.'): string {
   return `${part(whole / 3600, 2)}:${part((whole / 60) % 60, 2)}:${part(whole % 60, 2)}${mark}${part(milliseconds % 1000, 3)}`;
 }
 
-/** 75.9 s -> 01:15; from an hour on, 1:01:15. */
-export function shortClock(seconds: number): string {
-  const whole = Math.max(0, Math.floor(seconds + 1e-6));
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${two(minutes)}:${two(whole % 60)}`;
-}
-
 export type TranscriptFormat = 'txt' | 'srt' | 'vtt' | 'json' | 'jsonl';
 export const transcriptFormats: readonly TranscriptFormat[] = ['txt', 'srt', 'vtt', 'json', 'jsonl'];
 

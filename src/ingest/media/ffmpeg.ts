@@ -5,11 +5,11 @@
  */
 import { unreadable } from '../name.js';
 import type { Raster } from '../segment.js';
-import { resample } from '../../encode/resample.js';
 import { sampleRate } from '../../encode/log-mel.js';
 import type { DecodeOptions, Frame, FrameOptions, MediaDecoder, MediaInfo, TimeRange } from './media.js';
 import { readPpm } from './ppm.js';
 import { readProgram, type ProgramEnd } from './process.js';
+import { resample } from './resample.js';
 import { readWav } from './wav.js';
 
 const formats = 'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mp3,ogg,flac,wav,aac,mpegts,mpeg,aiff,asf,flv,caf,amr,ac3,ape,wv,au,w64';

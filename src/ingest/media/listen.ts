@@ -1,6 +1,6 @@
 /** A recording's speech, and what of it could not be heard. */
 import type { Transcriber } from '../../speech/transcriber.js';
-import { shortClock } from '../../speech/formats.js';
+import { shortClock } from '../../clock.js';
 import type { TranscribedWindow } from '../../speech/transcribe.js';
 import type { DecodeOptions } from './media.js';
 import type { Recording } from './open.js';

@@ -2,11 +2,11 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { sampleRate } from '../../encode/log-mel.js';
-import { resample } from '../../encode/resample.js';
 import { unreadable } from '../name.js';
 import { Ffmpeg } from './ffmpeg.js';
 import { findFfmpeg } from './find-ffmpeg.js';
 import type { DecodeOptions, MediaDecoder, MediaInfo } from './media.js';
+import { resample } from './resample.js';
 import { isWav, readWav, WavError, type Sound } from './wav.js';
 
 export interface Recording extends MediaInfo {

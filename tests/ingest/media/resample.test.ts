@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { resample } from '../../src/encode/resample.js';
-import { randomizer } from '../device/cases.js';
-import { join, largestDifference } from '../speech/golden.js';
+import { resample } from '../../../src/ingest/media/resample.js';
+import { randomizer } from '../../device/cases.js';
+import { join, largestDifference } from '../../speech/golden.js';
 
 const tone = (rate: number, hertz: number, seconds: number): Float32Array => Float32Array.from({ length: Math.round(rate * seconds) }, (_, i) => Math.sin((2 * Math.PI * hertz * i) / rate));
 
