@@ -14,12 +14,12 @@ import type { SpeechSegment } from '../../../src/speech/transcribe.js';
 import { randomizer } from '../../device/cases.js';
 import { scratch } from '../support.js';
 
-function picture(level: number, mark = 0, noise = 0, [width, height] = [160, 120]): Raster {
+function picture(level: number, mark = 0, noise = 0, width = 160, height = 120): Raster {
   const random = randomizer(level + mark + 1);
-  const data = new Uint8Array(width! * height! * 3).map(() => level + Math.round(random() * noise));
+  const data = new Uint8Array(width * height * 3).map(() => level + Math.round(random() * noise));
   // A line of text somewhere: 40 x 8 pixels.
-  if (mark > 0) for (let y = 30; y < 38; y++) data.fill(mark, (y * width! + 50) * 3, (y * width! + 90) * 3);
-  return { width: width!, height: height!, data };
+  if (mark > 0) for (let y = 30; y < 38; y++) data.fill(mark, (y * width + 50) * 3, (y * width + 90) * 3);
+  return { width, height, data };
 }
 
 function choose(choice: FrameChoice, images: readonly Raster[]): { times: (readonly [number, number])[]; counts: object } {
@@ -54,7 +54,7 @@ describe('pictures', () => {
 
 describe('PPM', () => {
   it('pictures of several sizes come whole out of pieces of any size; what is cut short does not', async () => {
-    const images = [picture(1, 0, 0, [3, 2]), picture(2, 0, 0, [1, 1]), picture(3, 0, 0, [200, 100])];
+    const images = [picture(1, 0, 0, 3, 2), picture(2, 0, 0, 1, 1), picture(3, 0, 0, 200, 100)];
     const bytes = Buffer.concat(images.flatMap(({ width, height, data }) => [Buffer.from(`P6\n${width} ${height}\n255\n`), data]));
     for (const size of [1, 13, 5000, bytes.length]) {
       const got: Raster[] = [];
