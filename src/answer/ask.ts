@@ -23,6 +23,7 @@ import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, ReadingSummary, SourceSummary } from './answer.js';
 import { cite } from './citations.js';
 import { encodeImages } from './images.js';
+import { KeptImages } from './kept-images.js';
 import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
 import { chooseReading, type Reading } from './second-look.js';
 
@@ -207,6 +208,12 @@ async function ingestAll(request: AskRequest, files: ModelFiles, device: Device,
   }
 }
 
+/** Where soft tokens are kept; undefined: they are not, or there are none. */
+async function keptImages({ cache = null }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
+  if (cache === null || !visionPlaces || images.length === 0) return undefined;
+  return KeptImages.open(join(cache, 'images'), visionPlaces, device, signal);
+}
+
 function videoVision({ frames = defaultFrames, tiles = defaultTiles }: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
   if (!visionPlaces || !config.vision) return null;
   const { imageSize, tokensPerImage } = config.vision;
@@ -262,7 +269,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
     const show = (event: AskEvent): void => {
       if (!twice || event.type !== 'token') emit(event);
     };
-    const soft = await encodeImages(model, prompt.images ?? [], signal, emit);
+    const soft = await encodeImages(model, prompt.images ?? [], signal, emit, await keptImages(request, files, prompt, device, signal));
     const first = await readEverything(model, request, prompt, signal, show, { images: soft });
     const whole = first.reading;
     const ended = performance.now();

@@ -15,19 +15,16 @@ export interface ShownFrame {
   readonly time: Times;
 }
 
-/** Cells along each side of the small grey picture that is compared. */
+/** Cells along each side of the small picture that is compared. */
 const side = 64;
-/** Levels of grey of 255 by which a cell of a picture that shows the same may differ: codecs leave a little noise. */
+/** Levels of 255 by which a colour of a cell of a picture that shows the same may differ: codecs leave a little noise. */
 const noise = 6;
-/** Mean difference of all cells from which on it is another scene. */
+/** Mean difference of all cells and colours from which on it is another scene. */
 const cut = 30;
 
-function thumbnail(image: Raster): Float32Array {
-  const { data } = resize(image, side, side);
-  return Float32Array.from({ length: side * side }, (_, i) => 0.299 * data[3 * i]! + 0.587 * data[3 * i + 1]! + 0.114 * data[3 * i + 2]!);
-}
+const thumbnail = (image: Raster): Uint8Array => resize(image, side, side).data;
 
-function difference(a: Float32Array, b: Float32Array): { readonly most: number; readonly mean: number } {
+function difference(a: Uint8Array, b: Uint8Array): { readonly most: number; readonly mean: number } {
   let most = 0;
   let sum = 0;
   for (let i = 0; i < a.length; i++) {
@@ -45,8 +42,8 @@ export class Pictures {
   readonly #prepare: (image: Raster) => Raster;
   readonly #shown: { readonly image: Raster; readonly from: number }[] = [];
   /** Of the last one that is shown, and of the last one. */
-  #shownThumbnail: Float32Array | undefined;
-  #lastThumbnail: Float32Array | undefined;
+  #shownThumbnail: Uint8Array | undefined;
+  #lastThumbnail: Uint8Array | undefined;
   #lastTime = 0;
   #repeated = 0;
   #skipped = 0;

@@ -46,6 +46,10 @@ describe('pictures', () => {
     const fade = Array.from({ length: 20 }, (_, i) => picture(100 + 2 * i));
     expect(choose('changed', fade).times.length).toBe(5);
   });
+  it('of another colour that is as bright are others', () => {
+    const plain = (...colour: number[]): Raster => ({ width: 8, height: 8, data: Uint8Array.from({ length: 192 }, (_, i) => colour[i % 3]!) });
+    expect(choose('changed', [plain(255, 0, 0), plain(0, 130, 0)]).counts).toMatchObject({ shown: 2, scenes: 2 });
+  });
   it('may be of one pixel', () => {
     const dot = (level: number): Raster => ({ width: 1, height: 1, data: Uint8Array.of(level, level, level) });
     expect(choose('changed', [dot(0), dot(0), dot(255)]).times).toEqual([[0, 2], [2, 3]]);
