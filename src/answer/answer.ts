@@ -55,8 +55,10 @@ export interface SourceSummary {
   readonly kind: SourceKind;
   readonly sha256: string;
   readonly pages?: number;
-  /** Of an image: how often the model is shown it, once whole and then each crop. */
+  /** Of a source with images: how many the model is shown, each once whole and then its crops. */
   readonly views?: number;
+  /** Pages of a PDF that are shown as images. */
+  readonly page_images?: number;
   readonly segments: number;
   readonly tokens: number;
 }

@@ -4,10 +4,10 @@
  */
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
-import { buildPrompt, type Prompt } from '../encode/prompt.js';
+import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
-import type { IngestedSource } from '../ingest/segment.js';
+import type { IngestedSource, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
@@ -25,6 +25,8 @@ export interface AskRequest extends ReadRequest {
   /** "-" is standard input. */
   readonly paths: readonly string[];
   readonly pages?: readonly PageRange[];
+  /** Show every page of a PDF as an image. Default: those without a text layer, where the model sees. */
+  readonly pagesAsImages?: boolean;
   /** For encrypted PDFs. */
   readonly password?: string;
   /** Milliseconds after which a PDF is given up. */
@@ -55,13 +57,19 @@ interface Prepared {
   readonly openMs: number;
 }
 
+function viewsOf(segments: readonly Segment[], shown: readonly PromptImage[]): Pick<SourceSummary, 'views' | 'page_images'> {
+  if (shown.length === 0) return {};
+  const pages = segments.filter(({ image, page }) => image && page !== undefined).length;
+  return { views: shown.length, ...(pages === 0 ? {} : { page_images: pages }) };
+}
+
 function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSummary[] {
   return sources.map(({ source, segments }, i) => ({
     path: source.path,
     kind: source.kind,
     sha256: source.sha256,
     ...(source.pages === undefined ? {} : { pages: source.pages }),
-    ...(source.kind === 'image' ? { views: prompt.images?.filter((image) => image.source === i).length ?? 0 } : {}),
+    ...viewsOf(segments, prompt.images?.filter((image) => image.source === i) ?? []),
     segments: segments.length,
     tokens: prompt.sourceTokens[i]!,
   }));
@@ -125,19 +133,22 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
     emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
   }
   const opened = performance.now();
+  const tiles = request.tiles ?? defaultTiles;
+  if (request.pagesAsImages === true && !files.visionPlaces) throw new LodestoneError(ExitCode.usage, `--pages-as-images needs a model that sees, ${noImages(files)}`);
   const sources = await ingest(request.paths, {
     signal,
     onProgress: (progress) => emit({ type: 'ingest', ...progress }),
     pages: request.pages,
     password: request.password,
     images: files.visionPlaces ? true : noImages(files),
+    pageImages: config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(config.vision.imageSize, tiles) } : undefined,
     limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
   });
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
   const ingested = performance.now();
-  const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
+  const imageStyle = config.vision ? { vision: config.vision, tiles } : undefined;
   const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
   if (signal.aborted) throw abortError(signal);
   const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
@@ -147,6 +158,11 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   const plan = makePlan(files, device, request, prompt, summarise(sources, prompt));
   emit({ type: 'plan', plan });
   return { sources, files, prompt, plan, ingestMs: ingested - opened, openMs: opened - started };
+}
+
+/** Pixels of a page's longer side, so that each of its crops is as sharp as the tower sees; at least two crops', at most four's. */
+function pageEdge(imageSize: number, tiles: Tiles): number {
+  return imageSize * (tiles === 'auto' ? 2 : Math.min(4, Math.max(2, tiles)));
 }
 
 /** Why a model refuses images, and what to do. */
@@ -213,7 +229,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
       found: parsed.found,
       confidence: chosen.confidence,
       // An answer read in a passage is cited there; one of the whole, wherever it stands.
-      citations: parsed.found ? cite(request.question, parsed.needle, sources, chosen.passage ?? undefined) : [],
+      citations: parsed.found ? cite(request.question, parsed.needle, sources, chosen.passage ?? undefined, parsed.page) : [],
       readings: [whole, ...looks].map(summariseReading),
       finish: chosen.finish,
       model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },

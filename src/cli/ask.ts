@@ -24,6 +24,7 @@ interface AskOptions {
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   readonly kv: KvFormat;
   readonly pages?: string;
+  readonly pagesAsImages?: boolean;
   readonly password?: string;
   readonly pdfTimeout?: number;
   readonly tiles: Tiles;
@@ -63,6 +64,7 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
     question,
     paths: inputs(files),
     ...(options.pages === undefined ? {} : { pages: parsePageRanges(options.pages) }),
+    ...(options.pagesAsImages === undefined ? {} : { pagesAsImages: options.pagesAsImages }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
     tiles: options.tiles,
@@ -151,6 +153,7 @@ export function askCommand(signal: AbortSignal): Command {
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
     .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))
     .option('--pages <list>', 'read only these PDF pages, e.g. 1,4-9 or 12-')
+    .option('--pages-as-images', 'show all pages of a PDF to a model that sees, not only those without a text layer')
     .option('--password <text>', 'of an encrypted PDF')
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
     .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto')

@@ -23,6 +23,8 @@ export interface Prompt {
 export interface PromptImage {
   /** Index into the list of sources. */
   readonly source: number;
+  /** Of a PDF. */
+  readonly page?: number;
   readonly image: Raster;
   /** The part that is shown; null: the whole. */
   readonly box: Box | null;
@@ -41,9 +43,11 @@ export const ABSENT_SENTENCE = 'Not in the documents.';
 
 const CHAT_TASK =
   'Read the documents below. Answer the question that follows them from the documents alone.';
-const CHAT_FORM =
+/** @param seen pages are shown as images: their words stand nowhere that we could look them up, so we ask for the page. */
+const chatForm = (seen: boolean): string =>
   'Answer in as few words as possible, on one line. On the next line write Quote: and copy, word for word and in double ' +
-  `quotes, the sentence that holds the answer. If the documents do not answer the question, write only: ${ABSENT_SENTENCE}`;
+  `quotes, the sentence that holds the answer${seen ? ', and behind it the [page] it is on' : ''}. ` +
+  `If the documents do not answer the question, write only: ${ABSENT_SENTENCE}`;
 
 /** Collects token ids without copying them over and over, four bytes each. */
 class IdList {
@@ -69,17 +73,16 @@ class IdList {
 /** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
 const batch = 64;
 
-async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
-  const before = list.length;
-  const marked = ({ page, text }: Segment): string => (pageMarks && page !== undefined ? `[page ${page}]\n${text}` : text);
+const pageMark = ({ page }: Segment): string => (page === undefined ? '' : `[page ${page}]\n`);
+
+async function pushText(list: IdList, segments: readonly Segment[], tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<void> {
   const encode = async (segment: Segment): Promise<number[]> => {
     if (signal?.aborted) throw abortError(signal);
-    return tokenizer.encodeText(marked(segment));
+    return tokenizer.encodeText((pageMarks ? pageMark(segment) : '') + segment.text);
   };
-  for (let i = 0; i < entry.segments.length; i += batch) {
-    for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) list.push(ids);
+  for (let i = 0; i < segments.length; i += batch) {
+    for (const ids of await Promise.all(segments.slice(i, i + batch).map(encode))) list.push(ids);
   }
-  return list.length - before;
 }
 
 /** Of Gemma's own processor: what stands around an image, and between it and its crops. */
@@ -113,6 +116,27 @@ async function pushImage(list: IdList, images: PromptImage[], shown: PromptImage
   return count;
 }
 
+/**
+ * The pages of a PDF some of which are shown as images, in order, each after its mark.
+ * @returns tokens
+ */
+async function pushPages(list: IdList, images: PromptImage[], segments: readonly Segment[], style: ImageStyle, tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<number> {
+  const before = list.length;
+  let text: Segment[] = [];
+  for (const segment of segments) {
+    if (!segment.image) {
+      text.push(segment);
+      continue;
+    }
+    await pushText(list, text, tokenizer, true, signal);
+    text = [];
+    const { source, page, image } = segment;
+    await pushImage(list, images, { source, ...(page === undefined ? {} : { page }), image, box: null }, style, pageMark(segment), '', tokenizer);
+  }
+  await pushText(list, text, tokenizer, true, signal);
+  return list.length - before;
+}
+
 /** What a prompt begins with: everything up to the question, the same for every question about these sources. */
 export async function encodeDocuments(
   style: PromptStyle,
@@ -131,28 +155,34 @@ export async function encodeDocuments(
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
     const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
-    const image = entry.segments[0]?.image;
-    if (image) {
-      if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} is an image, and this prompt has no place for it`);
-      sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle, open, close, tokenizer));
+    const seen = entry.segments.find(({ image }) => image);
+    if (seen?.image && (!imageStyle || style !== 'gemma-chat')) throw new RangeError(`${entry.source.path} is or holds an image, and this prompt has no place for it`);
+    if (seen?.image && entry.source.kind === 'image') {
+      sourceTokens.push(await pushImage(list, images, { source: index, image: seen.image, box: null }, imageStyle!, open, close, tokenizer));
       continue;
     }
     if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
-    sourceTokens.push(await pushSource(list, entry, tokenizer, style === 'gemma-chat', signal));
+    if (seen) {
+      sourceTokens.push(await pushPages(list, images, entry.segments, imageStyle!, tokenizer, signal));
+    } else {
+      const before = list.length;
+      await pushText(list, entry.segments, tokenizer, style === 'gemma-chat', signal);
+      sourceTokens.push(list.length - before);
+    }
     if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
   }
   return { ids: list.toArray(), sourceTokens, ...(images.length === 0 ? {} : { images }) };
 }
 
-/** What a prompt ends with, after which the model answers. */
-export async function encodeQuestion(style: PromptStyle, question: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+/** What a prompt ends with, after which the model answers. `pagesSeen`: some pages are shown as images. */
+export async function encodeQuestion(style: PromptStyle, question: string, tokenizer: Tokenizer, pagesSeen = false): Promise<Uint32Array> {
   const list = new IdList();
   if (style === 'qa') {
     list.push([tokenizer.controlId('<question>')]);
     list.push(await tokenizer.encodeText(question.trim()));
     list.push([tokenizer.controlId('<answer>')]);
   } else {
-    list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${CHAT_FORM}`));
+    list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${chatForm(pagesSeen)}`));
     list.push([tokenizer.controlId('<end_of_turn>')]);
     list.push(await tokenizer.encodeText('\n'));
     list.push([tokenizer.controlId('<start_of_turn>')]);
@@ -175,7 +205,8 @@ export async function buildPrompt(
   imageStyle?: ImageStyle,
 ): Promise<Prompt> {
   const documents = await encodeDocuments(style, sources, tokenizer, signal, imageStyle);
-  return joinPrompt(documents, await encodeQuestion(style, question, tokenizer));
+  const pagesSeen = documents.images?.some(({ page }) => page !== undefined) === true;
+  return joinPrompt(documents, await encodeQuestion(style, question, tokenizer, pagesSeen));
 }
 
 /** Documents and a question, as `buildPrompt` puts them together. */
@@ -191,6 +222,8 @@ export interface ParsedAnswer {
   readonly answer: string;
   /** What must stand in the sources to the letter: the quote a chat model gave, else the answer itself. */
   readonly needle: string;
+  /** Where the model says that its quote stands; it is asked where pages are shown as images. */
+  readonly page?: number;
 }
 
 /** The model's text -> answer and needle. `absent`: the model gave its token for "not there". */
@@ -203,9 +236,9 @@ export function parseAnswer(style: PromptStyle, text: string, absent: boolean): 
     const span = trimmed.replace(/\s+/gu, ' ');
     return { found: true, answer: span, needle: span };
   }
-  const quote = /(?:^|\n)\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*$/isu.exec(trimmed);
+  const quote = /(?:^|\n)\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*(?:[[(]page (\d{1,6})[\])]\.?\s*)?$/isu.exec(trimmed);
   if (quote === null) return { found: true, answer: trimmed, needle: trimmed };
   const needle = quote[1]!.trim();
   // Of a model that gave nothing but a quote, the quote is the answer.
-  return { found: true, answer: trimmed.slice(0, quote.index).trim() || needle, needle };
+  return { found: true, answer: trimmed.slice(0, quote.index).trim() || needle, needle, ...(quote[2] === undefined ? {} : { page: Number(quote[2]) }) };
 }

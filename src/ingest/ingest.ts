@@ -9,10 +9,14 @@ import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import type { PageRange } from './pages.js';
 import { readPdf } from './pdf.js';
+import type { PageImages } from './pdf-protocol.js';
 import { type InputBytes, readFileOnce, type ReadOptions } from './read.js';
 import type { IngestedSource, IngestProgress, Source } from './segment.js';
 import { readStdin } from './stdin.js';
 import { decodeText, segmentText } from './text.js';
+
+/** Enough for print of a usual size, whole and in two crops. */
+const defaultPageImages: PageImages = { which: 'textless', edge: 1792 };
 
 export interface IngestOptions {
   readonly signal?: AbortSignal | undefined;
@@ -22,8 +26,10 @@ export interface IngestOptions {
   /** For encrypted PDFs. */
   readonly password?: string | undefined;
   readonly limits?: Partial<IngestLimits> | undefined;
-  /** true: images are decoded. Otherwise why they are refused, and what to do; by default because the model reads text. */
+  /** true: images are decoded, and pages of PDFs drawn. Otherwise why they are refused, and what to do; by default because the model reads text. */
   readonly images?: true | string | undefined;
+  /** Which pages of PDFs are drawn, where `images` is true. Default: those without a text layer. */
+  readonly pageImages?: PageImages | undefined;
 }
 
 /**
@@ -47,8 +53,9 @@ export async function ingest(paths: readonly string[], options: IngestOptions = 
     first.set(path, index);
     results.push(await ingestOne(path, index, options));
   }
-  if (options.pages !== undefined && results.length > 0 && results.every(({ source }) => source.kind !== 'pdf')) {
-    throw new LodestoneError(ExitCode.usage, `--pages chooses pages of a PDF, and ${paths.map(sourceName).join(', ')} has none`);
+  const asked = options.pages !== undefined ? '--pages chooses' : options.pageImages?.which === 'all' ? '--pages-as-images shows' : null;
+  if (asked !== null && results.length > 0 && results.every(({ source }) => source.kind !== 'pdf')) {
+    throw new LodestoneError(ExitCode.usage, `${asked} pages of a PDF, and ${paths.map(sourceName).join(', ')} has none`);
   }
   return results;
 }
@@ -68,7 +75,7 @@ async function ingestOne(path: string, index: number, options: IngestOptions): P
 /** The part after reading: what the bytes are, and their segments. `input.bytes` can't be used afterwards. */
 export async function ingestBytes(input: InputBytes, index: number, limits: IngestLimits, options: IngestOptions = {}): Promise<IngestedSource> {
   const { path, bytes, sha256 } = input;
-  const { signal, onProgress } = options;
+  const { signal, onProgress, images = 'and only text is read here' } = options;
   const detected = await detect(path, bytes);
   const source: Source = { path, kind: detected.kind, bytes: bytes.length, sha256 };
   if (detected.kind === 'pdf') {
@@ -77,13 +84,13 @@ export async function ingestBytes(input: InputBytes, index: number, limits: Inge
       ranges: options.pages,
       password: options.password,
       signal,
+      images: images === true ? (options.pageImages ?? defaultPageImages) : images,
       onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
     });
     return { source: { ...source, pages: pdf.pages }, segments: pdf.segments, warnings: pdf.warnings };
   }
   if (detected.kind === 'image') {
     const format = detected.format!;
-    const { images = 'and only text is read here' } = options;
     if (images !== true) throw unreadable(path, `is a ${format} image, ${images}`);
     return { source, segments: [{ source: index, text: '', image: await decodeImage(path, bytes, format, limits) }], warnings: [] };
   }

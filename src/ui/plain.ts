@@ -1,5 +1,5 @@
 /** Answers and plans as plain text: what scripts, pipes and screen readers get. */
-import type { Answer, Plan } from '../answer/answer.js';
+import type { Answer, Plan, SourceSummary } from '../answer/answer.js';
 import type { Citation } from '../answer/citations.js';
 import { sourceName } from '../ingest/name.js';
 import { bytes, clean, count } from './format.js';
@@ -31,9 +31,13 @@ export function formatAnswer(answer: Answer): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Of an image that is shown in parts too: ", whole and 2 crops". */
-function tilesOf(views = 1): string {
-  return views < 2 ? '' : `, whole and ${views - 1} crops`;
+/** ", 12 pages, 3 of them as images and 6 crops"; of an image that is shown in parts too, ", whole and 2 crops". */
+function partsOf({ pages, page_images, views = 1 }: SourceSummary): string {
+  const crops = views - (page_images ?? 1);
+  const parts = crops === 0 ? '' : ` and ${count(crops)} ${crops === 1 ? 'crop' : 'crops'}`;
+  if (pages === undefined) return parts === '' ? '' : `, whole${parts}`;
+  const seen = page_images === undefined ? '' : `, ${page_images === pages ? 'all' : count(page_images)} of them as images${parts}`;
+  return `, ${count(pages)} ${pages === 1 ? 'page' : 'pages'}${seen}`;
 }
 
 export function formatPlan(plan: Plan): string {
@@ -46,7 +50,7 @@ export function formatPlan(plan: Plan): string {
     'sources',
     ...plan.sources.map(
       (source) =>
-        `  ${sourceName(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}${tilesOf(source.views)}  ${count(source.tokens)} tokens`,
+        `  ${sourceName(source.path)}  ${source.kind}${partsOf(source)}  ${count(source.tokens)} tokens`,
     ),
     `tokens   ${count(tokens.prompt)} to read, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
     `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,
