@@ -133,9 +133,9 @@ HF_TOKEN (or the token of a login) opens models whose terms you accepted; HF_END
 LODESTONE_HOME or XDG_DATA_HOME puts the store elsewhere. Every file is checked against the hub's hash.`)
     .action((model: string, options: PullCommandOptions) => pull(model, options, signal));
   verb('convert')
-    .description('write a model again as a directory of safetensors, its matrices in another format')
+    .description('write a model again, its matrices in another format: as a directory of safetensors, or as a GGUF file')
     .argument('<source>', modelHelp)
-    .argument('<directory>', 'that is not there yet')
+    .argument('<destination>', 'directory that is not there yet, or file name that ends in .gguf')
     .addOption(new Option('--to <format>', 'of the matrices').choices(['q8_0', 'q4_0', 'bf16', 'f16']).default('q8_0'))
     .option('--json', 'print one JSON object (schema lodestone.conversion/1)')
     .option('-q, --quiet', 'no progress and no warnings on stderr')

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { MetadataEntry } from '../../src/bench/gguf-file.js';
+import type { MetadataEntry } from '../../src/weights/gguf-header.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import { imagePatches } from '../../src/encode/image.js';
 import { parseGgufVisionConfig } from '../../src/gemma/gguf-vision-config.js';

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { MetadataEntry } from '../../src/bench/gguf-file.js';
+import type { MetadataEntry } from '../../src/weights/gguf-header.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import { parseGgufConfig } from '../../src/gemma/gguf-config.js';
 import { locateGgufWeights } from '../../src/gemma/weights.js';
