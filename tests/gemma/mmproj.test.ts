@@ -15,7 +15,7 @@ import { openCheckpoint } from '../../src/weights/safetensors.js';
 import { scratch } from '../ingest/support.js';
 import { fixtureDir, largestDifference } from '../runtime/fixture.js';
 import { imageDir, readImageGolden } from '../runtime/image-fixture.js';
-import { ggmlTypes, ggufFile, type GgufTensorData } from '../weights/gguf-files.js';
+import { ggmlTypes, ggufFile, readGgufFile, tensorsOf, type GgufTensorData } from '../weights/gguf-files.js';
 
 const dir = scratch();
 const metadata: Record<string, MetadataEntry> = {
@@ -85,6 +85,36 @@ it('goes with a text model in GGUF', async () => {
   expect((await openModelFiles(join(fixtureDir, 'bf16.gguf'))).visionPlaces).toBeNull();
   await expect(openModelFiles(fixtureDir, { mmproj: 'mmproj.gguf' })).rejects.toThrow(/^mmproj.gguf: .* is a directory/);
   await expect(openModelFiles(join(fixtureDir, 'bf16.gguf'), { mmproj: join(fixtureDir, 'bf16.gguf') })).rejects.toThrow(/is "gemma3", not clip/);
+});
+
+/** As Ollama has it: text model and tower in one file, under names and keys of its own. */
+async function writeTogether(name: string, change: Record<string, MetadataEntry> = {}): Promise<string> {
+  const tower = tensorsOf(await openGguf(await write('mmproj-of-it.gguf', false)));
+  const ollama = Object.entries(tower).map(([tensor, data]) => [
+    tensor
+      .replace('patch_embd', 'patch_embedding').replace('position_embd', 'position_embedding').replace('post_ln', 'post_layernorm').replace(/ln(\d)/, 'layer_norm$1')
+      .replace('attn_out.', 'attn_output.').replace('ffn_up', 'mlp.fc1').replace('ffn_down', 'mlp.fc2').replace(/mm\.(input_projection|soft_emb_norm)/, 'mm.mm_$1'),
+    data,
+  ]);
+  const text = await readGgufFile(join(fixtureDir, 'bf16.gguf'));
+  const keys = Object.entries(metadata).flatMap(([key, value]) => (key.startsWith('clip.vision.') && key !== 'clip.vision.projection_dim' ? [[key.replace('clip.vision.', 'gemma3.vision.'), value]] : []));
+  const path = join(dir, name);
+  writeFileSync(path, ggufFile({ ...text.metadata, ...Object.fromEntries(keys), 'gemma3.mm.tokens_per_image': { u32: 4 }, ...change }, { ...tensorsOf(text.gguf), ...Object.fromEntries(ollama) }));
+  return path;
+}
+
+it('is found in a file of Ollama\u2019s, and gives the same soft tokens', async () => {
+  const device = createReferenceDevice();
+  const { config, visionPlaces } = await openModelFiles(await writeTogether('together.gguf'));
+  expect(config.vision).toMatchObject({ headDim: 12, side: 8, poolSize: 4, tokensPerImage: 4 });
+  const { weights } = await loadVisionWeights(device, visionPlaces!);
+  const encoder = new ImageEncoder(device, config.vision!, weights, { hiddenSize: 64, eps: 1e-6 });
+  const golden = readImageGolden();
+  const soft = await encoder.encode(imagePatches(golden.images[0]!, config.vision!));
+  expect(largestDifference(soft, golden.softTokens.subarray(0, soft.length))).toBeLessThan(2e-5);
+  encoder.close();
+  await device.close();
+  await expect(openModelFiles(await writeTogether('odd-together.gguf', { 'gemma3.mm.tokens_per_image': { u32: 5 } }))).rejects.toThrow(/8 x 8 patches are not averaged evenly into 5 tokens/u);
 });
 
 describe('refuses', () => {
