@@ -104,7 +104,8 @@ async function run(question: string, files: string[], options: AskOptions, signa
   // Loaded here, so that --help and usage errors are quick.
   const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
   const place = await resolveModel(options.model);
-  const request: AskRequest = { ...usage, modelDir: place.path, ...(place.id === undefined ? {} : { modelId: place.id }) };
+  const mmproj = usage.mmproj ?? place.mmproj;
+  const request: AskRequest = { ...usage, modelDir: place.path, ...(mmproj === undefined ? {} : { mmproj }), ...(place.id === undefined ? {} : { modelId: place.id }) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
   let progress: ProgressLine | undefined;
@@ -139,7 +140,7 @@ async function run(question: string, files: string[], options: AskOptions, signa
 }
 
 /** What every verb's `-m`, and every MODEL, takes. */
-export const modelHelp = 'folder of a Gemma 3 (safetensors), GGUF file, hf:org/repo[:quant], ollama:name[:tag], lmstudio:publisher/model, or a short name (see lodestone models ls)';
+export const modelHelp = 'folder of a Gemma 3 (safetensors), GGUF file, hf:org/repo[@revision][:quant], ollama:name[:tag], lmstudio:publisher/model, or a short name (see lodestone models ls)';
 
 export function askCommand(signal: AbortSignal): Command {
   return new Command('ask')
@@ -147,7 +148,7 @@ export function askCommand(signal: AbortSignal): Command {
     .argument('<question>', 'what you want to know')
     .argument('[file...]', 'PDF, text, Markdown or, for models that see, images; "-" or a pipe is standard input')
     .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
-    .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images')
+    .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images (found by itself in the stores)')
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))

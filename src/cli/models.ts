@@ -27,6 +27,7 @@ async function inspect(model: string, options: JsonOption & { readonly hash?: bo
 }
 
 interface PullCommandOptions extends JsonOption {
+  readonly textOnly?: boolean;
   readonly connections: number;
   readonly quiet?: boolean;
 }
@@ -38,12 +39,12 @@ async function pull(model: string, options: PullCommandOptions, signal: AbortSig
     import('../ui/models.js'),
     import('../ui/live-line.js'),
   ]);
-  if (!model.startsWith('hf:')) throw new LodestoneError(ExitCode.usage, `${model}: only the hub's models are pulled: lodestone models pull hf:org/repo[:quant]`);
+  if (!model.startsWith('hf:')) throw new LodestoneError(ExitCode.usage, `${model}: only the hub's models are pulled: lodestone models pull hf:org/repo[@revision][:quant]`);
   const name = parseRepoName('hf', model.slice('hf:'.length));
   const line = liveLine(process.stderr, options.quiet !== true);
   const text = pullLine();
   try {
-    const result = await pullModel(name, { signal, connections: options.connections, onProgress: (progress) => line.show(text(progress, performance.now())) });
+    const result = await pullModel(name, { signal, connections: options.connections, textOnly: options.textOnly === true, onProgress: (progress) => line.show(text(progress, performance.now())) });
     line.clear();
     process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : clean(`${result.name}: ${result.unchanged ? 'is there already' : 'pulled'}, ${result.path}\n`));
   } finally {
@@ -124,7 +125,8 @@ export function modelsCommand(program: Command, signal: AbortSignal): Command {
     .action((model: string, options: JsonOption & { readonly hash?: boolean }) => inspect(model, options, signal));
   verb('pull')
     .description("get a model from the Hugging Face hub into our own store; interrupted, the same command goes on where it stopped")
-    .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for one GGUF file')
+    .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for a GGUF model; @branch, @tag or @commit before the colon')
+    .option('--text-only', 'leave the vision part of a GGUF model (mmproj) out')
     .option('--connections <n>', 'ranges of a file that come at the same time', connections, 4)
     .option('--json', 'print one JSON object (schema lodestone.pull/1)')
     .option('-q, --quiet', 'no progress on stderr')
