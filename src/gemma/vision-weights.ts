@@ -128,15 +128,21 @@ export function locateGgufVisionWeights(checkpoint: Checkpoint, config: VisionCo
   return locate(checkpoint, config, textWidth, ggufNaming(swapped));
 }
 
-function locate({ tensors, files }: Checkpoint, config: VisionConfig, textWidth: number, naming: Naming): VisionPlaces {
+/** The tower and projector of this config, all stored as bf16, in no file: for plans (`visionBytes`), not to be loaded. */
+export function plannedVisionPlaces(config: VisionConfig, textWidth: number): VisionPlaces {
+  return locate({ tensors: null, files: [] }, config, textWidth, safetensorsNaming(towerPrefixes[0]!, projectorPrefixes[0]!));
+}
+
+/** @param tensors null: as if all were there, in bf16 */
+function locate({ tensors, files }: { readonly tensors: Checkpoint['tensors'] | null; readonly files: readonly string[] }, config: VisionConfig, textWidth: number, naming: Naming): VisionPlaces {
   const bad = (what: string): Error => badFile(files[0] ?? 'checkpoint', what);
   const { hiddenSize: d, intermediateSize: f, patchSize, side, layers } = config;
   const missing: string[] = [];
   const find = (name: string, shape: readonly number[]): TensorEntry => {
-    const found = tensors.get(name);
+    const found = tensors?.get(name);
     if (!found) {
-      missing.push(name);
-      return { name, dtype: 'F32', shape, path: '', offset: 0, bytes: 0 };
+      if (tensors !== null) missing.push(name);
+      return { name, dtype: 'BF16', shape, path: '', offset: 0, bytes: 0 };
     }
     if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) {
       throw bad(`tensor ${name} is [${found.shape.join(', ')}], but the vision tower's sizes make it [${shape.join(', ')}]`);
@@ -175,7 +181,7 @@ function locate({ tensors, files }: Checkpoint, config: VisionConfig, textWidth:
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
     throw bad(`${missing.length} tensors of the vision tower are missing: ${missing.slice(0, 3).join(', ')}${more}`);
   }
-  if (tensors.has(`${naming.layer(layers)}${naming.parts.norm1}.weight`)) throw bad(`its vision tower has more layers than the ${layers} of its config`);
+  if (tensors?.has(`${naming.layer(layers)}${naming.parts.norm1}.weight`)) throw bad(`its vision tower has more layers than the ${layers} of its config`);
   return places;
 }
 
