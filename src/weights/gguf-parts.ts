@@ -52,6 +52,6 @@ export async function joinParts(part: Gguf, open: (path: string) => Promise<Gguf
     first ??= file;
   }
   const total = first!.metadata.get('split.tensors.count');
-  if (total !== undefined && total !== tensors.size) throw badFile(first!.path, `is the first of ${count} parts with ${String(total)} tensors, but they have ${tensors.size}`);
+  if (total !== undefined && total !== tensors.size) throw badFile(first!.path, `is the first of ${count} parts with ${Number(total)} tensors, but they have ${tensors.size}`);
   return { path: first!.path, metadata: first!.metadata, tensors, files: paths };
 }
