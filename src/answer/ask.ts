@@ -212,7 +212,7 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
       if (!twice || event.type !== 'token') emit(event);
     };
     const soft = await encodeImages(model, prompt.images ?? [], signal, emit);
-    const first = await readEverything(model, request, prompt, signal, show, soft);
+    const first = await readEverything(model, request, prompt, signal, show, { images: soft });
     const whole = first.reading;
     const ended = performance.now();
     const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];

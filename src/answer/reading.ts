@@ -38,19 +38,22 @@ export function runLength(prompt: Prompt, request: Pick<ReadRequest, 'maxTokens'
   return prompt.ids.length + request.maxTokens;
 }
 
-/** Reads a prompt from its first token to its last and answers. `images`: their soft tokens. Emits prefill and token events. */
+/**
+ * Reads a prompt from its first token to its last and answers. `images`: their soft tokens. `bothWays`: how many of the prompt's
+ * first tokens see each other both ways, at most a submit. Emits prefill and token events.
+ */
 export async function readEverything(
   model: Model,
   request: Omit<ReadRequest, 'question'>,
   prompt: Prompt,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
-  images: readonly Float32Array[] = [],
+  { images = [], bothWays = 0 }: { readonly images?: readonly Float32Array[]; readonly bothWays?: number } = {},
 ): Promise<WholeReading> {
   const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
   try {
     const started = performance.now();
-    const logits = await context.prefill(prompt.ids, { signal, images, onProgress: prefillEvents(emit) });
+    const logits = await context.prefill(prompt.ids, { signal, images, bothWays, onProgress: prefillEvents(emit) });
     const prefilled = performance.now();
     const reading = await write(context, logits, model, request, slicesOf(model, prompt), signal, emit);
     const decodeMs = performance.now() - prefilled;
@@ -186,6 +189,17 @@ export function looksAgain(model: Pick<Model, 'config'>, request: Pick<ReadReque
   return request.looks > 0 && model.config.prompt === 'qa';
 }
 
+/** Longer prompts (a question of a thousand words) are read the one way: what is read both ways takes one submit. */
+const longestBothWays = 2048;
+
+/** One passage and its question, both ways if the model was trained so: then a word of the passage knows what it is read for. */
+async function readPassage(model: Model, request: ReadRequest, prompt: Prompt, signal: AbortSignal): Promise<WholeReading> {
+  const tokens = prompt.ids.length;
+  // The last token asks for the answer, and comes after what is read.
+  const bothWays = model.config.looksBothWays && tokens <= longestBothWays ? tokens - 1 : 0;
+  return readEverything(model, { ...request, chunk: Math.max(request.chunk, bothWays) }, prompt, signal, () => undefined, { bothWays });
+}
+
 /** Reads the passages most related to the question, each alone. */
 export async function lookAgain(
   model: Model,
@@ -200,7 +214,7 @@ export async function lookAgain(
     emit({ type: 'look', done: i, total: passages.length });
     const alone = sources.map((entry, source) => ({ ...entry, segments: passage.segments.filter((segment) => segment.source === source) }));
     const prompt = await buildPrompt(model.config.prompt, request.question, alone, model.tokenizer, signal);
-    const { reading } = await readEverything(model, request, prompt, signal, () => undefined);
+    const { reading } = await readPassage(model, request, prompt, signal);
     readings.push({ ...reading, passage });
   }
   return readings;

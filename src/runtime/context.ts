@@ -35,15 +35,20 @@ export interface PrefillOptions {
    * the config's `tokens.soft`, and other ids stand between two images.
    */
   readonly images?: readonly Float32Array[];
+  /**
+   * How many of `tokens`, from the first on, see each other both ways, as an image's do (default: none). They are read whole or
+   * not at all, so no more than a chunk holds, and there are no images among them.
+   */
+  readonly bothWays?: number;
   /** Default true. false: what only the logits need isn't computed. */
   readonly logits?: boolean;
   /** For tests: shows every layer's output at every position (0 is the embedding), which must all be computed then. */
   readonly tap?: StateTap;
 }
 
-/** An image that the context has read: its positions, and its soft tokens [to - from, hiddenSize]. */
-interface ReadImage extends Span {
-  readonly soft: Float32Array;
+/** Positions that see each other both ways: an image, with its soft tokens [to - from, hiddenSize], or text. */
+interface Block extends Span {
+  readonly soft: Float32Array | null;
 }
 
 export class Context {
@@ -59,7 +64,7 @@ export class Context {
   readonly #ropeGlobal: Rope | null;
   #ids = new Uint32Array(1024);
   /** In ascending order; kept, since an interrupted reading may have to go over them again. */
-  #images: ReadImage[] = [];
+  #blocks: Block[] = [];
   #length = 0;
   #computed = 0;
   /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
@@ -116,10 +121,10 @@ export class Context {
    * Aborted, it rejects with the signal's reason, and the context stays at the last completed chunk: reading the rest
    * (or anything else) gives what it would have given without the abort, bit for bit.
    *
-   * Chunks do not cut images, so an image is read whole or not at all: after an abort too.
+   * Chunks do not cut images and what is read both ways: it is read whole or not at all, after an abort too.
    *
    * Errors: LodestoneError(contextExceeded) before anything is computed, LodestoneError(outOfMemory). RangeError, and nothing
-   * is read, where the tokens are not those of the model, or the images not those of the tokens.
+   * is read, where the tokens are not those of the model, the images not those of the tokens, or `bothWays` out of bounds.
    */
   async prefill(tokens: ArrayLike<number>, options: PrefillOptions & { readonly logits: false }): Promise<null>;
   async prefill(tokens: ArrayLike<number>, options?: PrefillOptions & { readonly logits?: true }): Promise<Float32Array>;
@@ -196,7 +201,7 @@ export class Context {
       );
     }
     if (signal?.aborted) throw abortError(signal);
-    this.#appendIds(tokens, options.images ?? []);
+    this.#appendIds(tokens, this.#placeBlocks(tokens, options.images ?? [], options.bothWays ?? 0));
     this.#caches.grow(end);
 
     const ranges = tap ? everything(config) : outputRanges(config, end, logits);
@@ -234,12 +239,13 @@ export class Context {
 
     const taps: { name: number | 'final'; view: View; at: number }[] = [];
     const note: Tap = (name, view, at) => taps.push({ name, view, at });
-    const images = this.#images.filter(({ from }) => from >= start && from < start + rows);
+    const blocks = this.#blocks.filter(({ from }) => from >= start && from < start + rows);
+    const images = blocks.filter(({ soft }) => soft !== null);
     for (const { from, soft } of images) {
       const { buffer, offset } = activations.x;
-      device.write({ buffer, offset: offset + (from - start) * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT }, soft);
+      device.write({ buffer, offset: offset + (from - start) * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT }, soft!);
     }
-    const chunk = { start, rows, ranges, logits, images };
+    const chunk = { start, rows, ranges, logits, images, blocks };
     const commands = recordChunk(this.config, weights, this.#caches.layers, activations, chunk, tap && note);
     if (!tap) return device.submit(commands, signal);
 
@@ -268,10 +274,10 @@ export class Context {
     return complete ? this.#computed : 0;
   }
 
-  /** Where the chunk that begins at `start` ends: before an image that it can't hold whole. */
+  /** Where the chunk that begins at `start` ends: before a block that it can't hold whole. */
   #chunkEnd(start: number, end: number): number {
     const most = Math.min(start + this.chunk, end);
-    const cut = this.#images.find(({ from, to }) => from < most && most < to);
+    const cut = this.#blocks.find(({ from, to }) => from < most && most < to);
     return cut ? cut.from : most;
   }
 
@@ -279,12 +285,11 @@ export class Context {
     for (const [l, from] of kvFrom.entries()) if (from > start) this.#storedFrom[l] = Math.min(from, start + rows);
   }
 
-  #appendIds(tokens: ArrayLike<number>, images: readonly Float32Array[]): void {
-    const read = this.#placeImages(tokens, images);
+  #appendIds(tokens: ArrayLike<number>, blocks: readonly Block[]): void {
     const end = this.#length + tokens.length;
     if (this.#length < this.#idsEnd) this.#replaced.record(this.#length);
     this.#idsEnd = end;
-    this.#images = [...this.#images.filter(({ to }) => to <= this.#length), ...read];
+    this.#blocks = [...this.#blocks.filter(({ to }) => to <= this.#length), ...blocks];
     if (end > this.#ids.length) {
       const longer = new Uint32Array(Math.max(end, 2 * this.#ids.length));
       longer.set(this.#ids.subarray(0, this.#length));
@@ -293,10 +298,21 @@ export class Context {
     for (let i = 0; i < tokens.length; i++) this.#ids[this.#length + i] = tokens[i]!;
   }
 
+  /** The blocks among the tokens that are to be read. */
+  #placeBlocks(tokens: ArrayLike<number>, images: readonly Float32Array[], bothWays: number): Block[] {
+    const placed = this.#placeImages(tokens, images);
+    if (!Number.isSafeInteger(bothWays) || bothWays < 0 || bothWays > tokens.length) throw new RangeError(`${bothWays} of ${tokens.length} tokens both ways`);
+    if (bothWays === 0) return placed;
+    if (bothWays > this.chunk) throw new RangeError(`${bothWays} tokens both ways in a context of ${this.chunk} positions a submit`);
+    const text = { from: this.#length, to: this.#length + bothWays, soft: null };
+    if (placed.some(({ from }) => from < text.to)) throw new RangeError('an image among tokens that are read both ways');
+    return [text, ...placed];
+  }
+
   /** The images among the tokens that are to be read; throws where ids are not the model's, or images not whole. */
-  #placeImages(tokens: ArrayLike<number>, images: readonly Float32Array[]): ReadImage[] {
+  #placeImages(tokens: ArrayLike<number>, images: readonly Float32Array[]): Block[] {
     const { vision, vocabSize, hiddenSize } = this.config;
-    const read: ReadImage[] = [];
+    const read: Block[] = [];
     for (let i = 0; i < tokens.length; i++) {
       const id = tokens[i]!;
       if (!vision || id !== vision.tokens.soft) {

@@ -64,7 +64,7 @@ def sample(model, rope, window, temperature, doc, qa, pos, pair, start, truth):
     over = start < 0
     for t in range(LENGTH):
         column = (start + t).clamp(0, ROW - 1)[..., None]
-        logits = logits_of(model, rope, window, doc, qa, pos, pair, column)[:, :, 0]
+        logits = logits_of(model, rope, window, column, doc=doc, qa=qa, pos=pos, pair=pair)[:, :, 0]
         token = torch.multinomial((logits / temperature).softmax(-1).flatten(0, 1), 1).view(over.shape)
         target[..., t] = torch.where(over, -100, token)
         over = over | (token == EOS) | (start + t + 1 >= ROW)       # full rows end without <eos>: never right
@@ -129,7 +129,7 @@ def main():
         tags = [[t for t in of[:a.questions] for _ in range(a.samples)] for of in tags]
         return sample(model, rope, model.c.sliding_window, a.temperature, **rows), tags
 
-    stages = [{**loop.curriculum(a)[-1], "until": 1.0, "gate": None}]
+    stages = [{**loop.curriculum(a)[-1], "until": 1.0, "gate": None, "looks": []}]
     ema = loop.run(a, model, best_of_n(anchor, a.samples, a.beta, a.anchor), stages, schedule=loop.constant, decay=0.0, change=change)
     model.load_state_dict(ema)
     loop.note(a, loop.report("after", model, fixed))

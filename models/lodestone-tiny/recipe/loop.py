@@ -23,22 +23,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from data import ABSENT, ROW, Generator, Options
-from model import Config, Lodestone, absolute_rope
+import look
+from data import ABSENT, EOS, ROW, Generator, Options
+from model import BLOCK, REACH, Config, Lodestone, absolute_rope
 
 # (documents, tokens, rows of 64 tokens for the pairs, window), share. The window is small at first: the answer must lie outside what
 # the local layers reach, or the global layer is never needed. `until` is the share of the time at which a stage ends at the latest;
-# it ends sooner when its accuracy passes `gate`. With --init only the last stage is gone through.
+# it ends sooner when its accuracy passes `gate`. With --init only the last stage is gone through. `looks` are batches for the second
+# look (look.py): (sequences, tokens of a passage, tokens in all), share; their own options.
 STAGES = [
     dict(until=.12, gate=.70, shapes=[((48, 128, 2, 12), 1.0)], options=dict(absent=0, real=.1, wrap=0, cloze=.3, natural=.1, vary=.1)),
     dict(until=.25, gate=.75, shapes=[((48, 128, 2, 16), .25), ((24, 256, 4, 32), .75)], options=dict(absent=.05, real=.3, cloze=.4, natural=.15, vary=.25)),
-    dict(until=1.0, gate=None, shapes=[((96, 64, 1, 128), .35), ((24, 256, 4, 128), .45), ((12, 512, 6, 128), .2)], options=dict(absent=.12, real=.15, cloze=.4, natural=.3)),
+    dict(until=1.0, gate=None, shapes=[((32, 64, 1, 128), .07), ((8, 256, 4, 128), .175), ((4, 512, 6, 128), .105)], options=dict(absent=.12, real=.1, cloze=.4, natural=.25),
+         looks=[((64, 64, 112), .36), ((40, 104, 156), .29)], look_options=dict(absent=.15, real=.45, cloze=.5, natural=.3)),
 ]
 
 # The toys' only stage: written relations, so few that minutes teach them.
+TOY_OPTIONS = dict(absent=.15, real=0, wrap=0, max_facts=4, vary=0, families=("special_magic", "phone", "born_in", "passcode"))
 TOY_STAGES = [
-    dict(until=1.0, gate=None, shapes=[((16, 128, 2, 12), 1.0)], options=dict(absent=.15, real=0, wrap=0, max_facts=4, vary=0,
-                                                                              families=("special_magic", "phone", "born_in", "passcode"))),
+    dict(until=1.0, gate=None, shapes=[((16, 128, 2, 12), .8)], options=TOY_OPTIONS, looks=[((16, 64, 112), .2)], look_options=TOY_OPTIONS),
 ]
 
 SIZES = {   # XS ships; the toys are for tests of the recipe
@@ -53,17 +56,23 @@ SIZES = {   # XS ships; the toys are for tests of the recipe
 def curriculum(a):
     """The stages of a size, with --batch times as many documents per step."""
     stages = TOY_STAGES if a.size.startswith("toy") else STAGES
-    return [{**s, "shapes": [((max(1, round(B * a.batch)), T, R, w), p) for (B, T, R, w), p in s["shapes"]]} for s in stages]
+    more = lambda shapes: [((max(1, round(B * a.batch)), *rest), p) for (B, *rest), p in shapes]
+    return [{**s, "shapes": more(s["shapes"]), "looks": more(s.get("looks", []))} for s in stages]
 
 
 def batches(generator, stages, stage, seed):
-    """Endless (shape, arrays, tags); `stage` says which of the stages to draw from."""
+    """Endless (name of the shape, window, arrays, tags); `stage` says which of the stages to draw from."""
     r = random.Random(seed)
     while True:
         s = stages[stage.value]
-        shape = r.choices([x[0] for x in s["shapes"]], [x[1] for x in s["shapes"]])[0]
-        B, T, R, _ = shape
-        yield (shape, *generator.batch(r, B, T, R, Options(**s["options"])))
+        choices = s["shapes"] + s["looks"]
+        shape = r.choices([x for x, _ in choices], [p for _, p in choices])[0]
+        if len(shape) == 3:
+            B, T, L = shape
+            yield (f"look {T}", BLOCK * REACH, *look.sequences(generator, r, B, T, L, Options(**s["look_options"])))
+        else:
+            B, T, R, window = shape
+            yield (f"{T}/{window}", window, *generator.batch(r, B, T, R, Options(**s["options"])))
 
 
 def generator(a, books="books"):
@@ -140,9 +149,12 @@ def optimisers(model, muon_lr, adam_lr, decay=1.0):
 
 # -- losses and measures ---------------------------------------------------------------------------
 
-def logits_of(model, rope, window, doc, qa, pos, pair, at):
-    with torch.autocast(doc.device.type, torch.bfloat16, enabled=doc.is_cuda):
-        return model(doc, qa, pos, pair, at, window, rope).float()
+def logits_of(model, rope, window, at, **batch):
+    """[..., vocab] after the columns `at` of a batch of either kind (model.py, look.py)."""
+    with torch.autocast(at.device.type, torch.bfloat16, enabled=at.is_cuda):
+        if "block" in batch:
+            return look.forward(model, **batch, at=at, window=window, absolute_rope=rope).float()
+        return model(**batch, at=at, window=window, absolute_rope=rope).float()
 
 
 def cross_entropy(logits, target):
@@ -151,13 +163,15 @@ def cross_entropy(logits, target):
 
 
 def answer_loss(model, rope, window, target, **batch):
-    """Mean cross-entropy of the answers' tokens, and where the best token is the right one [B, R, M]."""
+    """Mean cross-entropy of the answers' tokens, and where the best token is the right one, of the target's shape."""
     logits = logits_of(model, rope, window, **batch)
     return cross_entropy(logits, target), logits.argmax(-1) == target
 
 
 def pair_hits(right, batch):
     """Of each document, for each pair by number, whether its whole answer is right: lists of bools."""
+    if "block" in batch:
+        return [[bool(h)] for h in (right | (batch["target"] == -100)).all(1)]
     owner = np.take_along_axis(batch["pair"], batch["at"], 2)
     real = batch["target"] != -100
     out = []
@@ -174,7 +188,9 @@ def held_out(a, documents=64):
     (B, T, R, w), _ = last["shapes"][len(last["shapes"]) // 2]
     r = random.Random(11)
     g = generator(a, "held")
-    return [(w, g.batch(r, min(B, documents), T, R, Options(**{**last["options"], "real": 0}))[0]) for _ in range(-(-documents // B))]
+    whole = [(w, g.batch(r, min(B, documents), T, R, Options(**{**last["options"], "real": 0}))[0]) for _ in range(-(-documents // B))]
+    looks = [(w, look.sequences(g, r, 2 * documents, T, L, Options(**{**last["look_options"], "real": 0}))[0]) for (_, T, L), _ in last["looks"]]
+    return whole + looks
 
 
 @torch.no_grad()
@@ -188,10 +204,9 @@ def measure(model, fixed):
         l, right = answer_loss(model, rope, w, **on)
         n = int((batch["target"] != -100).sum())
         loss, tokens = loss + l.item() * n, tokens + n
-        owner = np.take_along_axis(batch["pair"], batch["at"], 2)
-        for b, hits in enumerate(pair_hits(right.cpu().numpy(), batch)):
-            absent = set(owner[b][batch["target"][b] == ABSENT].tolist())
-            answers += [(h, k in absent) for k, h in enumerate(hits)]
+        hits = pair_hits(right.cpu().numpy(), batch)
+        absent = pair_hits((batch["target"] == ABSENT) | (batch["target"] == EOS), batch)
+        answers += [(h, x) for of, absences in zip(hits, absent) for h, x in zip(of, absences)]
     return loss / tokens, answers
 
 
@@ -283,13 +298,13 @@ def parse_until(s):
 def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=None, extra=None):
     """Trains `model` in place and returns its averaged weights.
 
-    loss(model, rope, window, **batch) -> (scalar, bool [B, R, M]: where a target is met). `change(batch, tags)` -> (batch, tags) makes
+    loss(model, rope, window, **batch) -> (scalar, bool like the target: where it is met). `change(batch, tags)` -> (batch, tags) makes
     other batches of those drawn, on the device. `stage` is where to begin. `extra` is kept in the checkpoint."""
     out = Path(a.out)
     say = lambda *parts: note(a, " ".join(map(str, parts)))
     muon, adam = optimisers(model, a.muon_lr, a.adam_lr, decay)
     ema = {n: p.detach().clone() for n, p in model.named_parameters()}
-    state = dict(step=0, stage=stage, started=time.time(), doc_tokens=0, qa_tokens=0, pairs=0, busy=0.0)
+    state = dict(step=0, stage=stage, started=time.time(), tokens=0, pairs=0, busy=0.0)
     ckpt = out / "last.pt"
     if ckpt.exists():
         s = torch.load(ckpt, weights_only=False, map_location=a.device)
@@ -325,9 +340,8 @@ def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=No
     recent, by_tag = defaultdict(lambda: [0, 0]), defaultdict(lambda: [0, 0])
     log_t, log_loss, log_n, saved, tag_t = time.time(), 0.0, 0, time.time(), time.time()
     while share() < 1 and state["step"] < a.max_steps:
-        shape, batch, tags = draw()
+        shape, w, batch, tags = draw()
         t0 = time.time()
-        _, T, _, w = shape
         on = {k: torch.from_numpy(v).to(a.device) for k, v in batch.items()}
         if change:
             on, tags = change(on, tags)
@@ -352,18 +366,18 @@ def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=No
         ok = sum(flat) / len(flat)
         gate = gate * 0.97 + 0.03 * ok if seen_in_stage else ok * 0.5
         seen_in_stage += 1
-        recent[(T, w)][0] += ok; recent[(T, w)][1] += 1
+        recent[shape][0] += ok; recent[shape][1] += 1
         for row, of in zip(tags, hits):
             for tag, h in zip(row, of):
                 by_tag[tag][0] += h; by_tag[tag][1] += 1
-        state["doc_tokens"] += batch["doc"].size; state["qa_tokens"] += int((batch["pair"] >= 0).sum()); state["pairs"] += len(flat)
+        state["tokens"] += sum(batch[k].size for k in ("doc", "qa", "ids") if k in batch); state["pairs"] += len(flat)
         state["busy"] += time.time() - t0
         log_loss += value.item(); log_n += 1
         if state["step"] % 20 == 0:
             dt = time.time() - log_t
             say(time.strftime("%H:%M:%S"), f"step {state['step']} stage {state['stage']} loss {log_loss / log_n:.3f} gate {gate:.3f}",
-                " ".join(f"{T}/{w}:{h / n:.3f}" for (T, w), (h, n) in sorted(recent.items())),
-                f"lr {k:.3f} {dt / log_n:.2f}s/step {state['doc_tokens'] / 1e6:.2f}M doc {state['pairs'] / 1e3:.0f}K pairs",
+                " ".join(f"{name}:{h / n:.3f}" for name, (h, n) in sorted(recent.items())),
+                f"lr {k:.3f} {dt / log_n:.2f}s/step {state['tokens'] / 1e6:.2f}M tokens {state['pairs'] / 1e3:.0f}K pairs",
                 "s_h", [round(x, 3) for x in model.layers[-1].self_attn.log_n_scale.tolist()])
             recent.clear(); log_t, log_loss, log_n = time.time(), 0.0, 0
         if time.time() - tag_t > 240:

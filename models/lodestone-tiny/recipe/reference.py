@@ -8,14 +8,16 @@ from model import rope_table, rotate
 
 
 @torch.no_grad()
-def logits(model, ids):
-    """Logits [len(ids), vocab] of a token sequence, every position through every layer."""
+def logits(model, ids, block=0):
+    """Logits [len(ids), vocab] of a token sequence, every position through every layer. The first `block` tokens see each other both
+    ways (look.py)."""
     c = model.c
     n = len(ids)
     x = model.embed(torch.tensor(ids))
     pos = torch.arange(n)
     cos, sin = (t.unsqueeze(1) for t in rope_table(pos, c.head_dim, c.rope_local_base_freq))
     causal = pos[None, :] <= pos[:, None]
+    causal = causal | (torch.maximum(pos[:, None], pos[None, :]) < block)
     window = causal & (pos[:, None] - pos[None, :] < c.sliding_window)
     repeat = c.num_attention_heads // c.num_key_value_heads
     for i, layer in enumerate(model.layers):
@@ -31,11 +33,11 @@ def logits(model, ids):
     return F.linear(model.norm(x), model.embed_tokens.weight)
 
 
-def greedy(model, prompt, eos=1, limit=24):
+def greedy(model, prompt, eos=1, limit=24, block=0):
     """Greedy continuation of a prompt by full recomputation; for smoke tests only."""
     out = []
     for _ in range(limit):
-        t = int(logits(model, prompt + out)[-1].argmax())
+        t = int(logits(model, prompt + out, block)[-1].argmax())
         if t == eos:
             break
         out.append(t)

@@ -4,6 +4,7 @@ import unittest
 import numpy as np
 import torch
 
+import look
 from data import ROW, TARGETS, pack
 from model import Config, Lodestone, absolute_rope
 from reference import logits
@@ -39,6 +40,26 @@ class ForwardTest(unittest.TestCase):
                 ids = doc[b].tolist() + [4] + q + [5] + a
                 torch.testing.assert_close(got[b, i][mine], logits(m, ids)[-len(a) - 1:], atol=2e-4, rtol=1e-3)
                 self.assertEqual(rows["target"][b, i][mine].tolist(), a + [1])
+
+    def test_a_look_equals_reference(self):
+        """Blocks longer and shorter than the window, answers that end in padding."""
+        torch.manual_seed(0)
+        m = Lodestone(Config(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=3, head_dim=16)).eval()
+        r = np.random.default_rng(1)
+        L, blocks, answers = 40, [30, 12, 7, 36], [3, 9, 1, 4]
+        ids = np.zeros((4, L), np.int64)
+        at = np.zeros((4, look.TARGETS), np.int64)
+        for i, (n, a) in enumerate(zip(blocks, answers)):
+            ids[i, :n + a] = r.integers(16, 64, n + a)
+            at[i, :a] = np.arange(n, n + a)
+        for window in (5, 16, 64):
+            m.c.sliding_window = window
+            with torch.no_grad():
+                got = look.forward(m, torch.from_numpy(ids), torch.tensor(blocks), torch.from_numpy(at), window, absolute_rope(m.c, L))
+            for i, (n, a) in enumerate(zip(blocks, answers)):
+                want = logits(m, ids[i, :n + a].tolist(), n)
+                torch.testing.assert_close(got[i, :a], want[n:], atol=2e-4, rtol=1e-3)
+                self.assertGreater((want[n:] - logits(m, ids[i, :n + a].tolist())[n:]).abs().max(), .01)
 
 
 if __name__ == "__main__":
