@@ -50,7 +50,7 @@ const chatForm = (seen: boolean): string =>
   `If the documents do not answer the question, write only: ${ABSENT_SENTENCE}`;
 
 /** Collects token ids without copying them over and over, four bytes each. */
-class IdList {
+export class IdList {
   private readonly parts: Uint32Array[] = [];
   length = 0;
 
@@ -86,7 +86,7 @@ async function pushText(list: IdList, segments: readonly Segment[], tokenizer: T
 }
 
 /** Of Gemma's own processor: what stands around an image, and between it and its crops. */
-const IMAGE_MARGIN = '\n\n';
+export const IMAGE_MARGIN = '\n\n';
 const BEFORE_WHOLE = 'Here is the original image ';
 const BEFORE_CROPS = ' and here are some crops to help you see better ';
 
