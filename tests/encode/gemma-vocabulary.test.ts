@@ -20,9 +20,9 @@ interface ChatVector {
   /** [id, how often] */
   readonly ids_rle_after_image_expansion: readonly (readonly [number, number])[];
 }
-const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T;
-const texts = read<TextVector[]>(fixture('gemma3-tokenizer', 'tokenizer_vectors.json'));
-const chats = read<ChatVector[]>(fixture('gemma3-tokenizer', 'chat_vectors.json'));
+const read = (path: string): unknown => JSON.parse(readFileSync(path, 'utf8'));
+const texts = read(fixture('gemma3-tokenizer', 'tokenizer_vectors.json')) as TextVector[];
+const chats = read(fixture('gemma3-tokenizer', 'chat_vectors.json')) as ChatVector[];
 
 /** Gemma's tokenizer is not in this repository. */
 const path = process.env['LODESTONE_GEMMA_TOKENIZER'];
