@@ -13,8 +13,8 @@ import type { ModelHeaders } from '../runtime/model.js';
 import { thisMachine } from '../runtime/machine.js';
 import { planMemory, type MemoryPlan } from '../runtime/memory-plan.js';
 import { formatMemoryPlan } from '../ui/plan.js';
-import { modelHelp } from './ask.js';
 import { tokens } from './numbers.js';
+import { modelHelp } from './reading-options.js';
 
 interface PlanOptions {
   readonly model: string;

@@ -16,6 +16,10 @@ export interface Prompt {
   readonly ids: Uint32Array;
   /** Tokens of each source, in the order given (the rest of the prompt is not counted). */
   readonly sourceTokens: readonly number[];
+  /** Positions behind each segment of the documents, ascending. */
+  readonly segmentEnds: readonly number[];
+  /** Positions behind each source and what closes it; the question begins behind the last one. */
+  readonly sourceEnds: readonly number[];
   /** What the runs of image tokens in `ids` show, in their order; none where absent. */
   readonly images?: readonly PromptImage[];
 }
@@ -75,13 +79,17 @@ const batch = 64;
 
 const pageMark = ({ page }: Segment): string => (page === undefined ? '' : `[page ${page}]\n`);
 
-async function pushText(list: IdList, segments: readonly Segment[], tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<void> {
+/** @param ends of the segments are added to it, as positions in the list */
+async function pushText(list: IdList, ends: number[], segments: readonly Segment[], tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<void> {
   const encode = async (segment: Segment): Promise<number[]> => {
     if (signal?.aborted) throw abortError(signal);
     return tokenizer.encodeText((pageMarks ? pageMark(segment) : '') + segment.text);
   };
   for (let i = 0; i < segments.length; i += batch) {
-    for (const ids of await Promise.all(segments.slice(i, i + batch).map(encode))) list.push(ids);
+    for (const ids of await Promise.all(segments.slice(i, i + batch).map(encode))) {
+      list.push(ids);
+      ends.push(list.length);
+    }
   }
 }
 
@@ -116,25 +124,21 @@ async function pushImage(list: IdList, images: PromptImage[], shown: PromptImage
   return count;
 }
 
-/**
- * The pages of a PDF some of which are shown as images, in order, each after its mark.
- * @returns tokens
- */
-async function pushPages(list: IdList, images: PromptImage[], segments: readonly Segment[], style: ImageStyle, tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<number> {
-  const before = list.length;
+/** The pages of a PDF some of which are shown as images, in order, each after its mark. */
+async function pushPages(list: IdList, ends: number[], images: PromptImage[], segments: readonly Segment[], style: ImageStyle, tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<void> {
   let text: Segment[] = [];
   for (const segment of segments) {
     if (!segment.image) {
       text.push(segment);
       continue;
     }
-    await pushText(list, text, tokenizer, true, signal);
+    await pushText(list, ends, text, tokenizer, true, signal);
     text = [];
     const { source, page, image } = segment;
     await pushImage(list, images, { source, ...(page === undefined ? {} : { page }), image, box: null }, style, pageMark(segment), '', tokenizer);
+    ends.push(list.length);
   }
-  await pushText(list, text, tokenizer, true, signal);
-  return list.length - before;
+  await pushText(list, ends, text, tokenizer, true, signal);
 }
 
 /** What a prompt begins with: everything up to the question, the same for every question about these sources. */
@@ -152,29 +156,35 @@ export async function encodeDocuments(
     list.push(await tokenizer.encodeText(`user\n${CHAT_TASK}\n\n`));
   }
   const sourceTokens: number[] = [];
+  const segmentEnds: number[] = [];
+  const sourceEnds: number[] = [];
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
     const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
-    const seen = entry.segments.find(({ image }) => image);
-    if (seen?.image && (!imageStyle || style !== 'gemma-chat')) throw new RangeError(`${entry.source.path} is or holds an image, and this prompt has no place for it`);
-    if (seen?.image && entry.source.kind === 'image') {
-      sourceTokens.push(await pushImage(list, images, { source: index, image: seen.image, box: null }, imageStyle!, open, close, tokenizer));
-      continue;
-    }
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
-    if (seen) {
-      sourceTokens.push(await pushPages(list, images, entry.segments, imageStyle!, tokenizer, signal));
+    const image = entry.segments.find((segment) => segment.image)?.image;
+    if (image && (!imageStyle || style !== 'gemma-chat')) throw new RangeError(`${entry.source.path} is or holds an image, and this prompt has no place for it`);
+    if (image && entry.source.kind === 'image') {
+      sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle!, open, close, tokenizer));
+      segmentEnds.push(list.length);
     } else {
+      if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
       const before = list.length;
-      await pushText(list, entry.segments, tokenizer, style === 'gemma-chat', signal);
+      if (image) await pushPages(list, segmentEnds, images, entry.segments, imageStyle!, tokenizer, signal);
+      else await pushText(list, segmentEnds, entry.segments, tokenizer, style === 'gemma-chat', signal);
       sourceTokens.push(list.length - before);
+      if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
     }
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
+    sourceEnds.push(list.length);
   }
-  return { ids: list.toArray(), sourceTokens, ...(images.length === 0 ? {} : { images }) };
+  return { ids: list.toArray(), sourceTokens, segmentEnds, sourceEnds, ...(images.length === 0 ? {} : { images }) };
 }
 
-/** What a prompt ends with, after which the model answers. `pagesSeen`: some pages are shown as images. */
+/** Does a prompt show pages of PDFs as images? */
+export function showsPages({ images }: Pick<Prompt, 'images'>): boolean {
+  return images?.some(({ page }) => page !== undefined) === true;
+}
+
+/** What a prompt ends with, after which the model answers. `pagesSeen`: as `showsPages` says of the documents. */
 export async function encodeQuestion(style: PromptStyle, question: string, tokenizer: Tokenizer, pagesSeen = false): Promise<Uint32Array> {
   const list = new IdList();
   if (style === 'qa') {
@@ -188,6 +198,18 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
     list.push([tokenizer.controlId('<start_of_turn>')]);
     list.push(await tokenizer.encodeText('model\n'));
   }
+  return list.toArray();
+}
+
+/** Another question, after an answer of the model (of which a chat model has read everything). */
+export async function encodeFollowUp(style: PromptStyle, question: string, tokenizer: Tokenizer, pagesSeen = false): Promise<Uint32Array> {
+  if (style === 'qa') return encodeQuestion(style, question, tokenizer);
+  const list = new IdList();
+  list.push([tokenizer.controlId('<end_of_turn>')]);
+  list.push(await tokenizer.encodeText('\n'));
+  list.push([tokenizer.controlId('<start_of_turn>')]);
+  list.push(await tokenizer.encodeText('user\n'));
+  list.push(await encodeQuestion(style, question, tokenizer, pagesSeen));
   return list.toArray();
 }
 
@@ -205,8 +227,7 @@ export async function buildPrompt(
   imageStyle?: ImageStyle,
 ): Promise<Prompt> {
   const documents = await encodeDocuments(style, sources, tokenizer, signal, imageStyle);
-  const pagesSeen = documents.images?.some(({ page }) => page !== undefined) === true;
-  return joinPrompt(documents, await encodeQuestion(style, question, tokenizer, pagesSeen));
+  return joinPrompt(documents, await encodeQuestion(style, question, tokenizer, showsPages(documents)));
 }
 
 /** Documents and a question, as `buildPrompt` puts them together. */

@@ -8,7 +8,7 @@ import { decodeImage } from './image.js';
 import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import type { PageRange } from './pages.js';
-import { readPdf } from './pdf.js';
+import { readPdf, type PdfText } from './pdf.js';
 import type { PageImages } from './pdf-protocol.js';
 import { type InputBytes, readFileOnce, type ReadOptions } from './read.js';
 import type { IngestedSource, IngestProgress, Source } from './segment.js';
@@ -18,6 +18,9 @@ import { decodeText, segmentText } from './text.js';
 /** Enough for print of a usual size, whole and in two crops. */
 const defaultPageImages: PageImages = { which: 'textless', edge: 1792 };
 
+/** Gives what was made for the key before, or makes it. A key is plain data that says all the result depends on. */
+export type Remember = <T>(key: readonly unknown[], make: () => Promise<T>) => Promise<T>;
+
 export interface IngestOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: IngestProgress) => void) | undefined;
@@ -26,6 +29,8 @@ export interface IngestOptions {
   /** For encrypted PDFs. */
   readonly password?: string | undefined;
   readonly limits?: Partial<IngestLimits> | undefined;
+  /** For what takes long. Never used for what a password protects. Default: everything is made anew. */
+  readonly remember?: Remember | undefined;
   /** true: images are decoded, and pages of PDFs drawn. Otherwise why they are refused, and what to do; by default because the model reads text. */
   readonly images?: true | string | undefined;
   /** Which pages of PDFs are drawn, where `images` is true. Default: those without a text layer. */
@@ -79,15 +84,20 @@ export async function ingestBytes(input: InputBytes, index: number, limits: Inge
   const detected = await detect(path, bytes);
   const source: Source = { path, kind: detected.kind, bytes: bytes.length, sha256 };
   if (detected.kind === 'pdf') {
-    const pdf = await readPdf(path, index, bytes, {
-      limits,
-      ranges: options.pages,
-      password: options.password,
-      signal,
-      images: images === true ? (options.pageImages ?? defaultPageImages) : images,
-      onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
-    });
-    return { source: { ...source, pages: pdf.pages }, segments: pdf.segments, warnings: pdf.warnings };
+    const drawn = images === true ? (options.pageImages ?? defaultPageImages) : images;
+    const read = (): Promise<PdfText> =>
+      readPdf(path, index, bytes, {
+        limits,
+        ranges: options.pages,
+        password: options.password,
+        signal,
+        images: drawn,
+        onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
+      });
+    const { remember, password } = options;
+    // Pixels are not kept: they are many, and drawn again in less time than they are looked at.
+    const pdf = await (remember && password === undefined && typeof drawn === 'string' ? remember(['pdf', sha256, options.pages ?? null, limits], read) : read());
+    return { source: { ...source, pages: pdf.pages }, segments: pdf.segments.map((segment) => ({ ...segment, source: index })), warnings: pdf.warnings };
   }
   if (detected.kind === 'image') {
     const format = detected.format!;
