@@ -60,8 +60,10 @@ export interface SourceSummary {
   readonly seconds?: number;
   /** Of a video whose pictures are looked at. */
   readonly frames?: FrameCounts;
-  /** Of an image: how often the model is shown it, once whole and then each crop. */
+  /** Of a source with images: how many the model is shown, each once whole and then its crops. */
   readonly views?: number;
+  /** Pages of a PDF that are shown as images. */
+  readonly page_images?: number;
   readonly segments: number;
   readonly tokens: number;
 }

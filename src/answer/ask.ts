@@ -5,10 +5,10 @@
 import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
-import { buildPrompt, type Prompt } from '../encode/prompt.js';
+import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
-import type { IngestedSource } from '../ingest/segment.js';
+import type { IngestedSource, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { TimeRange } from '../ingest/media/media.js';
 import type { FrameChoice } from '../ingest/media/pictures.js';
@@ -35,6 +35,8 @@ export interface AskRequest extends ReadRequest {
   /** "-" is standard input. */
   readonly paths: readonly string[];
   readonly pages?: readonly PageRange[];
+  /** Show every page of a PDF as an image. Default: those without a text layer, where the model sees. */
+  readonly pagesAsImages?: boolean;
   /** For encrypted PDFs. */
   readonly password?: string;
   /** Milliseconds after which a PDF is given up. */
@@ -79,6 +81,12 @@ export interface Prepared {
   readonly openMs: number;
 }
 
+function viewsOf(segments: readonly Segment[], shown: readonly PromptImage[]): Pick<SourceSummary, 'views' | 'page_images'> {
+  if (shown.length === 0) return {};
+  const pages = segments.filter(({ image, page }) => image && page !== undefined).length;
+  return { views: shown.length, ...(pages === 0 ? {} : { page_images: pages }) };
+}
+
 function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSummary[] {
   return sources.map(({ source, segments }, i) => ({
     path: source.path,
@@ -87,7 +95,7 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
     ...(source.pages === undefined ? {} : { pages: source.pages }),
     ...(source.seconds === undefined ? {} : { seconds: source.seconds }),
     ...(source.frames === undefined ? {} : { frames: source.frames }),
-    ...(source.kind === 'image' ? { views: prompt.images?.filter((image) => image.source === i).length ?? 0 } : {}),
+    ...(source.kind === 'video' ? {} : viewsOf(segments, prompt.images?.filter((image) => image.source === i) ?? [])),
     segments: segments.length,
     tokens: prompt.sourceTokens[i]!,
   }));
@@ -176,12 +184,14 @@ export async function prepare(request: AskRequest, device: Device, signal: Abort
     emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
   }
   const opened = performance.now();
+  const tiles = request.tiles ?? defaultTiles;
+  if (request.pagesAsImages === true && !files.visionPlaces) throw new LodestoneError(ExitCode.usage, `--pages-as-images needs a model that sees, ${noImages(files)}`);
   const sources = await ingestAll(request, files, device, signal, emit);
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
   const ingested = performance.now();
-  const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
+  const imageStyle = config.vision ? { vision: config.vision, tiles } : undefined;
   const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
   if (signal.aborted) throw abortError(signal);
   const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
@@ -228,6 +238,7 @@ async function ingestAll(request: AskRequest, files: ModelFiles, device: Device,
       password: request.password,
       ...(cache ? { remember: rememberIn(textsFolder(cache.folder)) } : {}),
       images: sees ? true : noImages(files),
+      pageImages: files.config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(files.config.vision.imageSize, request.tiles ?? defaultTiles) } : undefined,
       media: {
         speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
         vision: videoVision(request, files) ?? `${files.id} reads text only`,
@@ -253,6 +264,11 @@ function videoVision({ frames = defaultFrames, tiles = defaultTiles }: AskReques
   // In parts only where that is asked for: pictures are many.
   const whole = tiles !== 'auto' && tiles > 0;
   return { fps: frames.fps, frames: frames.choice, imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
+}
+
+/** Pixels of a page's longer side, so that each of its crops is as sharp as the tower sees; at least two crops', at most four's. */
+function pageEdge(imageSize: number, tiles: Tiles): number {
+  return imageSize * (tiles === 'auto' ? 2 : Math.min(4, Math.max(2, tiles)));
 }
 
 /** Why a model refuses images, and what to do. */
