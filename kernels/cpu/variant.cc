@@ -8,14 +8,17 @@
 #include "layer_norm.cc"
 #include "add.cc"
 #include "average_pool.cc"
+#include "unpack.cc"
 #include "embed.cc"
 #include "ge_glu.cc"
 #include "mat_mul.cc"
+#include "quantise_rows.cc"
+#include "lane_blocks.cc"
+#include "mat_mul_quant.cc"
 #include "mat_mul_bf16.cc"
 #include "norm_rope.cc"
 #include "store_kv.cc"
 #include "attention.cc"
-#include "unpack.cc"
 #include "convert.cc"
 
 #define LODESTONE_TEXT(a) LODESTONE_TEXT_(a)

@@ -11,7 +11,7 @@ import type { IngestedSource } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
-import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
+import { gemmaStorage } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
 import { sha256OfFiles } from '../weights/hash.js';
@@ -119,11 +119,6 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
-  const unpacked = unpackedFormats(files.places, request.quantize);
-  if (unpacked !== null) {
-    const mebibytes = Math.ceil(gemmaStorage(files.places, request.quantize).bytes / 2 ** 20);
-    emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
-  }
   const opened = performance.now();
   const sources = await ingest(request.paths, {
     signal,

@@ -13,7 +13,7 @@ import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { embedScale, parseConfig, type GemmaConfig } from '../gemma/config.js';
 import type { MatrixPlace } from '../gemma/weight-loader.js';
 import { safetensorsNaming, type LayerPlaces, type VectorPlace } from '../gemma/weights.js';
-import type { StoredFormat, WeightFormat } from '../device/device.js';
+import type { WeightFormat } from '../device/device.js';
 import { isGguf, openModelFiles, openModelHeaders, type ModelHeaders } from '../runtime/model.js';
 import { dequantizeBlocks, isBlockFormat, layouts, quantizeBlocks, storedBytes } from '../weights/blocks.js';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../weights/half.js';
@@ -89,7 +89,7 @@ interface NewTensor {
   readonly name: string;
   readonly entry: TensorEntry;
   /** Numbers of a row of a matrix; null: copied, or shifted. */
-  readonly matrix: { readonly from: StoredFormat; readonly to: WeightFormat; readonly inputs: number; readonly outputs: number } | null;
+  readonly matrix: { readonly from: WeightFormat; readonly to: WeightFormat; readonly inputs: number; readonly outputs: number } | null;
   /** Added to each number of a vector, which becomes F32. 0: copied. */
   readonly add: number;
   readonly dtype: string;
@@ -139,7 +139,7 @@ function planMatrix({ entry, format, inputs }: MatrixPlace, name: string, to: Co
 }
 
 /** q4_0 as q8_0 would hold nothing more: it stays. */
-function targetFormat(from: StoredFormat, to: ConversionTarget): WeightFormat {
+function targetFormat(from: WeightFormat, to: ConversionTarget): WeightFormat {
   return from === 'q4_0' && to === 'q8_0' ? 'q4_0' : to;
 }
 
@@ -208,7 +208,7 @@ async function* encoded({ entry, matrix, add }: NewTensor, file: FileHandle): As
     return;
   }
   if (add !== 0) {
-    const values = decode(entry.dtype.toLowerCase() as StoredFormat, await read(file, entry, 0, entry.bytes));
+    const values = decode(entry.dtype.toLowerCase() as WeightFormat, await read(file, entry, 0, entry.bytes));
     yield encode(values.map((value) => Math.fround(value + add)), 'f32', entry);
     return;
   }
@@ -226,7 +226,7 @@ async function read(file: FileHandle, { path, name, offset }: TensorEntry, from:
   return data;
 }
 
-function decode(format: StoredFormat, bytes: Uint8Array<ArrayBuffer>): Float32Array {
+function decode(format: WeightFormat, bytes: Uint8Array<ArrayBuffer>): Float32Array {
   if (format === 'f32') return new Float32Array(bytes.buffer);
   if (format === 'f16' || format === 'bf16') {
     const halves = new Uint16Array(bytes.buffer);

@@ -9,7 +9,7 @@
  */
 import { readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { StoredFormat } from '../device/device.js';
+import type { WeightFormat } from '../device/device.js';
 import { LodestoneError } from '../errors.js';
 import { layouts } from './blocks.js';
 import { badFile } from './errors.js';
@@ -38,7 +38,7 @@ interface TensorType {
   readonly block: { readonly elements: number; readonly bytes: number } | null;
 }
 
-const known = (format: StoredFormat): TensorType => ({ name: format.toUpperCase(), block: layouts[format] });
+const known = (format: WeightFormat): TensorType => ({ name: format.toUpperCase(), block: layouts[format] });
 const unread = (name: string): TensorType => ({ name, block: null });
 
 /** By ggml's number. */
