@@ -274,17 +274,23 @@ LODESTONE_INLINE I add_scaled(I acc, P products, I scales) { return _mm256_add_e
 LODESTONE_INLINE P twice(int16_t a) { return _mm256_set1_epi32(2 * a); }
 LODESTONE_INLINE I scale_of(I a) { return a; }
 #else
+// The sum as it is here and now: left to itself, GCC adds up many products later and in another order, for which the
+// registers are too few.
+LODESTONE_INLINE __m256i settled(__m256i sum) {
+  __asm__("" : "+x"(sum));
+  return sum;
+}
 // vpmaddubsw multiplies unsigned by signed bytes and saturates pair sums at 32767: |weight| <= 128 times the
 // activation (|a| <= 127) with the weight's sign stays within 2 * 128 * 127 = 32512.
 LODESTONE_INLINE I dot(I acc, B weights, B activations) {
   const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(activations, weights));
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  return settled(_mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
 }
 // Weights of few bits: products are added as pairs of 16 bits, and those added up only where 16 bits might not hold more:
 // of weights below 16, 32 and 64 after 8, 4 and 2 steps. A scale stands in both halves of its word, to meet both sums.
 using P = __m256i;
 LODESTONE_INLINE P no_products() { return _mm256_setzero_si256(); }
-LODESTONE_INLINE P add_products(P acc, B weights, B activations) { return _mm256_add_epi16(acc, _mm256_maddubs_epi16(weights, activations)); }
+LODESTONE_INLINE P add_products(P acc, B weights, B activations) { return settled(_mm256_add_epi16(acc, _mm256_maddubs_epi16(weights, activations))); }
 LODESTONE_INLINE I add_up(I acc, P products) { return _mm256_add_epi32(acc, _mm256_madd_epi16(products, _mm256_set1_epi16(1))); }
 LODESTONE_INLINE I add_scaled(I acc, P products, I scales) { return _mm256_add_epi32(acc, _mm256_madd_epi16(products, scales)); }
 LODESTONE_INLINE P twice(int16_t a) { return _mm256_set1_epi16(a); }
