@@ -163,14 +163,16 @@ static void quant(const QuantProduct& p, int64_t row_begin, int64_t row_end, int
   // cache while the panels pass.
   const bool few = row_end - row_begin <= 8;
   const int64_t stride = few ? blocks : span_blocks;
+  // Shorter for few rows, so that asking memory for what comes next and computing take turns; a K format's block is 8.
+  const int64_t step = few ? 8 : span_blocks;
   for (int64_t from = 0; from < blocks; from += stride) {
     for (int64_t panel = panel_begin; panel < panel_end; panel++) {
       const int64_t output = panel * panel_outputs, last = weights.outputs - 1;
       const uint8_t* rows[panel_outputs];
       for (int i = 0; i < int(panel_outputs); i++) rows[i] = weights.data + (output + i < last ? output + i : last) * row_bytes;
       const int64_t end = from + stride < blocks ? from + stride : blocks;
-      for (int64_t b = from; b < end; b += span_blocks) {
-        const int64_t count = end - b < span_blocks ? end - b : span_blocks;
+      for (int64_t b = from; b < end; b += step) {
+        const int64_t count = end - b < step ? end - b : step;
         if (few) {  // the next panel, the same share of it
           const uint8_t* next = weights.data + (output + panel_outputs) * row_bytes;
           const int64_t bytes = panel_outputs * row_bytes;

@@ -145,9 +145,10 @@ class Cursor {
 
   /** A u64 that is a count, a size or an offset. */
   size64(what: string, most = Number.MAX_SAFE_INTEGER): number {
-    const value = this.take(8, what).readBigUInt64LE();
-    if (value > BigInt(most)) this.fail(`${what} is ${value}, more than ${most}`);
-    return Number(value);
+    const bytes = this.take(8, what);
+    const value = bytes.readUInt32LE(4) * 2 ** 32 + bytes.readUInt32LE();
+    if (value > most) this.fail(`${what} is ${bytes.readBigUInt64LE()}, more than ${most}`);
+    return value;
   }
 
   /** `strict`: must be UTF-8; elsewhere what is not becomes U+FFFD. */
