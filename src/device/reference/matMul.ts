@@ -45,7 +45,8 @@ function blockDot(weight: Blocks, from: number, row: Row, n: number): number {
     for (let j = at; j < at + per; j++) integers += weight.q[from + j]! * row.q[j]!;
     sum += integers * Math.fround(weight.d[(from + at) / per]! * row.d[at >> 5]!);
   }
-  for (let block = 0; min && block < n / 32; block++) {
+  if (!min) return sum;
+  for (let block = 0; block < n / 32; block++) {
     let total = 0;
     for (let j = block * 32; j < block * 32 + 32; j++) total += row.q[j]!;
     sum -= total * Math.fround(min[from / 32 + block]! * row.d[block]!);
