@@ -2,72 +2,43 @@
  * The main job: sources and a question -> an answer with its places. Emits events on the way; knows nothing of
  * terminals. One direction: ingest -> prompt -> prefill -> decode -> citations.
  */
-import { join } from 'node:path';
 import type { Device } from '../device/device.js';
-import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
-import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
-import type { TimeRange } from '../ingest/media/media.js';
-import type { FrameChoice } from '../ingest/media/pictures.js';
-import type { VideoVision } from '../ingest/media/recording.js';
-import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
-import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
-import { Transcriber } from '../speech/transcriber.js';
+import { loadModel, openModelFiles, type Model, type ModelFiles } from '../runtime/model.js';
+import { knownSha256 } from '../sessions/known-hashes.js';
+import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
+import type { Session } from '../sessions/session.js';
 import { sha256OfFiles } from '../weights/hash.js';
-import type { Answer, AskEvent, Plan, PlannedLayers, ReadingSummary, SourceSummary } from './answer.js';
-import { cite } from './citations.js';
-import { encodeImages } from './images.js';
-import { KeptImages } from './kept-images.js';
-import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
-import { chooseReading, type Reading } from './second-look.js';
+import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
+import { imagesOf } from './images.js';
+import { makeAnswer, secondLook } from './make-answer.js';
+import { withPlaces } from './place-events.js';
+import { looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
+import { defaultTiles, readSources, type SourcesRequest } from './sources.js';
 
-export interface AskRequest extends ReadRequest {
-  /** "-" is standard input. */
-  readonly paths: readonly string[];
-  readonly pages?: readonly PageRange[];
-  /** For encrypted PDFs. */
-  readonly password?: string;
-  /** Milliseconds after which a PDF is given up. */
-  readonly pdfTimeoutMs?: number;
+export interface AskRequest extends ReadRequest, SourcesRequest {
   /** A model directory or a GGUF file. */
   readonly modelDir: string;
   /** What to call it; default: by its path. */
   readonly modelId?: string;
-  /** Crops of images beside the whole. Default: `defaultTiles`. */
-  readonly tiles?: Tiles;
   /** The vision part of a GGUF file. */
   readonly mmproj?: string;
-  /** Folder of the speech model that hears recordings. */
-  readonly speech?: string;
-  /** As `TranscriberOptions`. */
-  readonly language?: string;
-  /** Part of the recordings, in seconds. */
-  readonly range?: TimeRange;
-  /** Pictures of a video: so many a second, and which of them. Default: `defaultFrames`. */
-  readonly frames?: { readonly fps: number; readonly choice: FrameChoice };
-  /** Folder for what took long, so that it needs not be done again; null: it is not kept. */
-  readonly cache?: string | null;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
 }
 
-/** As Gemma's authors run it: wide and tall images are shown in parts too. */
-export const defaultTiles: Tiles = 'auto';
-
-/** One a second, as Gemini 1.5 was measured; none again that shows the same. */
-export const defaultFrames = { fps: 1, choice: 'changed' } as const;
-
-interface Prepared {
+export interface Prepared {
   readonly sources: readonly IngestedSource[];
   readonly files: ModelFiles;
   readonly prompt: Prompt;
+  readonly session: Session | undefined;
   readonly plan: Plan;
   readonly ingestMs: number;
   /** Of the model's files, without the weights. */
@@ -88,7 +59,7 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
   }));
 }
 
-function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, summaries: SourceSummary[]): Plan {
+function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, cached: number, summaries: SourceSummary[]): Plan {
   const { config } = files;
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
@@ -106,6 +77,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
     tokens: {
       sources: prompt.sourceTokens.reduce((sum, tokens) => sum + tokens, 0),
       prompt: prompt.ids.length,
+      cached,
       answer: request.maxTokens,
       context: config.maxPositions,
     },
@@ -115,13 +87,13 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
       global: layers('global'),
       bytes_if_all_global: context * kvPositionBytes(config, formats.global) * config.layers.length,
     },
-    ...framesOf(prompt, summaries, config, context),
+    ...framesOf(summaries, config, context),
     fits: context <= config.maxPositions,
   };
 }
 
 /** How many pictures of videos are looked at, and how many would fit beside everything else. */
-function framesOf(prompt: Prompt, summaries: readonly SourceSummary[], config: ModelFiles['config'], context: number): Pick<Plan, 'frames'> {
+function framesOf(summaries: readonly SourceSummary[], config: ModelFiles['config'], context: number): Pick<Plan, 'frames'> {
   const shown = summaries.reduce((sum, { frames }) => sum + (frames?.shown ?? 0), 0);
   if (shown === 0) return {};
   const filmed = summaries.reduce((sum, { frames, tokens }) => sum + (frames ? tokens : 0), 0);
@@ -133,28 +105,33 @@ function framesOf(prompt: Prompt, summaries: readonly SourceSummary[], config: M
 
 /** Who asked for how much, for the error of an input that does not fit. */
 function overflowMessage(plan: Plan): string {
-  const tiled = plan.sources.some(({ views = 0 }) => views > 1);
-  const filmed = plan.frames === undefined ? '' : `; of ${plan.frames.shown} pictures ${plan.frames.fit} fit`;
-  const timed = plan.sources.some(({ kind }) => kind === 'audio' || kind === 'video');
+  const { sources, frames } = plan;
+  const timed = sources.some(({ kind }) => kind === 'audio' || kind === 'video');
   const remedies = [
-    ...(plan.sources.some(({ kind }) => kind === 'pdf') || !timed ? ['choose pages with --pages'] : []),
-    ...(tiled ? ['show images whole only with --tiles 0'] : []),
+    ...(timed && sources.every(({ kind }) => kind !== 'pdf') ? [] : ['choose pages with --pages']),
+    ...(sources.some(({ views = 0 }) => views > 1) ? ['show images whole only with --tiles 0'] : []),
     ...(timed ? ['choose a part with --from and --to'] : []),
-    ...(plan.frames === undefined ? [] : ['look at fewer pictures with --fps or --frames scenes']),
+    ...(frames === undefined ? [] : ['look at fewer pictures with --fps or --frames scenes']),
     'or a model with a longer context',
   ];
-  const ledger = plan.sources.map((source) => `${sourceName(source.path)}: ${source.tokens} tokens`).join('; ');
+  const ledger = sources.map((source) => `${sourceName(source.path)}: ${source.tokens} tokens`).join('; ');
+  const filmed = frames === undefined ? '' : `; of ${frames.shown} pictures ${frames.fit} fit`;
   return (
     `the input takes ${plan.tokens.prompt} tokens and the answer up to ${plan.tokens.answer}, but ${plan.model.id} holds ` +
     `${plan.tokens.context} (${ledger}${filmed}). Nothing was cut: ${remedies.join(', ')}`
   );
 }
 
+/** Errors: LodestoneError(contextExceeded). */
+export function checkFits(plan: Plan): void {
+  if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
+}
+
 /**
  * The model's files, then the sources, and no weights: what is wrong with any of them, and what does not fit, is said
  * before anything long is done.
  */
-async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
   const { config, tokenizer } = files;
@@ -165,7 +142,7 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
     emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
   }
   const opened = performance.now();
-  const sources = await ingestAll(request, files, device, signal, emit);
+  const sources = await readSources(request, files, device, signal, emit);
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
@@ -177,138 +154,84 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   if (foreign !== undefined) {
     throw new LodestoneError(ExitCode.badModel, `${request.modelDir}: tokenizer.json has a control token ${foreign}, beyond the ${config.vocabSize} ids of config.json`);
   }
-  const plan = makePlan(files, device, request, prompt, summarise(sources, prompt));
+  const session = await findSession(request, files, device, sources, prompt, signal, emit);
+  const plan = makePlan(files, device, request, prompt, session?.length ?? 0, summarise(sources, prompt));
   emit({ type: 'plan', plan });
-  return { sources, files, prompt, plan, ingestMs: ingested - opened, openMs: opened - started };
+  return { sources, files, prompt, session, plan, ingestMs: ingested - opened, openMs: opened - started };
 }
 
-/** The sources as segments; a speech model is loaded for as long as that takes, and only if something is heard. */
-async function ingestAll(request: AskRequest, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
-  const { pdfTimeoutMs, speech, range, cache = null } = request;
-  const sees = files.visionPlaces !== null;
-  const keep = cache === null ? null : join(cache, 'speech');
-  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep });
+/** A session is a convenience: where there can be none, it is said, and everything is read. */
+async function findSession(
+  { cache, kv = defaultKv, quantize, mmproj }: AskRequest,
+  files: ModelFiles,
+  device: Device,
+  sources: readonly IngestedSource[],
+  prompt: Prompt,
+  signal: AbortSignal,
+  emit: (event: AskEvent) => void,
+): Promise<Session | undefined> {
+  if (cache === undefined) return undefined;
   try {
-    return await ingest(request.paths, {
-      signal,
-      onProgress: (progress) => emit({ type: 'ingest', ...progress }),
-      pages: request.pages,
-      password: request.password,
-      images: sees ? true : noImages(files),
-      media: {
-        speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
-        vision: videoVision(request, files) ?? `${files.id} reads text only`,
-        range: range ?? { from: 0, to: Infinity },
-        ranged: range !== undefined,
-      },
-      limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
-    });
-  } finally {
-    await transcriber?.close();
+    return await openSession(cache, { files, mmproj, quantize, kv, device, prompt, sources: sources.map(({ source }) => source.path) }, signal);
+  } catch (error) {
+    if (signal.aborted) throw abortError(signal);
+    emit({ type: 'warning', message: `no session is used (${(error as Error).message})` });
+    return undefined;
   }
-}
-
-/** Where soft tokens are kept; undefined: they are not, or there are none. */
-async function keptImages({ cache = null }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
-  if (cache === null || !visionPlaces || images.length === 0) return undefined;
-  return KeptImages.open(join(cache, 'images'), visionPlaces, device, signal);
-}
-
-function videoVision({ frames = defaultFrames, tiles = defaultTiles }: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
-  if (!visionPlaces || !config.vision) return null;
-  const { imageSize, tokensPerImage } = config.vision;
-  // In parts only where that is asked for: pictures are many.
-  const whole = tiles !== 'auto' && tiles > 0;
-  return { fps: frames.fps, frames: frames.choice, imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
-}
-
-/** Why a model refuses images, and what to do. */
-function noImages({ id }: ModelFiles): string {
-  return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B) with -m, or its GGUF file with -m and its vision part with --mmproj`;
-}
-
-function cutMessage({ finish, tokens }: Reading): string {
-  const remedy = finish === 'length' ? 'raise --max-tokens' : "the model's context is full";
-  return `the answer was cut at ${tokens} ${tokens === 1 ? 'token' : 'tokens'}: ${remedy}`;
-}
-
-function summariseReading({ parsed, confidence, passage }: Reading): ReadingSummary {
-  const first = passage?.segments[0];
-  return {
-    of: passage === null ? 'everything' : 'passage',
-    ...(first?.page === undefined ? {} : { page: first.page }),
-    ...(first?.line === undefined ? {} : { line: first.line }),
-    ...(first?.time === undefined ? {} : { time: first.time[0] }),
-    ...(passage === null ? {} : { relevance: passage.relevance }),
-    answer: parsed.answer,
-    confidence,
-  };
 }
 
 /** What `ask` would do: ingest and tokenise, compute nothing. */
 export async function planAsk(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Plan> {
-  return (await prepare(request, device, signal, emit)).plan;
+  const { plan, session } = await prepare(request, device, signal, emit);
+  await session?.close();
+  return plan;
 }
 
 /**
  * Errors: LodestoneError with unreadableInput, badModel, contextExceeded, outOfMemory; the signal's reason on abort.
  */
 export async function ask(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
-  const { sources, files, prompt, plan, ingestMs, openMs } = await prepare(request, device, signal, emit);
-  if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
+  const prepared = await prepare(request, device, signal, emit);
+  try {
+    checkFits(prepared.plan);
+    return await answerPrepared(prepared, request, device, signal, emit);
+  } finally {
+    await prepared.session?.close();
+  }
+}
 
+async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+  const { files, prompt, session } = prepared;
   const loadStarted = performance.now();
   const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
-  const loadMs = openMs + performance.now() - loadStarted;
+  const loadMs = prepared.openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
-    const hashing = request.hashWeights === true ? sha256OfFiles(model.weightFiles, hashingEnds.signal) : undefined;
+    const hashing = request.hashWeights === true ? hashWeights(model.weightFiles, request.cache, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
-    // What the second look may change is not shown before it.
-    const twice = looksAgain(model, request);
-    const show = (event: AskEvent): void => {
-      if (!twice || event.type !== 'token') emit(event);
-    };
-    const soft = await encodeImages(model, prompt.images ?? [], signal, emit, await keptImages(request, files, prompt, device, signal));
-    const first = await readEverything(model, request, prompt, signal, show, { images: soft });
-    const whole = first.reading;
-    const ended = performance.now();
-    const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];
-    const looked = performance.now();
-    const chosen = chooseReading(request.question, whole, looks);
-    const { parsed } = chosen;
-    if (twice && parsed.found) emit({ type: 'token', text: parsed.answer });
-    if (chosen.finish !== 'stop') emit({ type: 'warning', message: cutMessage(chosen) });
+    const encode = imagesOf(model, files, prompt, request.cache, signal, emit);
+    const show = withPlaces(prompt, prepared.sources, beforeLook(model, request, emit));
+    const whole = await readEverything(model, request, prompt, signal, show, { session, encode });
+    const chosen = await secondLook(model, request, prepared.sources, whole.reading, signal, emit);
     const sha256 = await hashing;
-    const answer: Answer = {
-      schema: 'lodestone.answer/1',
-      question: request.question,
-      answer: parsed.answer,
-      found: parsed.found,
-      confidence: chosen.confidence,
-      // An answer read in a passage is cited there; one of the whole, wherever it stands.
-      citations: parsed.found ? cite(request.question, parsed.needle, sources, chosen.passage ?? undefined) : [],
-      readings: [whole, ...looks].map(summariseReading),
-      finish: chosen.finish,
-      model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
-      device: { name: device.name, adapter: device.description },
-      tokens: { input: prompt.ids.length, cached: 0, generated: whole.tokens, context: first.positions },
-      truncated: false,
-      timings: {
-        ingest_ms: Math.round(ingestMs),
-        load_ms: Math.round(loadMs),
-        prefill_ms: Math.round(first.prefillMs),
-        decode_ms: Math.round(first.decodeMs),
-        prefill_tps: Math.round((prompt.ids.length / first.prefillMs) * 1e3),
-        look_ms: Math.round(looked - ended),
-        decode_tps: Math.round((whole.tokens / first.decodeMs) * 1e3),
-      },
-      sources: plan.sources,
-    };
+    const answer = makeAnswer({ ...prepared, input: prompt.ids.length, request, device, model, loadMs, whole, chosen, ...(sha256 === undefined ? {} : { sha256 }) });
     emit({ type: 'answer', answer });
     return answer;
   } finally {
     hashingEnds.abort();
     await model.close();
   }
+}
+
+/** What the second look may change is not shown before it. */
+export function beforeLook(model: Pick<Model, 'config'>, request: ReadRequest, emit: (event: AskEvent) => void): (event: AskEvent) => void {
+  return looksAgain(model, request)
+    ? (event) => {
+        if (event.type !== 'token') emit(event);
+      }
+    : emit;
+}
+
+function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
+  return cache ? knownSha256(files, hashesFolder(cache.folder), signal) : sha256OfFiles(files, signal);
 }

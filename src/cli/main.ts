@@ -6,9 +6,11 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
+import { chatCommand } from './chat.js';
 import { modelsCommand } from './models.js';
 import { planCommand } from './plan.js';
 import { needleCommand } from './needle.js';
+import { sessionCommand } from './session.js';
 import { installSignalHandlers } from './signals.js';
 import { transcribeCommand } from './transcribe.js';
 
@@ -40,9 +42,11 @@ const program = new Command('lodestone')
   .showHelpAfterError('(lodestone --help shows how to use it)')
   .enablePositionalOptions();
 program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(chatCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
 program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(sessionCommand(program));
 program.addCommand(transcribeCommand(abort.signal).copyInheritedSettings(program));
 program.addHelpText(
   'after',

@@ -1,5 +1,4 @@
 /** `lodestone transcribe`: a recording's speech as text, with times, while it is heard. */
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { shortClock } from '../clock.js';
 import { ExitCode, LodestoneError } from '../errors.js';
@@ -7,7 +6,7 @@ import { defaultLimits } from '../ingest/limits.js';
 import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
 import { sourceName, unreadable } from '../ingest/name.js';
 import { readHead } from '../ingest/read.js';
-import { ownCache } from '../models/places.js';
+import { cacheFolder } from '../models/places.js';
 import { resolveModel } from '../models/resolve.js';
 import { formatSegment, opening, transcriptFormats, type TranscriptFormat } from '../speech/formats.js';
 import type { SpeechSegment } from '../speech/transcribe.js';
@@ -26,7 +25,7 @@ interface TranscribeOptions {
   readonly to?: number;
   readonly device: 'auto' | 'cpu' | 'reference';
   readonly threads?: number;
-  readonly keep: boolean;
+  readonly session: boolean;
   readonly quiet?: boolean;
 }
 
@@ -61,7 +60,7 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
   if (device.name === 'reference' && options.device === 'auto') warn(why);
   let transcriber: Transcriber | undefined;
   try {
-    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.keep ? join(ownCache(), 'speech') : null });
+    transcriber = await Transcribers.open(place.path, device, { language: options.language, cache: options.session ? cacheFolder() : null });
     const recording = await openRecording(path, signal);
     if (!recording.audio) throw unreadable(path, 'has no sound track');
     const end = Math.min(range.to, recording.seconds ?? Infinity);
@@ -112,7 +111,7 @@ export function transcribeCommand(signal: AbortSignal): Command {
     .option('--to <time>', 'end here', time)
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
-    .option('--no-keep', 'neither use nor keep what was heard before (an interrupted run goes on otherwise)')
+    .option('--no-session', 'hear everything again, and keep nothing for the next run')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
     .action((file: string, options: TranscribeOptions) => run(file, options, signal));
 }

@@ -17,6 +17,10 @@ export interface Prompt {
   readonly ids: Uint32Array;
   /** Tokens of each source, in the order given (the rest of the prompt is not counted). */
   readonly sourceTokens: readonly number[];
+  /** Positions behind each segment of the documents, ascending. */
+  readonly segmentEnds: readonly number[];
+  /** Positions behind each source and what closes it; the question begins behind the last one. */
+  readonly sourceEnds: readonly number[];
   /** What the runs of image tokens in `ids` show, in their order; none where absent. */
   readonly images?: readonly PromptImage[];
 }
@@ -76,7 +80,7 @@ function markOf({ page, time }: Segment): string {
 /** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
 const batch = 64;
 
-async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
+async function pushSource(list: IdList, ends: number[], entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
   const before = list.length;
   const marked = (segment: Segment): string => (pageMarks ? markOf(segment) + segment.text : segment.text);
   const encode = async (segment: Segment): Promise<number[]> => {
@@ -84,7 +88,10 @@ async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokeni
     return tokenizer.encodeText(marked(segment));
   };
   for (let i = 0; i < entry.segments.length; i += batch) {
-    for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) list.push(ids);
+    for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) {
+      list.push(ids);
+      ends.push(list.length);
+    }
   }
   return list.length - before;
 }
@@ -123,25 +130,17 @@ async function pushImage(list: IdList, images: PromptImage[], shown: PromptImage
 /**
  * A video in the prompt: before each picture its time, as Gemini had them; between them what was said. A picture is written
  * as `pushImage` writes it.
- * @returns tokens between `open` and `close`
+ * @returns tokens of all segments
  */
-async function pushVideo(list: IdList, images: PromptImage[], entry: IngestedSource, index: number, style: ImageStyle, open: string, close: string, tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<number> {
-  list.push(await tokenizer.encodeText(open));
+async function pushVideo(list: IdList, ends: number[], images: PromptImage[], entry: IngestedSource, index: number, style: ImageStyle, tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<number> {
   const before = list.length;
-  let said = '';
   for (const segment of entry.segments) {
     if (signal?.aborted) throw abortError(signal);
-    if (!segment.image) {
-      said += markOf(segment) + segment.text;
-      continue;
-    }
-    await pushImage(list, images, { source: index, image: segment.image, box: null }, style, said + shortClock(segment.time![0]), '', tokenizer);
-    said = '';
+    if (segment.image) await pushImage(list, images, { source: index, image: segment.image, box: null }, style, shortClock(segment.time![0]), '', tokenizer);
+    else list.push(await tokenizer.encodeText(markOf(segment) + segment.text));
+    ends.push(list.length);
   }
-  list.push(await tokenizer.encodeText(said));
-  const count = list.length - before;
-  list.push(await tokenizer.encodeText(close));
-  return count;
+  return list.length - before;
 }
 
 /** What a prompt begins with: everything up to the question, the same for every question about these sources. */
@@ -159,24 +158,28 @@ export async function encodeDocuments(
     list.push(await tokenizer.encodeText(`user\n${CHAT_TASK}\n\n`));
   }
   const sourceTokens: number[] = [];
+  const segmentEnds: number[] = [];
+  const sourceEnds: number[] = [];
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
     const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
     const image = entry.segments.find((segment) => segment.image)?.image;
-    if (image) {
-      if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} has pictures, and this prompt has no place for them`);
-      if (entry.source.kind === 'video') {
-        sourceTokens.push(await pushVideo(list, images, entry, index, imageStyle, open, close, tokenizer, signal));
-        continue;
-      }
-      sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle, open, close, tokenizer));
-      continue;
+    const filmed = entry.source.kind === 'video';
+    if (image && (!imageStyle || style !== 'gemma-chat')) throw new RangeError(`${entry.source.path} has pictures, and this prompt has no place for them`);
+    if (image && !filmed) {
+      sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle!, open, close, tokenizer));
+      segmentEnds.push(list.length);
+    } else {
+      if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
+      const pushed = image
+        ? pushVideo(list, segmentEnds, images, entry, index, imageStyle!, tokenizer, signal)
+        : pushSource(list, segmentEnds, entry, tokenizer, style === 'gemma-chat', signal);
+      sourceTokens.push(await pushed);
+      if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
     }
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
-    sourceTokens.push(await pushSource(list, entry, tokenizer, style === 'gemma-chat', signal));
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
+    sourceEnds.push(list.length);
   }
-  return { ids: list.toArray(), sourceTokens, ...(images.length === 0 ? {} : { images }) };
+  return { ids: list.toArray(), sourceTokens, segmentEnds, sourceEnds, ...(images.length === 0 ? {} : { images }) };
 }
 
 /** What a prompt ends with, after which the model answers. */
@@ -193,6 +196,18 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
     list.push([tokenizer.controlId('<start_of_turn>')]);
     list.push(await tokenizer.encodeText('model\n'));
   }
+  return list.toArray();
+}
+
+/** Another question, after an answer of the model (of which a chat model has read everything). */
+export async function encodeFollowUp(style: PromptStyle, question: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+  if (style === 'qa') return encodeQuestion(style, question, tokenizer);
+  const list = new IdList();
+  list.push([tokenizer.controlId('<end_of_turn>')]);
+  list.push(await tokenizer.encodeText('\n'));
+  list.push([tokenizer.controlId('<start_of_turn>')]);
+  list.push(await tokenizer.encodeText('user\n'));
+  list.push(await encodeQuestion(style, question, tokenizer));
   return list.toArray();
 }
 

@@ -44,7 +44,7 @@ export interface GemmaConfig {
   /** Generation ends at any of these. */
   readonly eosIds: readonly number[];
   readonly prompt: 'gemma-chat' | 'qa';
-  /** A passage that is read again alone is read both ways, its question with it (lodestone models). */
+  /** A passage that is read again alone is read both ways (lodestone models). */
   readonly looksBothWays: boolean;
   /** The vision tower of an image model; null: text only. */
   readonly vision: VisionConfig | null;

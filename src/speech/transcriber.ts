@@ -4,19 +4,18 @@ import type { Device } from '../device/device.js';
 import type { DecodeOptions } from '../ingest/media/media.js';
 import { Journal, journalName } from '../ingest/media/journal.js';
 import type { Recording } from '../ingest/media/open.js';
-import { sha256OfFiles } from '../weights/hash.js';
+import { codeVersion } from '../sessions/code-version.js';
+import { knownSha256 } from '../sessions/known-hashes.js';
+import { hashesFolder } from '../sessions/open.js';
 import { openCheckpoint } from '../weights/safetensors.js';
 import { openSpeechConfig } from './config.js';
 import { openSpeechModel, type SpeechModel } from './model.js';
 import { transcribe, type TranscribedWindow } from './transcribe.js';
 
-/** Raised when the same sound gives other text: what was kept before is of no use then. */
-const version = 1;
-
 export interface TranscriberOptions {
   readonly language?: string | undefined;
-  /** Folder for what has been heard; null: it is not kept. */
-  readonly keep: string | null;
+  /** Folder for what takes long; null: what has been heard is not kept. */
+  readonly cache: string | null;
 }
 
 export class Transcriber {
@@ -46,8 +45,11 @@ export class Transcriber {
    */
   async *transcribe(recording: Recording, sha256: string, options: DecodeOptions): AsyncGenerator<TranscribedWindow> {
     const { range, signal } = options;
-    const { language = null, keep } = this.#options;
-    const journal = await Journal.open(keep, journalName(version, sha256, await this.#modelHash(signal), language, range.from, range.to));
+    const { language = null, cache } = this.#options;
+    // Other code may hear otherwise.
+    const version = codeVersion(['speech', 'encode', 'ingest/media']);
+    const name = cache === null ? '' : journalName(version, sha256, await this.#modelHash(cache, signal), language, range.from, range.to);
+    const journal = await Journal.open(cache && join(cache, 'speech'), name);
     let heard = range.from;
     let spoken = language;
     for (const entry of journal.entries as (TranscribedWindow | { readonly done: true })[]) {
@@ -72,8 +74,8 @@ export class Transcriber {
     model?.close();
   }
 
-  #modelHash(signal: AbortSignal | undefined): Promise<string> {
-    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => sha256OfFiles([join(this.#dir, 'config.json'), ...files], signal));
+  #modelHash(cache: string, signal: AbortSignal | undefined): Promise<string> {
+    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => knownSha256([join(this.#dir, 'config.json'), ...files], hashesFolder(cache), signal));
     return this.#hash;
   }
 }

@@ -64,7 +64,7 @@ def sample(model, rope, window, temperature, doc, qa, pos, pair, start, truth):
     over = start < 0
     for t in range(LENGTH):
         column = (start + t).clamp(0, ROW - 1)[..., None]
-        logits = logits_of(model, rope, window, column, doc=doc, qa=qa, pos=pos, pair=pair)[:, :, 0]
+        logits = logits_of(model, rope, window, doc, qa, pos, pair, column)[:, :, 0]
         token = torch.multinomial((logits / temperature).softmax(-1).flatten(0, 1), 1).view(over.shape)
         target[..., t] = torch.where(over, -100, token)
         over = over | (token == EOS) | (start + t + 1 >= ROW)       # full rows end without <eos>: never right

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-import look
 from blocks import FORMATS, plan
 from data import BOS, ROW, TARGETS, Generator, Options, locate, pack
 from export import load, rounded
@@ -62,13 +61,13 @@ class Suite:
             print("    " + " ".join(f"{t}={h}/{k}" for t, (h, k) in sorted(tags.items(), key=lambda x: x[1][0] / x[1][1])))
         return hits / max(1, n)
 
-    def looks(self, title, n, **opt):
-        """The second look at passages of 104 tokens (look.py)."""
-        batch, tags = look.sequences(self.gen, random.Random(f"{self.seed}look{opt}"), n, 104, 156, Options(real=0, **opt))
+    def looks(self, title, docs, **opt):
+        """Passages that are looked at again: 128 tokens, both ways."""
+        batch, _ = self.gen.batch(random.Random(f"{self.seed}look{opt}"), docs, 128, 2, Options(real=0, **opt))
         on = {k: torch.from_numpy(v) for k, v in batch.items() if k != "target"}
-        best = look.forward(self.model, **on, window=self.model.c.sliding_window, absolute_rope=absolute_rope(self.model.c, 156)).argmax(-1).numpy()
+        best = self.model(**on, window=self.model.c.sliding_window, absolute_rope=absolute_rope(self.model.c, 128 + ROW), both_ways=True).argmax(-1).numpy()
         hits = [h for of in pair_hits(best == batch["target"], batch) for h in of]
-        print(f"{title}: {sum(hits)}/{n} = {sum(hits) / n:.3f}", flush=True)
+        print(f"{title}: {sum(hits)}/{len(hits)} = {sum(hits) / len(hits):.3f}", flush=True)
 
     def generated(self, gen, T, docs, **opt):
         r = random.Random(f"{self.seed}{T}{opt}")
@@ -128,7 +127,7 @@ def main():
     if a.format:
         formats = plan(model, a.format)
     s = Suite(rounded(model, formats), Tokenizer.from_file(a.tokenizer), pickle.load(open(a.prepared, "rb")), a.seed, a.show)
-    print("step", state["step"], "pairs", state["pairs"], "matrices", "+".join(sorted(set(formats.values()))))
+    print("step", state["step"], "doc tokens", state["doc_tokens"], "pairs", state["pairs"], "matrices", "+".join(sorted(set(formats.values()))))
     d = a.docs
     s.run("seen phrasings, held-out books, 512", s.generated(s.gen, 512, d, absent=0, wrap=0), True)
     s.run("  the same, lines wrapped", s.generated(s.gen, 512, d, absent=0, wrap=1))
@@ -137,9 +136,9 @@ def main():
     s.run("absent, 512", s.generated(s.gen, 512, d, absent=.5), True)
     s.run("sentences of held-out books as they stand, 512", s.generated(s.gen, 512, 2 * d, absent=0, natural=1))
     s.run("sentences of held-out books with made-up facts, 512", s.generated(s.gen, 512, d, absent=0, cloze=1))
-    s.looks("second look, sentences as they stand", 8 * d, absent=0, natural=1)
-    s.looks("  with made-up facts", 8 * d, absent=0, cloze=1)
-    s.looks("  absent", 8 * d, absent=1, cloze=.5, natural=.5)
+    s.looks("second look, sentences as they stand", 2 * d, absent=0, natural=1)
+    s.looks("  with made-up facts", 2 * d, absent=0, cloze=1)
+    s.looks("  absent", 2 * d, absent=1, cloze=.5, natural=.5)
     s.run("held-out phrasings, 512", s.generated(s.held, 512, d, absent=0), True)
     s.run("  2,048 tokens", s.generated(s.held, 2048, max(2, d // 2), absent=0))
     for T in map(int, a.lengths.split(",")) if a.lengths else ():

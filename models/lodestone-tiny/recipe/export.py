@@ -2,8 +2,8 @@
 
 Matrices are stored in bfloat16, or, with --format, in blocks of 8 and 4 bits (blocks.py, and the runtime's safetensors.ts for how
 they lie in the file: U8 [outputs, bytes of a row], the format in the metadata); norm gains and the log-n scale in float32.
-golden.json holds a prompt and the float32 logits after it, causal and as in a second look (look.py), computed from the rounded
-weights, for runtimes to compare.
+golden.json holds a prompt and the float32 logits after it, causal and with the document seen both ways, computed from the
+rounded weights, for runtimes to compare.
 """
 import argparse
 import json
@@ -108,8 +108,9 @@ def main():
     shutil.copy(a.tokenizer, out / "tokenizer.json")
     document = " ".join(e["document"] for e in EXAMPLES)
     ids = prompt_ids(tok, document, EXAMPLES[0]["questions"][0])
+    block = ids.index(QUESTION)
     last = lambda block: [round(float(x), 6) for x in logits(model, ids, block)[-1]]
-    (out / "golden.json").write_text(json.dumps({"ids": ids, "logits_last": last(0), "both_ways": {"block": len(ids) - 1, "logits_last": last(len(ids) - 1)}}) + "\n")
+    (out / "golden.json").write_text(json.dumps({"ids": ids, "logits_last": last(0), "both_ways": {"block": block, "logits_last": last(block)}}) + "\n")
     examples = []
     for e in EXAMPLES:
         answers = []

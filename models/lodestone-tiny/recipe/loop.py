@@ -23,25 +23,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-import look
-from data import ABSENT, EOS, ROW, Generator, Options
-from model import BLOCK, REACH, Config, Lodestone, absolute_rope
+from data import ABSENT, ROW, Generator, Options
+from model import Config, Lodestone, absolute_rope
 
 # (documents, tokens, rows of 64 tokens for the pairs, window), share. The window is small at first: the answer must lie outside what
 # the local layers reach, or the global layer is never needed. `until` is the share of the time at which a stage ends at the latest;
-# it ends sooner when its accuracy passes `gate`. With --init only the last stage is gone through. `looks` are batches for the second
-# look (look.py): (sequences, tokens of a passage, tokens in all), share; their own options.
+# it ends sooner when its accuracy passes `gate`. With --init only the last stage is gone through. `looks` are batches of passages that
+# are seen both ways, as the second look reads them (model.py): the same with the whole window, and options of their own.
 STAGES = [
     dict(until=.12, gate=.70, shapes=[((48, 128, 2, 12), 1.0)], options=dict(absent=0, real=.1, wrap=0, cloze=.3, natural=.1, vary=.1)),
     dict(until=.25, gate=.75, shapes=[((48, 128, 2, 16), .25), ((24, 256, 4, 32), .75)], options=dict(absent=.05, real=.3, cloze=.4, natural=.15, vary=.25)),
     dict(until=1.0, gate=None, shapes=[((32, 64, 1, 128), .07), ((8, 256, 4, 128), .175), ((4, 512, 6, 128), .105)], options=dict(absent=.12, real=.1, cloze=.4, natural=.25),
-         looks=[((64, 64, 112), .36), ((40, 104, 156), .29)], look_options=dict(absent=.15, real=.45, cloze=.5, natural=.3)),
+         looks=[((48, 64, 1, 128), .36), ((24, 128, 2, 128), .29)], look_options=dict(absent=.15, real=.45, cloze=.5, natural=.3)),
 ]
 
 # The toys' only stage: written relations, so few that minutes teach them.
 TOY_OPTIONS = dict(absent=.15, real=0, wrap=0, max_facts=4, vary=0, families=("special_magic", "phone", "born_in", "passcode"))
 TOY_STAGES = [
-    dict(until=1.0, gate=None, shapes=[((16, 128, 2, 12), .8)], options=TOY_OPTIONS, looks=[((16, 64, 112), .2)], look_options=TOY_OPTIONS),
+    dict(until=1.0, gate=None, shapes=[((16, 128, 2, 12), .8)], options=TOY_OPTIONS, looks=[((16, 64, 1, 12), .2)], look_options=TOY_OPTIONS),
 ]
 
 SIZES = {   # XS ships; the toys are for tests of the recipe
@@ -61,18 +60,14 @@ def curriculum(a):
 
 
 def batches(generator, stages, stage, seed):
-    """Endless (name of the shape, window, arrays, tags); `stage` says which of the stages to draw from."""
+    """Endless (shape, both ways, arrays, tags); `stage` says which of the stages to draw from."""
     r = random.Random(seed)
     while True:
         s = stages[stage.value]
-        choices = s["shapes"] + s["looks"]
-        shape = r.choices([x for x, _ in choices], [p for _, p in choices])[0]
-        if len(shape) == 3:
-            B, T, L = shape
-            yield (f"look {T}", BLOCK * REACH, *look.sequences(generator, r, B, T, L, Options(**s["look_options"])))
-        else:
-            B, T, R, window = shape
-            yield (f"{T}/{window}", window, *generator.batch(r, B, T, R, Options(**s["options"])))
+        choices = [(False, *x) for x in s["shapes"]] + [(True, *x) for x in s["looks"]]
+        both_ways, shape, _ = r.choices(choices, [p for _, _, p in choices])[0]
+        B, T, R, _ = shape
+        yield (shape, both_ways, *generator.batch(r, B, T, R, Options(**s["look_options" if both_ways else "options"])))
 
 
 def generator(a, books="books"):
@@ -149,12 +144,9 @@ def optimisers(model, muon_lr, adam_lr, decay=1.0):
 
 # -- losses and measures ---------------------------------------------------------------------------
 
-def logits_of(model, rope, window, at, **batch):
-    """[..., vocab] after the columns `at` of a batch of either kind (model.py, look.py)."""
-    with torch.autocast(at.device.type, torch.bfloat16, enabled=at.is_cuda):
-        if "block" in batch:
-            return look.forward(model, **batch, at=at, window=window, absolute_rope=rope).float()
-        return model(**batch, at=at, window=window, absolute_rope=rope).float()
+def logits_of(model, rope, window, doc, qa, pos, pair, at, both_ways=False):
+    with torch.autocast(doc.device.type, torch.bfloat16, enabled=doc.is_cuda):
+        return model(doc, qa, pos, pair, at, window, rope, both_ways).float()
 
 
 def cross_entropy(logits, target):
@@ -163,15 +155,13 @@ def cross_entropy(logits, target):
 
 
 def answer_loss(model, rope, window, target, **batch):
-    """Mean cross-entropy of the answers' tokens, and where the best token is the right one, of the target's shape."""
+    """Mean cross-entropy of the answers' tokens, and where the best token is the right one [B, R, M]."""
     logits = logits_of(model, rope, window, **batch)
     return cross_entropy(logits, target), logits.argmax(-1) == target
 
 
 def pair_hits(right, batch):
     """Of each document, for each pair by number, whether its whole answer is right: lists of bools."""
-    if "block" in batch:
-        return [[bool(h)] for h in (right | (batch["target"] == -100)).all(1)]
     owner = np.take_along_axis(batch["pair"], batch["at"], 2)
     real = batch["target"] != -100
     out = []
@@ -183,14 +173,14 @@ def pair_hits(right, batch):
 
 
 def held_out(a, documents=64):
-    """Fixed batches in the manner of the last stage, in held-out books: [(window, arrays)]."""
+    """Fixed batches in the manner of the last stage, in held-out books: [(window, both ways, arrays)]."""
     last = curriculum(argparse.Namespace(size=a.size, batch=1))[-1]
-    (B, T, R, w), _ = last["shapes"][len(last["shapes"]) // 2]
     r = random.Random(11)
     g = generator(a, "held")
-    whole = [(w, g.batch(r, min(B, documents), T, R, Options(**{**last["options"], "real": 0}))[0]) for _ in range(-(-documents // B))]
-    looks = [(w, look.sequences(g, r, 2 * documents, T, L, Options(**{**last["look_options"], "real": 0}))[0]) for (_, T, L), _ in last["looks"]]
-    return whole + looks
+    draw = lambda B, T, R, options: g.batch(r, min(B, documents), T, R, Options(**{**options, "real": 0}))[0]
+    (B, T, R, w), _ = last["shapes"][len(last["shapes"]) // 2]
+    whole = [(w, False, draw(B, T, R, last["options"])) for _ in range(-(-documents // B))]
+    return whole + [(w, True, draw(B, T, R, last["look_options"])) for (B, T, R, w), _ in last["looks"]]
 
 
 @torch.no_grad()
@@ -199,14 +189,15 @@ def measure(model, fixed):
     device = model.embed_tokens.weight.device
     rope = tuple(t.to(device) for t in absolute_rope(model.c, 1024 + ROW))
     loss, tokens, answers = 0.0, 0, []
-    for w, batch in fixed:
+    for w, both_ways, batch in fixed:
         on = {k: torch.from_numpy(v).to(device) for k, v in batch.items()}
-        l, right = answer_loss(model, rope, w, **on)
+        l, right = answer_loss(model, rope, w, **on, both_ways=both_ways)
         n = int((batch["target"] != -100).sum())
         loss, tokens = loss + l.item() * n, tokens + n
-        hits = pair_hits(right.cpu().numpy(), batch)
-        absent = pair_hits((batch["target"] == ABSENT) | (batch["target"] == EOS), batch)
-        answers += [(h, x) for of, absences in zip(hits, absent) for h, x in zip(of, absences)]
+        owner = np.take_along_axis(batch["pair"], batch["at"], 2)
+        for b, hits in enumerate(pair_hits(right.cpu().numpy(), batch)):
+            absent = set(owner[b][batch["target"][b] == ABSENT].tolist())
+            answers += [(h, k in absent) for k, h in enumerate(hits)]
     return loss / tokens, answers
 
 
@@ -298,13 +289,13 @@ def parse_until(s):
 def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=None, extra=None):
     """Trains `model` in place and returns its averaged weights.
 
-    loss(model, rope, window, **batch) -> (scalar, bool like the target: where it is met). `change(batch, tags)` -> (batch, tags) makes
+    loss(model, rope, window, both_ways=.., **batch) -> (scalar, bool [B, R, M]: where a target is met). `change(batch, tags)` -> (batch, tags) makes
     other batches of those drawn, on the device. `stage` is where to begin. `extra` is kept in the checkpoint."""
     out = Path(a.out)
     say = lambda *parts: note(a, " ".join(map(str, parts)))
     muon, adam = optimisers(model, a.muon_lr, a.adam_lr, decay)
     ema = {n: p.detach().clone() for n, p in model.named_parameters()}
-    state = dict(step=0, stage=stage, started=time.time(), tokens=0, pairs=0, busy=0.0)
+    state = dict(step=0, stage=stage, started=time.time(), doc_tokens=0, qa_tokens=0, pairs=0, busy=0.0)
     ckpt = out / "last.pt"
     if ckpt.exists():
         s = torch.load(ckpt, weights_only=False, map_location=a.device)
@@ -340,13 +331,13 @@ def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=No
     recent, by_tag = defaultdict(lambda: [0, 0]), defaultdict(lambda: [0, 0])
     log_t, log_loss, log_n, saved, tag_t = time.time(), 0.0, 0, time.time(), time.time()
     while share() < 1 and state["step"] < a.max_steps:
-        shape, w, batch, tags = draw()
+        (_, T, _, w), both_ways, batch, tags = draw()
         t0 = time.time()
         on = {k: torch.from_numpy(v).to(a.device) for k, v in batch.items()}
         if change:
             on, tags = change(on, tags)
             batch = {k: on[k].cpu().numpy() for k in batch}
-        value, right = compute(model, rope, torch.tensor(w, device=a.device), **on)      # a tensor: one compilation for all windows
+        value, right = compute(model, rope, torch.tensor(w, device=a.device), **on, both_ways=both_ways)     # a tensor: one compilation for all windows
         value.backward()
         torch.nn.utils.clip_grad_norm_([p for g in adam.param_groups for p in g["params"]], 1.0)
         done = share()
@@ -366,18 +357,19 @@ def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=No
         ok = sum(flat) / len(flat)
         gate = gate * 0.97 + 0.03 * ok if seen_in_stage else ok * 0.5
         seen_in_stage += 1
+        shape = f"{T}/{w}" + " both ways" * both_ways
         recent[shape][0] += ok; recent[shape][1] += 1
         for row, of in zip(tags, hits):
             for tag, h in zip(row, of):
                 by_tag[tag][0] += h; by_tag[tag][1] += 1
-        state["tokens"] += sum(batch[k].size for k in ("doc", "qa", "ids") if k in batch); state["pairs"] += len(flat)
+        state["doc_tokens"] += batch["doc"].size; state["qa_tokens"] += int((batch["pair"] >= 0).sum()); state["pairs"] += len(flat)
         state["busy"] += time.time() - t0
         log_loss += value.item(); log_n += 1
         if state["step"] % 20 == 0:
             dt = time.time() - log_t
             say(time.strftime("%H:%M:%S"), f"step {state['step']} stage {state['stage']} loss {log_loss / log_n:.3f} gate {gate:.3f}",
                 " ".join(f"{name}:{h / n:.3f}" for name, (h, n) in sorted(recent.items())),
-                f"lr {k:.3f} {dt / log_n:.2f}s/step {state['tokens'] / 1e6:.2f}M tokens {state['pairs'] / 1e3:.0f}K pairs",
+                f"lr {k:.3f} {dt / log_n:.2f}s/step {state['doc_tokens'] / 1e6:.2f}M doc {state['pairs'] / 1e3:.0f}K pairs",
                 "s_h", [round(x, 3) for x in model.layers[-1].self_attn.log_n_scale.tolist()])
             recent.clear(); log_t, log_loss, log_n = time.time(), 0.0, 0
         if time.time() - tag_t > 240:

@@ -15,21 +15,16 @@ from export import rounded
 from loop import logits_of
 
 
-class Logits(torch.nn.Module):
-    """`logits_of` as a module, so that `functional_call` can exchange the parameters behind it."""
+class Fake(torch.nn.Module):
+    """A model that computes with fake-quantised matrices; its gradients reach the parameters of `model`."""
 
-    def __init__(self, model):
+    def __init__(self, model, formats):
         super().__init__()
-        self.model = model
+        self.model, self.formats = model, formats
 
-    def forward(self, rope, window, batch):
-        return logits_of(self.model, rope, window, **batch)
-
-
-def fake_logits(model, formats, rope, window, batch):
-    """`logits_of` a model with fake-quantised matrices; gradients reach the parameters of `model`."""
-    parameters = {"model." + n: fake(p, formats[n]) if n in formats else p for n, p in model.named_parameters()}
-    return functional_call(Logits(model), parameters, (rope, window, batch))
+    def forward(self, *args):
+        parameters = {n: fake(p, self.formats[n]) if n in self.formats else p for n, p in self.model.named_parameters()}
+        return functional_call(self.model, parameters, args)
 
 
 def self_distilled(teacher, formats):
@@ -37,7 +32,7 @@ def self_distilled(teacher, formats):
     def loss(model, rope, window, target, **batch):
         with torch.no_grad():
             t = logits_of(teacher, rope, window, **batch)
-        s = fake_logits(model, formats, rope, window, batch)
+        s = logits_of(Fake(model, formats), rope, window, **batch)
         return full(s, t, target), s.argmax(-1) == target
 
     return loss

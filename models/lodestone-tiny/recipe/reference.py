@@ -10,7 +10,7 @@ from model import rope_table, rotate
 @torch.no_grad()
 def logits(model, ids, block=0):
     """Logits [len(ids), vocab] of a token sequence, every position through every layer. The first `block` tokens see each other both
-    ways (look.py)."""
+    ways."""
     c = model.c
     n = len(ids)
     x = model.embed(torch.tensor(ids))
@@ -33,11 +33,11 @@ def logits(model, ids, block=0):
     return F.linear(model.norm(x), model.embed_tokens.weight)
 
 
-def greedy(model, prompt, eos=1, limit=24, block=0):
+def greedy(model, prompt, eos=1, limit=24):
     """Greedy continuation of a prompt by full recomputation; for smoke tests only."""
     out = []
     for _ in range(limit):
-        t = int(logits(model, prompt + out, block)[-1].argmax())
+        t = int(logits(model, prompt + out)[-1].argmax())
         if t == eos:
             break
         out.append(t)

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import look
 import wordnet
 from cloze import natural
 from corpora import shingles, squad_paragraphs
-from data import ABSENT, ANSWER, ANSWER_LEN, BOS, EOS, PAD, QUESTION, ROW, SPECIAL, TARGETS, Generator, Options, cut_context, pack, wrap_lines
+from data import ABSENT, ANSWER, ANSWER_LEN, EOS, QUESTION, ROW, SPECIAL, TARGETS, Generator, Options, cut_context, pack, wrap_lines
 from lexicon import HERE, city_pattern, fill, load_eval_families, load_families
 from transplant import transplant
 from wordnet import Thesaurus
@@ -286,20 +285,6 @@ class GeneratorTest(unittest.TestCase):
                 joined = "," + ",".join(map(str, rows["doc"].tolist())) + ","
                 for (q, a), tag in zip(pairs, tags[b]):
                     self.assertTrue(a == [ABSENT] if tag.startswith("absent") else "," + ",".join(map(str, a)) + "," in joined)
-
-    def test_looks(self):
-        for o in self.MIXTURES:
-            batch, tags = look.sequences(self.gen, random.Random(5), 40, 64, 112, Options(**o))
-            self.assertGreater(len({tuple(row) for row in batch["ids"].tolist()}), 35)
-            for ids, block, at, target, [tag] in zip(*(batch[k].tolist() for k in ("ids", "block", "at", "target")), tags):
-                answer = [t for t in target if t != -100]
-                n = len(answer)
-                self.assertEqual((ids[0], ids[64], ids[block], answer[-1]), (BOS, QUESTION, ANSWER, EOS))
-                self.assertEqual(at[:n], list(range(block, block + n)))
-                self.assertEqual(ids[block + 1:block + n], answer[:-1])
-                self.assertEqual(set(ids[block + n:]) | set(target[n:]), {PAD, -100})
-                joined = "," + ",".join(map(str, ids[:64])) + ","
-                self.assertTrue(answer[:-1] == [ABSENT] if tag.startswith("absent") else "," + ",".join(map(str, answer[:-1])) + "," in joined)
 
     def test_natural_answer_not_in_question(self):
         r = random.Random(2)

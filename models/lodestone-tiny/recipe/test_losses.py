@@ -13,7 +13,7 @@ from distill import draw, full, sampled
 from export import rounded
 from loop import frozen, logits_of, optimisers
 from model import Config, Lodestone, absolute_rope
-from quantise import fake_logits
+from quantise import Fake
 from reference import logits
 
 TINY = Config(vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=64)
@@ -81,7 +81,7 @@ class QuantiseTest(unittest.TestCase):
         rope = absolute_rope(TINY, 64 + ROW)
         for fmt in ("q8_0", "q4_0+q8_0"):
             formats = plan(m, fmt)
-            got = fake_logits(m, formats, rope, 64, batch)
+            got = logits_of(Fake(m, formats), rope, 64, **batch)
             want = logits_of(rounded(frozen(m), formats), rope, 64, **batch)
             torch.testing.assert_close(got, want)
             self.assertGreater((got - logits_of(m, rope, 64, **batch)).abs().max(), 1e-3)
