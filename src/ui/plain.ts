@@ -6,7 +6,7 @@ import { sourceName } from '../ingest/name.js';
 import { bytes, clean, count } from './format.js';
 
 /** Where it stands: "report.pdf, page 9", "notes.md, lines 3-4", "talk.mp3, 12:34". */
-export function place(citation: Citation): string {
+export function place(citation: Pick<Citation, 'source' | 'page' | 'lines' | 'time'>): string {
   const source = sourceName(citation.source);
   if (citation.page !== undefined) return `${source}, page ${citation.page}`;
   if (citation.time !== undefined) return `${source}, ${shortClock(citation.time[0])}`;
