@@ -60,8 +60,10 @@ export interface SourceSummary {
   readonly seconds?: number;
   /** Of a video whose pictures are looked at. */
   readonly frames?: FrameCounts;
-  /** Of an image: how often the model is shown it, once whole and then each crop. */
+  /** Of a source with images: how many the model is shown, each once whole and then its crops. */
   readonly views?: number;
+  /** Pages of a PDF that are shown as images. */
+  readonly page_images?: number;
   readonly segments: number;
   readonly tokens: number;
 }
@@ -105,7 +107,7 @@ export interface PrefillEvent {
   readonly tokens_per_second: number;
   readonly eta_seconds: number;
   /** What is being read, while that is a document. */
-  readonly at?: { readonly source: string; readonly page?: number; readonly line?: number; readonly time?: number };
+  readonly at?: { readonly source: string; readonly page?: number; readonly line?: number };
 }
 
 export type AskEvent =

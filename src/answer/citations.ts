@@ -2,7 +2,7 @@
  * From an answer back to its place. What is sought is the answer, or the quote that a chat model gave with it. It is
  * looked up literally in the sources (folded, as whole words); of several places, the one whose surroundings share most
  * with the question comes first. A citation is `verified` only if what was sought stands there to the letter (folded);
- * otherwise it is the most related place, and says so.
+ * otherwise it is the page image that the model names, or the most related place, and says so.
  */
 import { timeOf, type IngestedSource, type Segment, type Times } from '../ingest/segment.js';
 import type { Passage } from './passages.js';
@@ -127,12 +127,21 @@ function sameCitation(a: Citation, b: Citation): boolean {
   return a.source === b.source && a.page === b.page && a.quote === b.quote && a.time?.[0] === b.time?.[0] && a.lines?.[0] === b.lines?.[0] && a.lines?.[1] === b.lines?.[1];
 }
 
+/** The page image that a quote was read from, as far as can be told: the only one, or the only one with the number that the model gave. */
+function pageImage(sources: readonly IngestedSource[], quote: string, page: number | undefined): Citation | null {
+  const seen = sources.flatMap(({ segments }) => segments.filter((segment) => segment.image && segment.page !== undefined));
+  const named = page === undefined ? seen : seen.filter((segment) => segment.page === page);
+  const [only, other] = named;
+  return only && !other ? { source: sources[only.source]!.source.path, page: only.page!, quote, verified: false } : null;
+}
+
 /**
  * Citations for an answer, best first; none if the sources share no word with it.
  * @param needle what must stand in the source: the answer of an extractive model, or the quote that a model gave.
  * @param within where the answer was read: if it stands there, it is cited there and nowhere else.
+ * @param page where the model says that it read its quote: what is used where the quote stands in no text.
  */
-export function cite(question: string, needle: string, sources: readonly IngestedSource[], within?: Pick<Passage, 'source' | 'from' | 'to'>): Citation[] {
+export function cite(question: string, needle: string, sources: readonly IngestedSource[], within?: Pick<Passage, 'source' | 'from' | 'to'>, page?: number): Citation[] {
   const segments = sources.flatMap(foldSegments);
   const texts = segments.map((entry) => entry.folded.text);
   const sought = fold(needle.trim()).text.replace(/^["']+|["'.]+$/gu, '');
@@ -154,6 +163,8 @@ export function cite(question: string, needle: string, sources: readonly Ingeste
       .map((place) => toCitation(place, sources, true));
     return citations.filter((citation, i) => citations.findIndex((other) => sameCitation(other, citation)) === i);
   }
+  const image = pageImage(sources, needle.trim(), page);
+  if (image) return [image];
   const all = rareness(new Set([...questionWords, ...contentWords(fold(needle).text)]), texts);
   const related = mostRelated(segments, all);
   return related === null ? [] : [toCitation(related, sources, false)];

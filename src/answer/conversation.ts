@@ -1,6 +1,6 @@
 /** Several questions about the same sources, which are read once. */
 import type { Device } from '../device/device.js';
-import { encodeFollowUp, encodeQuestion, type Prompt } from '../encode/prompt.js';
+import { encodeFollowUp, encodeQuestion, showsPages, type Prompt } from '../encode/prompt.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import type { Context } from '../runtime/context.js';
@@ -10,7 +10,7 @@ import { loadModel, type Model } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan } from './answer.js';
 import { beforeLook, checkFits, prepare, type AskRequest, type Prepared } from './ask.js';
 import type { Slices } from './extract.js';
-import { imagesOf } from './images.js';
+import { encodeImages } from './images.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
 import { PromptReader } from './prompt-reader.js';
@@ -55,7 +55,7 @@ export class Conversation {
       const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
       try {
         const documents = { ...prompt, ids: prompt.ids.subarray(0, prompt.sourceEnds.at(-1)) };
-        const encode = imagesOf(model, files, prompt, request.cache, signal, emit);
+        const encode = (from: number, to: number): Promise<Float32Array[]> => encodeImages(model, (prompt.images ?? []).slice(from, to), signal, emit);
         const options = { session, encode, chunk: request.chunk, kv: request.kv ?? defaultKv };
         const reader = await PromptReader.open(model, documents, options, signal, withPlaces(prompt, prepared.sources, emit));
         try {
@@ -102,7 +102,7 @@ export class Conversation {
     if (alone) this.forget();
     const before = { mark: alone ? this.#start : await context.mark(), unread: this.#unread };
     const first = context.length === this.#start.length;
-    const asked = await (first ? encodeQuestion : encodeFollowUp)(model.config.prompt, question, model.tokenizer);
+    const asked = await (first ? encodeQuestion : encodeFollowUp)(model.config.prompt, question, model.tokenizer, showsPages(this.#prepared.prompt));
     const ids = Uint32Array.from([...this.#unread, ...asked]);
     const { most } = this.tokens;
     if (context.length + ids.length + request.maxTokens > most) {

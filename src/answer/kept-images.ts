@@ -10,10 +10,6 @@ import type { Device } from '../device/device.js';
 import { writePrivately } from '../sessions/private-file.js';
 import { visionTensors, type VisionPlaces } from '../gemma/vision-weights.js';
 
-export function imagesFolder(cache: string): string {
-  return join(cache, 'images');
-}
-
 export class KeptImages {
   readonly #dir: string;
   readonly #tower: string;

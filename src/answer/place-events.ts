@@ -20,8 +20,8 @@ export function withPlaces(prompt: Prompt, sources: readonly IngestedSource[], e
   return (event) => {
     const segment = event.type === 'prefill' ? segmentAt(prompt, sources, event.cached + event.done) : null;
     if (event.type !== 'prefill' || segment === null) return emit(event);
-    const { page, line, time } = segment;
-    const at = { source: sources[segment.source]!.source.path, ...(page === undefined ? {} : { page }), ...(line === undefined ? {} : { line }), ...(time === undefined ? {} : { time: time[0] }) };
+    const { page, line } = segment;
+    const at = { source: sources[segment.source]!.source.path, ...(page === undefined ? {} : { page }), ...(line === undefined ? {} : { line }) };
     emit({ ...event, at });
   };
 }

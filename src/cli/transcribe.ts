@@ -1,4 +1,5 @@
 /** `lodestone transcribe`: a recording's speech as text, with times, while it is heard. */
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { shortClock } from '../clock.js';
 import { ExitCode, LodestoneError } from '../errors.js';
@@ -60,7 +61,7 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
   if (device.name === 'reference' && options.device === 'auto') warn(why);
   let transcriber: Transcriber | undefined;
   try {
-    transcriber = await Transcribers.open(place.path, device, { language: options.language, cache: options.session ? cacheFolder() : null });
+    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.session ? join(cacheFolder(), 'speech') : null });
     const recording = await openRecording(path, signal);
     if (!recording.audio) throw unreadable(path, 'has no sound track');
     const end = Math.min(range.to, recording.seconds ?? Infinity);

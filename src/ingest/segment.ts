@@ -1,14 +1,16 @@
 /**
  * The unit of provenance. Everything after ingest carries segments along, so that a citation is a look-up.
  *
- * One segment for an image, with no text; one for each page of a PDF that has text; consecutive lines, about 1500 characters of them, of a text;
- * about a sentence of speech; a picture of a video, with no text. A source's segments in order, concatenated with nothing between, are its text: lines end with "\n", each page ends with
+ * One segment for an image, with no text; one for each page of a PDF that has text or is shown as an image; consecutive
+ * lines, about 1500 characters of them, of a text; about a sentence of speech; a picture of a video, with no text. A
+ * source's segments in order, concatenated with nothing between, are its text: lines end with "\n", each page ends with
  * one, and in a text the line of any character is `line` plus the line ends before it in the segment.
  */
 export interface Segment {
   /** Index into the list of sources. */
   readonly source: number;
   readonly text: string;
+  /** What the model is shown instead of the text. Of a PDF page that has both, the text is where quotes are looked up. */
   readonly image?: Raster;
   /** 1-based PDF page, where the source has pages. */
   readonly page?: number;

@@ -5,17 +5,19 @@ import type { DecodeOptions } from '../ingest/media/media.js';
 import { Journal, journalName } from '../ingest/media/journal.js';
 import type { Recording } from '../ingest/media/open.js';
 import { codeVersion } from '../sessions/code-version.js';
-import { knownSha256 } from '../sessions/known-hashes.js';
-import { hashesFolder } from '../sessions/open.js';
+import { sha256OfFiles } from '../weights/hash.js';
 import { openCheckpoint } from '../weights/safetensors.js';
 import { openSpeechConfig } from './config.js';
 import { openSpeechModel, type SpeechModel } from './model.js';
 import { transcribe, type TranscribedWindow } from './transcribe.js';
 
+/** Where the code is another, the same sound may give other text. */
+const version = codeVersion(['speech', 'encode', 'ingest/media']);
+
 export interface TranscriberOptions {
   readonly language?: string | undefined;
-  /** Folder for what takes long; null: what has been heard is not kept. */
-  readonly cache: string | null;
+  /** Folder for what has been heard; null: it is not kept. */
+  readonly keep: string | null;
 }
 
 export class Transcriber {
@@ -45,11 +47,8 @@ export class Transcriber {
    */
   async *transcribe(recording: Recording, sha256: string, options: DecodeOptions): AsyncGenerator<TranscribedWindow> {
     const { range, signal } = options;
-    const { language = null, cache } = this.#options;
-    // Other code may hear otherwise.
-    const version = codeVersion(['speech', 'encode', 'ingest/media']);
-    const name = cache === null ? '' : journalName(version, sha256, await this.#modelHash(cache, signal), language, range.from, range.to);
-    const journal = await Journal.open(cache && join(cache, 'speech'), name);
+    const { language = null, keep } = this.#options;
+    const journal = await Journal.open(keep, journalName(version, sha256, await this.#modelHash(signal), language, range.from, range.to));
     let heard = range.from;
     let spoken = language;
     for (const entry of journal.entries as (TranscribedWindow | { readonly done: true })[]) {
@@ -74,8 +73,8 @@ export class Transcriber {
     model?.close();
   }
 
-  #modelHash(cache: string, signal: AbortSignal | undefined): Promise<string> {
-    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => knownSha256([join(this.#dir, 'config.json'), ...files], hashesFolder(cache), signal));
+  #modelHash(signal: AbortSignal | undefined): Promise<string> {
+    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => sha256OfFiles([join(this.#dir, 'config.json'), ...files], signal));
     return this.#hash;
   }
 }

@@ -72,16 +72,12 @@ export function MapRow({ parts, dialogue, share }: { readonly parts: readonly Co
   );
 }
 
-function placeOf({ source, page, line, time }: NonNullable<NonNullable<AskState['prefill']>['at']>): string {
-  return place({ source, ...(page === undefined ? {} : { page }), ...(line === undefined ? {} : { lines: [line, line] }), ...(time === undefined ? {} : { time: [time, time] }) });
-}
-
 /** Where reading is, and what it takes: for screens with room for it. */
 function Details({ state }: { readonly state: AskState }): JSX.Element | null {
   const { prefill, parts, cached, kvBytes } = state;
   if (prefill === null || prefill.done >= prefill.total) return null;
   const { at, done, total } = prefill;
-  const where = at && placeOf(at);
+  const where = at === null ? null : `${sourceName(at.source)}${at.page === undefined ? (at.line === undefined ? '' : `, line ${count(at.line)}`) : `, page ${at.page}`}`;
   const facts = [where, `${bytes(kvBytes)} of keys and values`, cached === 0 ? null : `${count(cached)} tokens from a session`];
   return (
     <>

@@ -42,23 +42,21 @@ it('has the time before each picture, and what was said between them', async () 
     warnings: [],
   };
   const vision = { tokens: { start, end, soft }, tokensPerImage: 4 };
-  const { ids, images, sourceTokens, segmentEnds } = await buildPrompt('gemma-chat', 'What?', [film], tokenizer, never, { vision, tiles: 'auto' });
-  const texts = ['<document name="a.mp4">\n', '00:00\n\n', '\n\n', '[00:01] Good evening.\n', '1:02:05\n\n', '[1:02:06] Good night.\n', '</document>\n\n'];
-  const [open, first, gap, said, second, last, close] = await Promise.all(texts.map((text) => tokenizer.encodeText(text)));
-  const parts = [[...first!, ...block, ...gap!], said!, [...second!, ...block, ...gap!], last!];
-  const inside = parts.flat();
+  const { ids, images, sourceTokens } = await buildPrompt('gemma-chat', 'What?', [film], tokenizer, never, { vision, tiles: 'auto' });
+  const texts = ['<document name="a.mp4">\n', '00:00\n\n', '\n\n', '[00:01] Good evening.\n1:02:05\n\n', '\n\n', '[1:02:06] Good night.\n', '</document>\n\n'];
+  const [open, first, gap, second, , last, close] = await Promise.all(texts.map((text) => tokenizer.encodeText(text)));
+  const inside = [...first!, ...block, ...gap!, ...second!, ...block, ...gap!, ...last!];
   expect([...ids].join()).toContain([...open!, ...inside, ...close!].join());
   expect(sourceTokens).toEqual([inside.length]);
-  expect(segmentEnds.map((end, i) => end - (segmentEnds[i - 1] ?? segmentEnds[0]! - parts[0]!.length))).toEqual(parts.map((part) => part.length));
   expect(images).toHaveLength(2);
 });
 
 describeWithFfmpeg('a film', () => {
   let request: AskRequest;
-  const cache = join(dir, 'cache');
+  const folder = join(dir, 'cache');
   beforeAll(() => {
     const film = make(dir, 'film.mp4', ...colours(['red', 'green', 'green', 'blue']));
-    request = { question: 'What is it?', paths: [film], modelDir: dir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 3, chunk: 512, looks: 0, cache: { folder: cache, sessionBytes: 0 } };
+    request = { question: 'What is it?', paths: [film], modelDir: dir, quantize: 'none', sampling: { temperature: 0 }, maxTokens: 3, chunk: 512, looks: 0, cache: { folder, sessionBytes: 0 } };
   });
 
   it('is planned with its pictures, and how many would fit', async () => {
@@ -79,18 +77,18 @@ describeWithFfmpeg('a film', () => {
       if (event.type === 'image' && event.done > 1.5) stop.abort(new Error('enough'));
     };
     await expect(ask(request, device, stop.signal, stopping)).rejects.toThrow('enough');
-    const kept = (): string[] => readdirSync(join(cache, 'images')).sort();
+    const kept = (): string[] => readdirSync(join(folder, 'images')).sort();
     expect(kept()).toHaveLength(1);
-    const before = statSync(join(cache, 'images', kept()[0]!)).mtimeMs;
+    const before = statSync(join(folder, 'images', kept()[0]!)).mtimeMs;
     const events: AskEvent[] = [];
     const first = await ask(request, device, never, (event) => events.push(event));
     expect(kept()).toHaveLength(3);
-    expect(Math.min(...kept().map((name) => statSync(join(cache, 'images', name)).mtimeMs))).toBe(before);
+    expect(Math.min(...kept().map((name) => statSync(join(folder, 'images', name)).mtimeMs))).toBe(before);
     // A file that was cut short is no soft tokens.
-    writeFileSync(join(cache, 'images', kept()[1]!), 'x');
+    writeFileSync(join(folder, 'images', kept()[1]!), 'x');
     const again = await ask(request, device, never, quiet);
-    const { cache: _, ...withoutCache } = request;
-    const afresh = await ask(withoutCache, device, never, quiet);
+    const { cache: _, ...uncached } = request;
+    const afresh = await ask(uncached, device, never, quiet);
     for (const other of [again, afresh]) expect([other.answer, other.confidence]).toEqual([first.answer, first.confidence]);
     expect(first.sources).toMatchObject([{ frames: { shown: 3, repeated: 1 } }]);
     expect(events.filter((event) => event.type === 'warning' && event.message.includes('film.mp4'))).toEqual([]);
