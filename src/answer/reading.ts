@@ -1,7 +1,7 @@
 /** The model reads and answers: everything once, then single passages (second-look.ts says why). */
-import { ABSENT_TOKEN, buildPrompt, encodeQuestion, parseAnswer, type Prompt } from '../encode/prompt.js';
+import { ABSENT_TOKEN, encodeDocuments, encodeQuestion, joinPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
 import type { IngestedSource } from '../ingest/segment.js';
-import type { Context } from '../runtime/context.js';
+import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
 import { defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
@@ -182,6 +182,20 @@ export function looksAgain(model: Pick<Model, 'config'>, request: Pick<ReadReque
   return request.looks > 0 && model.config.prompt === 'qa';
 }
 
+/** One passage, both ways if the model was trained so: then "200" in "200 laptops" knows what it counts. The question follows. */
+async function readPassage(model: Model, request: ReadRequest, passage: Prompt, question: Uint32Array, signal: AbortSignal): Promise<Reading> {
+  const prompt = joinPrompt(passage, question);
+  const bothWays = model.config.looksBothWays ? passage.ids.length : 0;
+  const chunk = Math.max(request.chunk, bothWays);
+  const context = new Context(model, { chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
+  try {
+    const logits = await context.prefill(prompt.ids, { signal, bothWays });
+    return await write(context, logits, model, request, slicesOf(model, prompt), signal, () => undefined);
+  } finally {
+    context.close();
+  }
+}
+
 /** Reads the passages most related to the question, each alone. */
 export async function lookAgain(
   model: Model,
@@ -191,13 +205,14 @@ export async function lookAgain(
   emit: (event: AskEvent) => void,
 ): Promise<Reading[]> {
   const passages = relatedPassages(request.question, sources, { characters: passageCharacters, count: request.looks });
+  const { prompt: style } = model.config;
+  const question = await encodeQuestion(style, request.question, model.tokenizer);
   const readings: Reading[] = [];
   for (const [i, passage] of passages.entries()) {
     emit({ type: 'look', done: i, total: passages.length });
     const alone = sources.map((entry, source) => ({ ...entry, segments: passage.segments.filter((segment) => segment.source === source) }));
-    const prompt = await buildPrompt(model.config.prompt, request.question, alone, model.tokenizer, signal);
-    const { reading } = await readEverything(model, request, prompt, signal, () => undefined);
-    readings.push({ ...reading, passage });
+    const prompt = await encodeDocuments(style, alone, model.tokenizer, signal);
+    readings.push({ ...(await readPassage(model, request, prompt, question, signal)), passage });
   }
   return readings;
 }

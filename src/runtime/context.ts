@@ -13,7 +13,7 @@ import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats, type KvRo
 import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
 import { createRope, fillRope, type Rope } from './rope.js';
-import { placeImages, type ReadImage } from './soft-tokens.js';
+import { placeBlocks, type Block } from './both-ways.js';
 
 export interface ContextOptions {
   /** The most positions per submit. Results do not depend on it; memory and how soon an abort is seen do. */
@@ -36,6 +36,11 @@ export interface PrefillOptions {
    * the config's `tokens.soft`, and other ids stand between two images.
    */
   readonly images?: readonly Float32Array[];
+  /**
+   * How many of `tokens`, from the first on, see each other both ways, as an image's do (default: none). They are read whole or
+   * not at all, so no more than a chunk holds, and there are no images among them.
+   */
+  readonly bothWays?: number;
   /** Default true. false: what only the logits need isn't computed. */
   readonly logits?: boolean;
   /** For tests: shows every layer's output at every position (0 is the embedding), which must all be computed then. */
@@ -68,7 +73,7 @@ export class Context {
   readonly #ropeGlobal: Rope | null;
   #ids = new Uint32Array(1024);
   /** In ascending order; kept, since an interrupted reading may have to go over them again. */
-  #images: ReadImage[] = [];
+  #blocks: Block[] = [];
   #length = 0;
   #computed = 0;
   /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
@@ -125,10 +130,10 @@ export class Context {
    * Aborted, it rejects with the signal's reason, and the context stays at the last completed chunk: reading the rest
    * (or anything else) gives what it would have given without the abort, bit for bit.
    *
-   * Chunks do not cut images, so an image is read whole or not at all: after an abort too.
+   * Chunks do not cut images and what is read both ways: it is read whole or not at all, after an abort too.
    *
    * Errors: LodestoneError(contextExceeded) before anything is computed, LodestoneError(outOfMemory). RangeError, and nothing
-   * is read, where the tokens are not those of the model, or the images not those of the tokens.
+   * is read, where the tokens are not those of the model, the images not those of the tokens, or `bothWays` out of bounds.
    */
   async prefill(tokens: ArrayLike<number>, options: PrefillOptions & { readonly logits: false }): Promise<null>;
   async prefill(tokens: ArrayLike<number>, options?: PrefillOptions & { readonly logits?: true }): Promise<Float32Array>;
@@ -214,7 +219,7 @@ export class Context {
   resume(tokens: ArrayLike<number>, images: readonly Float32Array[], { length, storedFrom }: Standing): void {
     if (this.#busy || this.#length > 0) throw new Error('a context resumes only before it has read anything');
     if (tokens.length !== length || storedFrom.length !== this.config.layers.length) throw new RangeError(`${tokens.length} tokens of a standing of ${length}`);
-    this.#appendIds(tokens, images);
+    this.#appendIds(tokens, images, 0);
     this.#length = length;
     this.#computed = length;
     this.#writtenEnd = length;
@@ -261,7 +266,7 @@ export class Context {
       );
     }
     if (signal?.aborted) throw abortError(signal);
-    this.#appendIds(tokens, options.images ?? []);
+    this.#appendIds(tokens, options.images ?? [], options.bothWays ?? 0);
     this.#caches.grow(end);
 
     const ranges = tap ? everything(config) : outputRanges(config, end, logits);
@@ -299,12 +304,13 @@ export class Context {
 
     const taps: { name: number | 'final'; view: View; at: number }[] = [];
     const note: Tap = (name, view, at) => taps.push({ name, view, at });
-    const images = this.#images.filter(({ from }) => from >= start && from < start + rows);
+    const blocks = this.#blocks.filter(({ from }) => from >= start && from < start + rows);
+    const images = blocks.filter(({ soft }) => soft !== null);
     for (const { from, soft } of images) {
       const { buffer, offset } = activations.x;
-      device.write({ buffer, offset: offset + (from - start) * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT }, soft);
+      device.write({ buffer, offset: offset + (from - start) * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT }, soft!);
     }
-    const chunk = { start, rows, ranges, logits, images };
+    const chunk = { start, rows, ranges, logits, images, blocks };
     const commands = recordChunk(this.config, weights, this.#caches.layers, activations, chunk, tap && note);
     if (!tap) return device.submit(commands, signal);
 
@@ -333,10 +339,10 @@ export class Context {
     return complete ? this.#computed : 0;
   }
 
-  /** Where the chunk that begins at `start` ends: before an image that it can't hold whole. */
+  /** Where the chunk that begins at `start` ends: before a block that it can't hold whole. */
   #chunkEnd(start: number, end: number): number {
     const most = Math.min(start + this.chunk, end);
-    const cut = this.#images.find(({ from, to }) => from < most && most < to);
+    const cut = this.#blocks.find(({ from, to }) => from < most && most < to);
     return cut ? cut.from : most;
   }
 
@@ -344,12 +350,12 @@ export class Context {
     for (const [l, from] of kvFrom.entries()) if (from > start) this.#storedFrom[l] = Math.min(from, start + rows);
   }
 
-  #appendIds(tokens: ArrayLike<number>, images: readonly Float32Array[]): void {
-    const read = placeImages(tokens, images, this.#length, this.chunk, this.config);
+  #appendIds(tokens: ArrayLike<number>, images: readonly Float32Array[], bothWays: number): void {
+    const blocks = placeBlocks(tokens, images, bothWays, this.#length, this.chunk, this.config);
     const end = this.#length + tokens.length;
     if (this.#length < this.#idsEnd) this.#replaced.record(this.#length);
     this.#idsEnd = end;
-    this.#images = [...this.#images.filter(({ to }) => to <= this.#length), ...read];
+    this.#blocks = [...this.#blocks.filter(({ to }) => to <= this.#length), ...blocks];
     if (end > this.#ids.length) {
       const longer = new Uint32Array(Math.max(end, 2 * this.#ids.length));
       longer.set(this.#ids.subarray(0, this.#length));
