@@ -190,7 +190,7 @@ async function readPassage(model: Model, request: ReadRequest, passage: Prompt, 
   const context = new Context(model, { chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
   try {
     const logits = await context.prefill(prompt.ids, { signal, bothWays });
-    return await write(context, logits, model, request, slicesOf(model, prompt), signal, () => undefined);
+    return (await write(context, logits, model, request, slicesOf(model, prompt), signal, () => undefined)).reading;
   } finally {
     context.close();
   }
