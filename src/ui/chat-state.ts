@@ -136,7 +136,8 @@ function interrupt(state: ChatState): Pressed {
 
 function submit(state: ChatState): Pressed {
   const text = state.input.trim();
-  if (text === '' || state.phase !== 'ready') return { state };
+  if (text === '') return { state };
+  if (state.phase !== 'ready') return { state: { ...state, note: 'not yet: press Enter again when it is ready' } };
   const history = state.history.at(-1) === text ? state.history : [...state.history, text];
   return { state: { ...state, input: '', cursor: 0, history, recalled: history.length, pane: null }, action: { type: 'submit', text } };
 }
