@@ -303,7 +303,7 @@ napi_value load_weight(napi_env env, napi_callback_info info) {
   Device* device = arguments.device();
   if (!device) return nullptr;
   auto job = std::make_unique<LoadJob>();
-  job->from = Matrix{Format(int(arguments.number(2))), int64_t(arguments.number(4)), int64_t(arguments.number(5)), nullptr};
+  job->from = Weights{Format(int(arguments.number(2))), int64_t(arguments.number(4)), int64_t(arguments.number(5)), nullptr};
   job->to = Format(int(arguments.number(3)));
   job->path = arguments.text(6);
   job->offset = size_t(arguments.number(7));
@@ -369,7 +369,7 @@ napi_value guarded(napi_env env, napi_callback_info info) {
 }
 
 // Also in src/device/cpu/native.ts. It changes when a function's arguments do, or the numbers of a command or a format.
-constexpr int abi = 4;
+constexpr int abi = 5;
 
 napi_value init(napi_env env, napi_value exports) {
   const struct {

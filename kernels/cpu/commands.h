@@ -65,6 +65,14 @@ struct GeluCommand {
   Gelu args;
   int64_t count;
 };
+struct GeluErfCommand {
+  Gelu args;
+  int64_t count;
+};
+struct UnfoldCommand {
+  Unfold args;
+  int64_t rows;
+};
 struct AddCommand {
   Add args;
   int64_t count;
@@ -74,7 +82,8 @@ struct AveragePoolCommand {
 };
 
 using Command = std::variant<EmbedCommand, RmsNormCommand, AddNormCommand, MatMulCommand, NormRopeCommand, StoreKvCommand,
-                             AttentionCommand, GeGluCommand, LayerNormCommand, GeluCommand, AddCommand, AveragePoolCommand>;
+                             AttentionCommand, GeGluCommand, LayerNormCommand, GeluCommand, GeluErfCommand, UnfoldCommand, AddCommand,
+                             AveragePoolCommand>;
 
 // Runs commands on a pool; keeps scratch between them. One thread at a time.
 class Executor {
@@ -86,8 +95,8 @@ class Executor {
   // Stops early when *cancelled, and where a command can't be run (a token id outside the vocabulary): *error says why.
   void run(std::vector<Command>& commands, const bool* cancelled, std::string* error);
 
-  // Packs, quantises or widens a matrix; `data` has packed_bytes(to, ...) bytes.
-  void convert(const Matrix& from, Format to, uint8_t* data, const bool* cancelled);
+  // Quantises, narrows or widens a matrix; `data` has room for all rows as `to`.
+  void convert(const Weights& from, Format to, uint8_t* data, const bool* cancelled);
 
   int threads() const { return pool_.threads(); }
 
@@ -102,6 +111,8 @@ class Executor {
   void run_one(GeGluCommand&);
   void run_one(LayerNormCommand&);
   void run_one(GeluCommand&);
+  void run_one(GeluErfCommand&);
+  void run_one(UnfoldCommand&);
   void run_one(AddCommand&);
   void run_one(AveragePoolCommand&);
 
@@ -127,11 +138,5 @@ class Executor {
   const bool bf16_activations_;
   GrowingMemory activations_, bf16_, partials_;
 };
-
-inline size_t packed_bytes(Format format, int64_t outputs, int64_t inputs) {
-  if (format == Format::q8_0 || format == Format::q4_0)
-    return size_t((outputs + panel_outputs - 1) / panel_outputs * panel_bytes(format, inputs));
-  return size_t(outputs * bytes_per_row(format, inputs));
-}
 
 }  // namespace lodestone

@@ -8,14 +8,19 @@
 #include "layer_norm.cc"
 #include "add.cc"
 #include "average_pool.cc"
+#include "unpack.cc"
 #include "embed.cc"
 #include "ge_glu.cc"
+#include "gelu_erf.cc"
 #include "mat_mul.cc"
+#include "quantise_rows.cc"
+#include "lane_blocks.cc"
+#include "mat_mul_quant.cc"
 #include "mat_mul_bf16.cc"
 #include "norm_rope.cc"
 #include "store_kv.cc"
+#include "unfold.cc"
 #include "attention.cc"
-#include "unpack.cc"
 #include "convert.cc"
 
 #define LODESTONE_TEXT(a) LODESTONE_TEXT_(a)
@@ -45,6 +50,8 @@ const Kernels kernels = {
     ge_glu,
     layer_norm,
     gelu,
+    gelu_erf,
+    unfold,
     add,
     average_pool,
     add_bias,

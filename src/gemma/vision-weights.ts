@@ -2,10 +2,11 @@
  * Tensors of an image model, by name -> the weights of the vision tower and the projector.
  *
  * In safetensors, what stands before a tower's names differs between generations of transformers; GGUF has the tower in a
- * file of its own (mmproj), whose early versions have the two matrices of the MLP named the wrong way round.
+ * file of its own (mmproj), whose early versions have the two matrices of the MLP named the wrong way round, or, from
+ * Ollama, in the text model's file.
  */
-import type { Device, DeviceBuffer, StoredFormat, View, Weight } from '../device/device.js';
-import { layouts, storedBytes, unpackedFormat } from '../weights/blocks.js';
+import type { Device, DeviceBuffer, View, Weight, WeightFormat } from '../device/device.js';
+import { layouts, storedBytes } from '../weights/blocks.js';
 import { badFile } from '../weights/errors.js';
 import { readTensorF32 } from '../weights/read.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
@@ -93,7 +94,19 @@ function ggufNaming(swapped: boolean): Naming {
   };
 }
 
-const formats: ReadonlyMap<string, StoredFormat> = new Map((Object.keys(layouts) as StoredFormat[]).map((format) => [format.toUpperCase(), format]));
+/** Ollama's names; the 1 is added to the projector's gain there too. */
+const ollamaNaming: Naming = {
+  patch: 'v.patch_embedding',
+  positions: 'v.position_embedding',
+  layer: (i) => `v.blk.${i}.`,
+  parts: { norm1: 'layer_norm1', q: 'attn_q', k: 'attn_k', v: 'attn_v', o: 'attn_output', norm2: 'layer_norm2', fc1: 'mlp.fc1', fc2: 'mlp.fc2' },
+  postNorm: 'v.post_layernorm',
+  softNorm: 'mm.mm_soft_emb_norm',
+  projection: 'mm.mm_input_projection.weight',
+  softNormAdd: 0,
+};
+
+const formats: ReadonlyMap<string, WeightFormat> = new Map((Object.keys(layouts) as WeightFormat[]).map((format) => [format.toUpperCase(), format]));
 
 /**
  * Finds the vision weights of a safetensors checkpoint by name; null where it has none of them (a text model cut out of
@@ -107,22 +120,29 @@ export function locateVisionWeights(checkpoint: Checkpoint, config: VisionConfig
   return locate(checkpoint, config, textWidth, safetensorsNaming(tower, projector));
 }
 
-/** The same of a GGUF file of the vision part. */
+/** The same of a GGUF file of the vision part, or of one of Ollama's with both. */
 export function locateGgufVisionWeights(checkpoint: Checkpoint, config: VisionConfig, textWidth: number): VisionPlaces {
+  if (checkpoint.tensors.has(`${ollamaNaming.patch}.weight`)) return locate(checkpoint, config, textWidth, ollamaNaming);
   const down = checkpoint.tensors.get('v.blk.0.ffn_down.weight');
   const swapped = down?.shape[1] === config.hiddenSize && config.hiddenSize !== config.intermediateSize;
   return locate(checkpoint, config, textWidth, ggufNaming(swapped));
 }
 
-function locate({ tensors, files }: Checkpoint, config: VisionConfig, textWidth: number, naming: Naming): VisionPlaces {
+/** The tower and projector of this config, all stored as bf16, in no file: for plans (`visionBytes`), not to be loaded. */
+export function plannedVisionPlaces(config: VisionConfig, textWidth: number): VisionPlaces {
+  return locate({ tensors: null, files: [] }, config, textWidth, safetensorsNaming(towerPrefixes[0]!, projectorPrefixes[0]!));
+}
+
+/** @param tensors null: as if all were there, in bf16 */
+function locate({ tensors, files }: { readonly tensors: Checkpoint['tensors'] | null; readonly files: readonly string[] }, config: VisionConfig, textWidth: number, naming: Naming): VisionPlaces {
   const bad = (what: string): Error => badFile(files[0] ?? 'checkpoint', what);
   const { hiddenSize: d, intermediateSize: f, patchSize, side, layers } = config;
   const missing: string[] = [];
   const find = (name: string, shape: readonly number[]): TensorEntry => {
-    const found = tensors.get(name);
+    const found = tensors?.get(name);
     if (!found) {
-      missing.push(name);
-      return { name, dtype: 'F32', shape, path: '', offset: 0, bytes: 0 };
+      if (tensors !== null) missing.push(name);
+      return { name, dtype: 'BF16', shape, path: '', offset: 0, bytes: 0 };
     }
     if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) {
       throw bad(`tensor ${name} is [${found.shape.join(', ')}], but the vision tower's sizes make it [${shape.join(', ')}]`);
@@ -161,7 +181,7 @@ function locate({ tensors, files }: Checkpoint, config: VisionConfig, textWidth:
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
     throw bad(`${missing.length} tensors of the vision tower are missing: ${missing.slice(0, 3).join(', ')}${more}`);
   }
-  if (tensors.has(`${naming.layer(layers)}${naming.parts.norm1}.weight`)) throw bad(`its vision tower has more layers than the ${layers} of its config`);
+  if (tensors?.has(`${naming.layer(layers)}${naming.parts.norm1}.weight`)) throw bad(`its vision tower has more layers than the ${layers} of its config`);
   return places;
 }
 
@@ -172,14 +192,14 @@ export interface LoadedVision {
 }
 
 /**
- * Loads the tower and the projector, matrices as they are stored (unpacked where no device computes on the format): it is
+ * Loads the tower and the projector, matrices as they are stored: it is
  * small beside its text model, and its widths do not divide into blocks.
  * Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason.
  */
 export async function loadVisionWeights(device: Device, places: VisionPlaces, signal?: AbortSignal): Promise<LoadedVision> {
   const loader = new WeightLoader(device, signal);
   const vector = (entry: TensorEntry, add = 0): Promise<View> => loader.vector(entry, add);
-  const matrix = (place: MatrixPlace): Promise<Weight> => loader.matrix(place, unpackedFormat(place.format));
+  const matrix = (place: MatrixPlace): Promise<Weight> => loader.matrix(place, place.format);
   const linear = async ({ weight, bias }: LinearPlace): Promise<Linear> => ({ weight: await matrix(weight), bias: await vector(bias) });
   const norm = async ({ gain, bias }: NormPlace): Promise<LayerNorm> => ({ gain: await vector(gain), bias: await vector(bias) });
   try {
@@ -220,6 +240,12 @@ async function loadProjection(device: Device, entry: TensorEntry): Promise<Weigh
   return device.loadWeight({ label: entry.name, format: 'f32', outputs, inputs, data: { memory: new Uint8Array(turned.buffer) } });
 }
 
+/** All tensors of the tower and the projector. */
+export function visionTensors({ patch, positions, layers, postNorm, softNorm, projection }: VisionPlaces): TensorEntry[] {
+  const ofPlace = (place: LinearPlace | NormPlace): TensorEntry[] => ('gain' in place ? [place.gain, place.bias] : [place.weight.entry, place.bias]);
+  return [patch, postNorm, ...layers.flatMap((layer): (LinearPlace | NormPlace)[] => Object.values(layer))].flatMap(ofPlace).concat(positions, softNorm, projection);
+}
+
 /** Bytes of everything that `loadVisionWeights` loads. */
 export function visionBytes({ patch, positions, layers, postNorm, softNorm, projection }: VisionPlaces): number {
   const f32 = Float32Array.BYTES_PER_ELEMENT;
@@ -227,7 +253,7 @@ export function visionBytes({ patch, positions, layers, postNorm, softNorm, proj
   const ofPlace = (place: LinearPlace | NormPlace): number =>
     'gain' in place
       ? (elements(place.gain) + elements(place.bias)) * f32
-      : storedBytes(unpackedFormat(place.weight.format), place.weight.outputs * place.weight.inputs) + elements(place.bias) * f32;
+      : storedBytes(place.weight.format, place.weight.outputs * place.weight.inputs) + elements(place.bias) * f32;
   const linears = [patch, postNorm, ...layers.flatMap((layer): (LinearPlace | NormPlace)[] => Object.values(layer))];
   return linears.reduce((sum, place) => sum + ofPlace(place), [positions, softNorm, projection].reduce((sum, entry) => sum + elements(entry) * f32, 0));
 }

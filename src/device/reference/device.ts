@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { abortError } from '../../errors.js';
 import type { Command, Device, DeviceBuffer, View, Weight, WeightSource } from '../device.js';
-import { unpackedFormat } from '../../weights/blocks.js';
 import { add } from './add.js';
 import { addNorm } from './addNorm.js';
 import { attention } from './attention.js';
@@ -9,12 +8,14 @@ import { averagePool } from './averagePool.js';
 import { embed } from './embed.js';
 import { geGlu } from './geGlu.js';
 import { gelu } from './gelu.js';
+import { geluErf } from './geluErf.js';
 import { layerNorm } from './layerNorm.js';
 import { matMul } from './matMul.js';
 import { memoryOf, ReferenceBuffer } from './memory.js';
 import { normRope } from './normRope.js';
 import { rmsNorm } from './rmsNorm.js';
 import { storeKv } from './storeKv.js';
+import { unfold } from './unfold.js';
 import { loadReferenceWeight } from './weight.js';
 
 /** How long the event loop may wait for a kernel, in milliseconds. */
@@ -71,7 +72,7 @@ class ReferenceDevice implements Device {
     return this.#enqueue(async () => new Uint8Array(memory.slice(from.offset, from.offset + bytes)));
   }
 
-  loadWeight(source: WeightSource, as = unpackedFormat(source.format)): Promise<Weight> {
+  loadWeight(source: WeightSource, as = source.format): Promise<Weight> {
     return loadReferenceWeight(this.#nextId++, source, as);
   }
 
@@ -129,6 +130,10 @@ function kernel(command: Command): Generator<void> {
       return layerNorm(command);
     case 'gelu':
       return gelu(command);
+    case 'geluErf':
+      return geluErf(command);
+    case 'unfold':
+      return unfold(command);
     case 'add':
       return add(command);
     case 'averagePool':
