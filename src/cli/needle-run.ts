@@ -10,7 +10,7 @@ import type { TrialRecord } from '../recall/record.js';
 import { jsonLine, oneLine } from '../recall/reports/escape.js';
 import { reportByExtension, writeReports, type ReportFile } from '../recall/reports/files.js';
 import { githubAnnotations, githubSummary } from '../recall/reports/github.js';
-import type { NeedleReport } from '../recall/reports/report.js';
+import { readingOf, type NeedleReport } from '../recall/reports/report.js';
 import { endLines, headLine, missLines, textReport } from '../recall/reports/text.js';
 import { modelAnswerer } from '../recall/respond.js';
 import type { RunSettings } from '../recall/settings.js';
@@ -92,8 +92,8 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
     const model = await openModel(options.model, device, { quantize: options.quantize, signal });
     const kv = { ...defaultKv, global: options.kv };
     checkKv(model.config, kv);
-    const answerer = modelAnswerer(model);
-    const plan = await planNeedle(planRequest(options, signal), model, answerer);
+    const answerer = modelAnswerer(model, kv);
+    const plan = await planNeedle(planRequest(options, signal), describe(model), answerer);
     for (const warning of plan.warnings) say(warning);
     const settings = settingsOf(options, model, await modelHash(model, options.model, signal), plan);
     const baseline = options.baseline === undefined ? null : readBaseline(options.baseline, settings);
@@ -104,7 +104,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
     const about = { settings, model: describe(model), device: { name: device.name, adapter: device.description } };
     const progress = progressOf(options, plan, headLine(about), screen, line);
     const trials: TrialRecord[] = [];
-    const run = { seed: options.seed, looks: options.looks, kv, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }) };
+    const run = { seed: options.seed, looks: options.looks, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }) };
     for await (const records of runTrials(answerer, plan.suites, run)) {
       await log?.append(records);
       trials.push(...records);
@@ -123,6 +123,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
       haystacks: plan.haystacks,
       threshold,
       seconds,
+      reading: readingOf(trials),
       suites,
       comparison,
       gate,
@@ -146,10 +147,10 @@ function planRequest(options: NeedleOptions, signal: AbortSignal): Parameters<ty
   const { preset, depths, needles, model: modelDir, suite, lengths, trials, haystack } = options;
   return {
     preset,
-    depths,
     needles,
     modelDir,
     signal,
+    ...(depths === undefined ? {} : { depths }),
     ...(suite === undefined ? {} : { suites: suite }),
     ...(lengths === undefined ? {} : { lengths }),
     ...(trials === undefined ? {} : { trials }),

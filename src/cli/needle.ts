@@ -12,7 +12,7 @@ export interface NeedleOptions {
   readonly suite?: readonly NeedleSuite[];
   readonly preset: keyof typeof presets;
   readonly lengths?: readonly number[];
-  readonly depths: number;
+  readonly depths?: number;
   readonly trials?: number;
   readonly needles: number;
   readonly seed: number;
@@ -50,9 +50,9 @@ export function needleCommand(signal: AbortSignal): Command {
     .addOption(new Option('--suite <name...>', 'what to ask (default: gemini, or canary with --haystack)').choices(needleSuites))
     .addOption(new Option('--preset <name>', 'suites, lengths and trials that are not given').choices(Object.keys(presets)).default('quick'))
     .option('--lengths <list>', 'tokens of the prompt and its answer: 1K,4K,32K (default: by preset)', lengthList)
-    .option('--depths <n>', 'places of the needle, from the start to the end', integer(1), 11)
-    .option('--trials <n>', 'questions for each length and depth (default: by preset)', integer(1))
-    .option('--needles <n>', 'hidden at once in the suite multi', integer(2), 10)
+    .option('--depths <n>', 'places of the needle, from the start to the end (default: by preset, 11)', integer(1))
+    .option('--trials <n>', 'questions for each length and depth, or task (default: by preset)', integer(1))
+    .option('--needles <n>', 'hidden at once in the suites multi and multi-at-once', integer(2), 10)
     .option('--seed <n>', 'of keys, values and places', integer(0), 0)
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--haystack <file...>', 'documents of your own: read whole, with needles between their sentences; with --lengths, in parts')

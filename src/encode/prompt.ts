@@ -8,6 +8,7 @@ import { abortError } from '../errors.js';
 import type { VisionConfig } from '../gemma/vision-config.js';
 import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
 import { tileBoxes, type Box, type Tiles } from './image.js';
+import { splitAtSpaces } from './split.js';
 import type { Tokenizer } from './tokenizer.js';
 
 export type PromptStyle = 'gemma-chat' | 'qa';
@@ -152,12 +153,33 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
     list.push(await tokenizer.encodeText(question.trim()));
     list.push([tokenizer.controlId('<answer>')]);
   } else {
-    list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${CHAT_FORM}`));
-    list.push([tokenizer.controlId('<end_of_turn>')]);
-    list.push(await tokenizer.encodeText('\n'));
-    list.push([tokenizer.controlId('<start_of_turn>')]);
-    list.push(await tokenizer.encodeText('model\n'));
+    list.push(await encodeTurnEnd(`Question: ${question.trim()}\n${CHAT_FORM}`, '', tokenizer));
   }
+  return list.toArray();
+}
+
+/** Characters encoded at a time of a text that has no segments. */
+const partCharacters = 1500;
+
+/** A chat's prompt whose words are the caller's: the user's turn, still open. */
+export async function encodeOpenTurn(text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
+  const list = new IdList();
+  list.push([tokenizer.controlId('<bos>'), tokenizer.controlId('<start_of_turn>')]);
+  for (const part of splitAtSpaces(`user\n${text}`, partCharacters)) {
+    if (signal?.aborted) throw abortError(signal);
+    list.push(await tokenizer.encodeText(part));
+  }
+  return list.toArray();
+}
+
+/** The end of that turn, and the model's own, which begins with `prefix`. */
+export async function encodeTurnEnd(tail: string, prefix: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+  const list = new IdList();
+  list.push(await tokenizer.encodeText(tail));
+  list.push([tokenizer.controlId('<end_of_turn>')]);
+  list.push(await tokenizer.encodeText('\n'));
+  list.push([tokenizer.controlId('<start_of_turn>')]);
+  list.push(await tokenizer.encodeText(`model\n${prefix}`));
   return list.toArray();
 }
 

@@ -65,7 +65,7 @@ function wholeNumber(least: number): (text: string) => number {
 function parseOptions(): Options {
   return new Command('recall')
     .description('How much a model finds in documents of a given length, answered as `lodestone ask` answers.')
-    .addOption(new Option('--suite <name...>', 'what to measure').choices(names).default(['needle', 'heldout', 'documents']))
+    .addOption(new Option('--suite <name...>', 'what to measure').choices(names).default(['gemini', 'heldout', 'documents']))
     .option('--lengths <list>', 'tokens of the prompt and its answer, such as 4096,32K,1M (default: by suite)', lengthList)
     .option('--trials <n>', 'questions per length (default: by suite)', wholeNumber(1))
     .option('--model <dir>', 'model folder', embeddedModelDir)
@@ -103,7 +103,7 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     ...(squad === undefined ? {} : { squad }),
     ...(needles === undefined ? {} : { needlesPerHaystack: needles }),
   };
-  const answerer = modelAnswerer(model);
+  const answerer = modelAnswerer(model, { ...defaultKv, global: kv });
   const suites = await openSuites(suiteNames.filter((name) => wanted.includes(name)), sources, answerer.count);
   const plan = suites.map((suite) => ({ suite, lengths: lengthsOf(suite, model, lengths) }));
   const progress = progressLine(process.stderr, true);
@@ -113,7 +113,7 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     process.stderr.write(`${formatMiss(asked)}\n`);
   };
   const results: Report['suites'] = [];
-  const run = { seed, looks, kv: { ...defaultKv, global: kv }, onAsked, onEvent: (event: AskEvent) => progress.show(event) };
+  const run = { seed, looks, onAsked, onEvent: (event: AskEvent) => progress.show(event) };
   for (const { suite, lengths: planned } of plan) {
     say(`\n${suite.name}: ${suite.about}`);
     const rows: Row[] = [];
@@ -125,6 +125,7 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     }
     results.push({ name: suite.name, about: suite.about, rows });
   }
+  answerer.close();
   return results;
 }
 

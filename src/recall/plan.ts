@@ -5,13 +5,12 @@ import path from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import { packageRoot } from '../paths.js';
-import type { Model } from '../runtime/model.js';
 import { canarySuite, canaryTokens } from './canary.js';
 import { linearDepths, splitUnits } from './haystack.js';
-import { hundredSuite, type Prose } from './niah.js';
+import type { Prose } from './niah.js';
 import type { Answerer } from './respond.js';
-import { presets, RULER, type NeedleSuite, type Preset } from './presets.js';
-import { fixtureSources, makeProse, openProse, openSuites, type SuiteName } from './suites.js';
+import { presets, type NeedleSuite, type Preset } from './presets.js';
+import { fixtureSources, makeProse, openProse, openSuites } from './suites.js';
 import type { PlannedSuite } from './trials.js';
 import type { Suite } from './trial.js';
 
@@ -20,14 +19,20 @@ export interface PlanRequest {
   readonly suites?: readonly NeedleSuite[];
   readonly lengths?: readonly number[];
   /** How many, from 0 to 100 %. */
-  readonly depths: number;
+  readonly depths?: number;
   readonly trials?: number;
-  /** Of the suite multi. */
+  /** Hidden at once, in the suites multi. */
   readonly needles: number;
   /** Files of the user's; default: essays. */
   readonly haystack?: readonly string[];
   readonly modelDir: string;
   readonly signal: AbortSignal;
+}
+
+export interface MeasuredModel {
+  readonly id: string;
+  /** Positions that it holds. */
+  readonly context: number;
 }
 
 export interface Plan {
@@ -41,46 +46,41 @@ export interface Plan {
  * Own documents are read whole, as they are, unless suites or lengths are asked for: then they are the prose of those.
  * Errors: LodestoneError(usage), (unreadableInput), (contextExceeded) where a length or document is more than the model holds.
  */
-export async function planNeedle(request: PlanRequest, model: Model, answerer: Answerer): Promise<Plan> {
+export async function planNeedle(request: PlanRequest, model: MeasuredModel, answerer: Answerer): Promise<Plan> {
   const preset: Preset = presets[request.preset];
   const { haystack, lengths, modelDir } = request;
-  const names = expand(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
+  const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
   const { prose, haystacks, warnings } = await openHaystack(haystack, request.signal, answerer, modelDir);
-  const depths = linearDepths(request.depths);
-  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths };
+  const depths = linearDepths(request.depths ?? preset.depths).map(Math.round);
+  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths, multiNeedles: request.needles };
   const cities = (JSON.parse(readFileSync(sources.cities, 'utf8')) as { cities: string[] }).cities;
-  const held = model.config.maxPositions;
+  const held = model.context;
   const tooLong = lengths?.find((length) => length > held);
   if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${held}`);
   const planned: PlannedSuite[] = [];
   for (const name of names) {
     const suite = await openSuite(name);
     // A suite has its own depths where it hides more than one needle at a time.
-    const column = suite.depths?.length ?? depths.length;
-    const at = name === 'canary' ? [null] : (lengths ?? preset.lengths.filter((length) => length <= held));
-    planned.push({ suite: { ...suite, name }, lengths: at, questions: column * (request.trials ?? preset.trials), controls: column });
+    const round = suite.round ?? suite.depths?.length ?? depths.length;
+    const at = name === 'canary' ? [null] : (lengths ?? preset.lengths.filter((length) => length <= held && length >= (suite.least ?? 0)));
+    planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
   return { suites: planned, haystacks, warnings };
 
   async function openSuite(name: NeedleSuite): Promise<Suite> {
-    if (name === 'multi') return hundredSuite(prose, cities, request.needles);
     if (name === 'canary') {
       const tokens = await canaryTokens(prose, cities, depths, answerer.count);
       const most = await answerer.documentTokens(held);
       if (tokens > most) throw new LodestoneError(ExitCode.contextExceeded, `the haystack and its needles take ${tokens} tokens, but ${model.id} holds ${most} of a document`);
       return canarySuite(prose, cities, depths);
     }
-    const [suite] = await openSuites([name === 'gemini' ? 'needle' : (name as SuiteName)], sources, answerer.count);
+    const [suite] = await openSuites([name], sources, answerer.count);
     return suite!;
   }
 }
 
 const fixtures = path.join(packageRoot, 'fixtures');
-
-function expand(names: readonly NeedleSuite[]): Set<NeedleSuite> {
-  return new Set(names.flatMap((name) => (name === 'ruler' ? RULER : [name])));
-}
 
 async function openHaystack(
   files: readonly string[] | undefined,

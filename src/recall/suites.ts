@@ -5,25 +5,18 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { sourceName } from '../ingest/name.js';
 import { embeddedModelDir } from '../paths.js';
 import { absentSuite } from './absent.js';
+import { babilongSuite } from './babilong.js';
 import { countUnits, splitSentences } from './haystack.js';
 import { heldOutSuite, type Family } from './heldout.js';
-import { hundredSuite, needleSuite, type Prose } from './niah.js';
-import { multikeySuite, multiquerySuite, multivalueSuite, variableTrackingSuite } from './ruler.js';
-import { loadSquad, squadSuite } from './squad.js';
+import { injectionSuite } from './injection.js';
+import { kamradtSuite } from './kamradt.js';
+import { mrcrSuite } from './mrcr.js';
+import { geminiSuite, multiAtOnceSuite, multiSuite, pdfSuite, type Prose } from './niah.js';
+import { rulerSuite } from './ruler.js';
+import { loadSquad, squadSuite, type Paragraph } from './squad.js';
 import type { Suite, TokenCounter } from './trial.js';
 
-export const suiteNames = [
-  'needle',
-  'heldout',
-  'multikey',
-  'multikey-uuid',
-  'multivalue',
-  'multiquery',
-  'variable-tracking',
-  'hundred',
-  'absent',
-  'squad',
-] as const;
+export const suiteNames = ['gemini', 'kamradt', 'heldout', 'absent', 'multi', 'multi-at-once', 'ruler', 'mrcr', 'babilong', 'pdf', 'injection', 'squad'] as const;
 export type SuiteName = (typeof suiteNames)[number];
 
 export interface SuiteSources {
@@ -37,6 +30,8 @@ export interface SuiteSources {
   readonly squad: string;
   /** In a haystack that is too long to be read for every question. */
   readonly needlesPerHaystack?: number;
+  /** Hidden at once, in the suites multi. */
+  readonly multiNeedles?: number;
   /** To hide needles in, instead of `haystacks`. */
   readonly prose?: Prose;
   /** Of grids. */
@@ -63,37 +58,45 @@ export async function openSuites(names: readonly SuiteName[], sources: SuiteSour
   const cities = (): string[] => (JSON.parse(readText(sources.cities)) as { cities: string[] }).cities;
   const families = (): Family[] => (JSON.parse(readText(sources.templates)) as { families: Family[] }).families;
   const suites: Suite[] = [];
+  const paragraphs = (): Paragraph[] => loadSquad(sources.squad);
+  const { depths } = sources;
   for (const name of names) {
     switch (name) {
-      case 'needle':
-        suites.push(needleSuite(await inProse(), cities(), sources.needlesPerHaystack, sources.depths));
+      case 'gemini':
+        suites.push(geminiSuite(await inProse(), cities(), sources.needlesPerHaystack, depths));
+        break;
+      case 'kamradt':
+        suites.push(kamradtSuite(await inProse(), depths));
         break;
       case 'heldout':
-        suites.push(heldOutSuite(await inProse(), families(), sources.depths));
-        break;
-      case 'multikey':
-        suites.push(multikeySuite('number'));
-        break;
-      case 'multikey-uuid':
-        suites.push(multikeySuite('uuid'));
-        break;
-      case 'multivalue':
-        suites.push(multivalueSuite(await inProse()));
-        break;
-      case 'multiquery':
-        suites.push(multiquerySuite(await inProse()));
-        break;
-      case 'variable-tracking':
-        suites.push(variableTrackingSuite());
-        break;
-      case 'hundred':
-        suites.push(hundredSuite(await inProse(), cities()));
+        suites.push(heldOutSuite(await inProse(), families(), depths));
         break;
       case 'absent':
         suites.push(absentSuite(await inProse(), cities(), families()));
         break;
+      case 'multi':
+        suites.push(multiSuite(await inProse(), cities(), sources.multiNeedles));
+        break;
+      case 'multi-at-once':
+        suites.push(multiAtOnceSuite(await inProse(), cities(), sources.multiNeedles));
+        break;
+      case 'ruler':
+        suites.push(rulerSuite({ prose: await inProse(), paragraphs: paragraphs() }));
+        break;
+      case 'mrcr':
+        suites.push(mrcrSuite(await inProse()));
+        break;
+      case 'babilong':
+        suites.push(babilongSuite(await inProse()));
+        break;
+      case 'pdf':
+        suites.push(pdfSuite(await inProse(), cities(), depths));
+        break;
+      case 'injection':
+        suites.push(injectionSuite(await inProse(), cities(), depths));
+        break;
       case 'squad':
-        suites.push(squadSuite(loadSquad(sources.squad)));
+        suites.push(squadSuite(paragraphs()));
         break;
     }
   }

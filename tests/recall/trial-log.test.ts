@@ -122,7 +122,7 @@ describe('a baseline', () => {
 });
 
 it('the gate says which limit failed, and why', () => {
-  const overall = { hits: 1, misses: 1, refusals: 2, errors: 0, trials: 4, recall: 0.25, interval: [0, 1] } as const;
+  const overall = { hits: 1, misses: 1, refusals: 2, errors: 0, trials: 4, recall: 0.25, chance: 0, interval: [0, 1] } as const;
   const suite = {
     name: 'gemini',
     about: '',

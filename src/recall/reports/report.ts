@@ -17,6 +17,8 @@ export interface NeedleReport {
   readonly threshold: number;
   /** Of all trials and controls, those from a log included. */
   readonly seconds: number;
+  /** Of all documents, and what of them was not read again because the document before began so. */
+  readonly reading: { readonly document_tokens: number; readonly tokens_reused: number };
   readonly suites: readonly SuiteSummary[];
   readonly comparison: Comparison | null;
   readonly gate: Gate | null;
@@ -52,4 +54,11 @@ export function describeTrial({ question, answer, expected, error }: TrialRecord
   if (error !== null) return `${question} -> error: ${error}`;
   const given = answer === '' ? 'not found' : JSON.stringify(answer);
   return `${question} -> ${given} (wanted ${expected.length === 0 ? 'not found' : expected.map((one) => JSON.stringify(one)).join(' or ')})`;
+}
+
+/** A document's figures stand in each of its records, once for every question. */
+export function readingOf(trials: readonly TrialRecord[]): NeedleReport['reading'] {
+  const documents = new Map(trials.map((trial) => [JSON.stringify([trial.suite, trial.control, trial.length, trial.document_sha256]), trial]));
+  const sum = (value: (trial: TrialRecord) => number): number => [...documents.values()].reduce((total, trial) => total + value(trial), 0);
+  return { document_tokens: sum((trial) => trial.document_tokens), tokens_reused: sum((trial) => trial.tokens_reused) };
 }

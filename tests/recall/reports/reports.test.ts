@@ -54,6 +54,7 @@ function reportWith(texts: readonly string[]): NeedleReport {
     haystacks: [{ path: all, sha256: '' }],
     threshold: 0.85,
     seconds: 1,
+    reading: { document_tokens: 10, tokens_reused: 5 },
     suites,
     comparison: { file: all, pairs: 1, hits_before: 1, hits_now: 0, lost: 1, gained: 0, drop: 1, p: 1 },
     gate,
