@@ -7,6 +7,7 @@ import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
 import { modelsCommand } from './models.js';
+import { perplexityCommand } from './perplexity.js';
 import { planCommand } from './plan.js';
 import { needleCommand } from './needle.js';
 import { installSignalHandlers } from './signals.js';
@@ -42,6 +43,7 @@ program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
 program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(perplexityCommand(abort.signal).copyInheritedSettings(program));
 program.addHelpText(
   'after',
   `

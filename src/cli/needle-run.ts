@@ -5,6 +5,7 @@ import type { AskEvent } from '../answer/answer.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { compare, readBaseline } from '../recall/baseline.js';
 import { checkGate, gateSentence, lengthName, type Gate, type GateLimits } from '../recall/gate.js';
+import { haystackLoss } from '../recall/perplexity.js';
 import { planNeedle, type Plan } from '../recall/plan.js';
 import type { TrialRecord } from '../recall/record.js';
 import { jsonLine, oneLine } from '../recall/reports/escape.js';
@@ -32,9 +33,10 @@ function reportFiles({ report = [], junit, tap, html, svg }: NeedleOptions): Rep
 }
 
 function limitsOf(options: NeedleOptions): GateLimits {
-  const { minRecall, minCell, maxSeconds, maxDrop, effectiveLength, baseline } = options;
+  const { minRecall, minCell, maxSeconds, maxDrop, maxPerplexityChange, effectiveLength, baseline } = options;
   if (maxDrop !== undefined && baseline === undefined) throw new LodestoneError(ExitCode.usage, '--max-drop needs --baseline, the --json of an earlier run');
-  const limits = { minRecall, minCell, maxSeconds, maxDrop, effectiveLength: effectiveLength?.[0] };
+  if (maxPerplexityChange !== undefined && baseline === undefined) throw new LodestoneError(ExitCode.usage, '--max-perplexity-change needs --baseline, the --json of an earlier run with --perplexity');
+  const limits = { minRecall, minCell, maxSeconds, maxDrop, maxPerplexityChange, effectiveLength: effectiveLength?.[0] };
   return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
 }
 
@@ -76,7 +78,7 @@ export function needleExitCode(gate: Gate | null, trials: readonly TrialRecord[]
   return failed === undefined ? ExitCode.ok : (failed.error_code ?? ExitCode.internal);
 }
 
-export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Promise<void> {
+export async function runNeedle(options: NeedleOptions, signal: AbortSignal, open = openModel): Promise<void> {
   const limits = limitsOf(options);
   const files = reportFiles(options);
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
@@ -89,7 +91,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
       if (options.quiet !== true) process.stderr.write(`lodestone: ${oneLine(message)}\n`);
     };
     if (device.name === 'reference' && options.device === 'auto') say(why);
-    const model = await openModel(options.model, device, { quantize: options.quantize, signal });
+    const model = await open(options.model, device, { quantize: options.quantize, signal });
     const kv = { ...defaultKv, global: options.kv };
     checkKv(model.config, kv);
     const answerer = modelAnswerer(model, kv);
@@ -97,6 +99,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
     for (const warning of plan.warnings) say(warning);
     const settings = settingsOf(options, model, await modelHash(model, options.model, signal), plan);
     const baseline = options.baseline === undefined ? null : readBaseline(options.baseline, settings);
+    if (limits.maxPerplexityChange !== undefined && baseline?.loss === null) throw new LodestoneError(ExitCode.usage, `--max-perplexity-change: ${options.baseline!} was measured without --perplexity`);
     log = options.log === undefined ? null : await openTrialLog(options.log, settings);
     if (log !== null && log.done.size > 0) say(`${options.log}: ${log.done.size} trials are there and are not asked again`);
     screen = await openScreen(options);
@@ -113,7 +116,9 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
     }
     const suites = summarise(plan.suites, trials, options.threshold);
     const seconds = trials.reduce((sum, trial) => sum + trial.seconds, 0);
-    const comparison = baseline === null ? null : compare(baseline, trials);
+    const wanted = options.perplexity === true || limits.maxPerplexityChange !== undefined;
+    const loss = wanted ? await haystackLoss(model, plan.text, { kv, signal }) : null;
+    const comparison = baseline === null ? null : compare(baseline, trials, loss);
     const gate = checkGate(limits, { suites, threshold: options.threshold, seconds, comparison });
     const { threshold } = options;
     const report: NeedleReport = {
@@ -125,6 +130,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
       seconds,
       reading: readingOf(trials),
       suites,
+      loss,
       comparison,
       gate,
       trials,

@@ -6,6 +6,7 @@ import { embeddedModelDir } from '../paths.js';
 import { lengthList } from '../recall/lengths.js';
 import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
 import { defaultKv } from '../runtime/kv.js';
+import type { openModel } from '../runtime/model.js';
 import { between, integer } from './numbers.js';
 
 export interface NeedleOptions {
@@ -29,6 +30,8 @@ export interface NeedleOptions {
   readonly effectiveLength?: readonly number[];
   readonly maxSeconds?: number;
   readonly maxDrop?: number;
+  readonly perplexity?: boolean;
+  readonly maxPerplexityChange?: number;
   readonly baseline?: string;
   readonly log?: string;
   readonly report?: readonly string[];
@@ -43,7 +46,8 @@ export interface NeedleOptions {
   readonly quiet?: boolean;
 }
 
-export function needleCommand(signal: AbortSignal): Command {
+/** @param open tests open models that are damaged */
+export function needleCommand(signal: AbortSignal, open?: typeof openModel): Command {
   const share = between(0, 1);
   return new Command('needle')
     .description('measure how much the model finds in long documents, here and now; exit with 3 where that is too little')
@@ -67,6 +71,8 @@ export function needleCommand(signal: AbortSignal): Command {
     .option('--effective-length <n>', 'gate: the longest length with recall of --threshold at it and all shorter ones', lengthList)
     .option('--max-seconds <n>', 'gate: for all trials', between(0, 1e9))
     .option('--max-drop <share>', 'gate: recall lost against --baseline', share)
+    .option('--perplexity', 'measure the perplexity of the first 4,096 tokens of the haystack too: it shows errors of computing that needles do not')
+    .option('--max-perplexity-change <share>', 'gate: of that perplexity against --baseline, either way', share)
     .option('--baseline <file>', 'the --json of an earlier run of the same questions')
     .option('--log <file>', 'write a line for every trial; the same command goes on from there')
     .option('--report <file...>', 'write reports, by extension: .json .xml (JUnit) .tap .html .svg .txt')
@@ -83,6 +89,6 @@ export function needleCommand(signal: AbortSignal): Command {
     .action(async (options: NeedleOptions) => {
       // Loaded here, so that --help and usage errors are quick.
       const { runNeedle } = await import('./needle-run.js');
-      await runNeedle(options, signal);
+      await runNeedle(options, signal, open);
     });
 }

@@ -161,15 +161,24 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
 /** Characters encoded at a time of a text that has no segments. */
 const partCharacters = 1500;
 
-/** A chat's prompt whose words are the caller's: the user's turn, still open. */
-export async function encodeOpenTurn(text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
+async function encodeAfter(controls: readonly string[], text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
   const list = new IdList();
-  list.push([tokenizer.controlId('<bos>'), tokenizer.controlId('<start_of_turn>')]);
-  for (const part of splitAtSpaces(`user\n${text}`, partCharacters)) {
+  list.push(controls.map((name) => tokenizer.controlId(name)));
+  for (const part of splitAtSpaces(text, partCharacters)) {
     if (signal?.aborted) throw abortError(signal);
     list.push(await tokenizer.encodeText(part));
   }
   return list.toArray();
+}
+
+/** A text by itself. */
+export function encodePlain(text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
+  return encodeAfter(['<bos>'], text, tokenizer, signal);
+}
+
+/** A chat's prompt whose words are the caller's: the user's turn, still open. */
+export function encodeOpenTurn(text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
+  return encodeAfter(['<bos>', '<start_of_turn>'], `user\n${text}`, tokenizer, signal);
 }
 
 /** The end of that turn, and the model's own, which begins with `prefix`. */

@@ -3,6 +3,7 @@
  * figure 7), and the power law L(x) = a x^b + c that it follows where a context is used. A text that is read wrongly is foretold
  * worse long before anything in it is no longer found, so it also shows what needles can't.
  */
+import { encodePlain } from '../encode/prompt.js';
 import { Context } from '../runtime/context.js';
 import { logProbability } from '../runtime/generate.js';
 import type { KvFormats } from '../runtime/kv.js';
@@ -37,6 +38,24 @@ export async function tokenLosses(model: Pick<Model, 'device' | 'weights' | 'con
     context.close();
   }
   return losses;
+}
+
+export interface HaystackLoss {
+  readonly tokens: number;
+  /** Mean, in nats a token. */
+  readonly loss: number;
+}
+
+/** Tokens of a haystack that are enough to tell a runtime that computes rightly from one that does not. */
+const HAYSTACK_TOKENS = 4096;
+
+/** Of the beginning of a text. Errors: those of `Context.prefill`. */
+export async function haystackLoss(model: Model, text: string, options: LossOptions = {}): Promise<HaystackLoss> {
+  const most = Math.min(HAYSTACK_TOKENS, model.config.maxPositions);
+  // No token is longer than this many characters in the mean, of any text.
+  const ids = (await encodePlain(text.slice(0, 16 * most), model.tokenizer, options.signal)).subarray(0, most);
+  const losses = await tokenLosses(model, ids, options);
+  return { tokens: losses.length, loss: losses.reduce((sum, loss) => sum + loss, 0) / Math.max(1, losses.length) };
 }
 
 /** The mean loss of the first `tokens` tokens. */

@@ -38,6 +38,8 @@ export interface MeasuredModel {
 export interface Plan {
   readonly suites: readonly PlannedSuite[];
   readonly haystacks: readonly { readonly path: string; readonly sha256: string }[];
+  /** Of the haystacks. */
+  readonly text: string;
   /** For people, about the haystacks. */
   readonly warnings: readonly string[];
 }
@@ -66,7 +68,7 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
     const at = name === 'canary' ? [null] : (lengths ?? preset.lengths.filter((length) => length <= held && length >= (suite.least ?? 0)));
     planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
-  return { suites: planned, haystacks, warnings };
+  return { suites: planned, haystacks, text: prose.text, warnings };
 
   async function openSuite(name: NeedleSuite): Promise<Suite> {
     if (name === 'canary') {

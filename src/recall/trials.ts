@@ -67,10 +67,7 @@ function controlOf(trial: Trial, control: Control, most: number): Trial | null {
   const { needles, pieces } = trial;
   const questions = trial.questions.slice(0, most).filter(({ scoring }) => scoring !== 'absent' && scoring !== 'unobeyed');
   if (needles === undefined || questions.length === 0) return null;
-  if (control === 'alone') {
-    // Without the rest, it has no place, and nothing behind it.
-    return { ...trial, pieces: [needles.join('\n')], questions: questions.map(({ depthPercent: _, tokensBehind: __, ...question }) => question) };
-  }
+  if (control === 'alone') return { ...trial, pieces: [needles.join('\n')], questions };
   const hidden = new Set(needles.map((needle) => needle.trim()));
   return { ...trial, pieces: pieces.filter((piece) => !hidden.has(piece.trim())), questions };
 }
@@ -106,7 +103,8 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
       control,
       length,
       part: question.part ?? '',
-      depth: question.depthPercent ?? null,
+      // Without the rest, a needle has no place, and nothing behind it.
+      depth: control === 'alone' ? null : (question.depthPercent ?? null),
       index: first + i,
       question: question.question,
       expected: question.expected,
@@ -119,7 +117,7 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
       document_sha256,
       document_tokens: responses?.documentTokens ?? 0,
       tokens_reused: responses?.tokensReused ?? 0,
-      tokens_behind: question.tokensBehind ?? null,
+      tokens_behind: control === 'alone' ? null : (question.tokensBehind ?? null),
       seconds,
     };
   });

@@ -1,6 +1,7 @@
 /** All of a run: what `lodestone needle --json` prints, and what every report is made from. */
 import type { Comparison } from '../baseline.js';
 import { lengthName, type Gate } from '../gate.js';
+import type { HaystackLoss } from '../perplexity.js';
 import type { TrialRecord } from '../record.js';
 import type { RunSettings } from '../settings.js';
 import type { Counts, SuiteSummary } from '../summary.js';
@@ -20,6 +21,8 @@ export interface NeedleReport {
   /** Of all documents, and what of them was not read again because the document before began so. */
   readonly reading: { readonly document_tokens: number; readonly tokens_reused: number };
   readonly suites: readonly SuiteSummary[];
+  /** How the haystack's beginning is foretold; null where nobody asked. */
+  readonly loss: HaystackLoss | null;
   readonly comparison: Comparison | null;
   readonly gate: Gate | null;
   readonly trials: readonly TrialRecord[];

@@ -54,9 +54,10 @@ function reportWith(texts: readonly string[]): NeedleReport {
     haystacks: [{ path: all, sha256: '' }],
     threshold: 0.85,
     seconds: 1,
+    loss: { tokens: 4095, loss: 2 },
     reading: { document_tokens: 10, tokens_reused: 5 },
     suites,
-    comparison: { file: all, pairs: 1, hits_before: 1, hits_now: 0, lost: 1, gained: 0, drop: 1, p: 1 },
+    comparison: { file: all, pairs: 1, hits_before: 1, hits_now: 0, lost: 1, gained: 0, drop: 1, p: 1, losses: null },
     gate,
     trials,
   };
