@@ -4,7 +4,7 @@ import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { embeddedModelDir } from '../paths.js';
 import { defaultKv } from '../runtime/kv.js';
-import { modelHelp } from './ask.js';
+import { modelHelp } from './reading-options.js';
 import { between, integer } from './numbers.js';
 
 export interface PerplexityOptions {

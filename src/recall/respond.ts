@@ -101,7 +101,7 @@ async function encode(
   { document, head = '', questions }: Inquiry,
   sources: readonly IngestedSource[],
   signal: AbortSignal,
-): Promise<{ readonly documents: Prompt; readonly ends: readonly Uint32Array[] }> {
+): Promise<{ readonly documents: Pick<Prompt, 'ids' | 'sourceTokens'>; readonly ends: readonly Uint32Array[] }> {
   const style = config.prompt;
   const ends: Uint32Array[] = [];
   const published = style === 'gemma-chat' && questions.every((one) => one.published !== undefined);

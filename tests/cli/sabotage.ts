@@ -16,6 +16,7 @@ function withoutWrapping(device: Device): Device {
   return {
     name: device.name,
     description: device.description,
+    kernels: device.kernels,
     get allocatedBytes() {
       return device.allocatedBytes;
     },

@@ -181,7 +181,7 @@ describe('answerEach', () => {
   });
 
   it('stops when it is told to', async () => {
-    const documents = { ids: Uint32Array.of(model.tokenizer.controlId('<bos>')), sourceTokens: [] };
+    const documents = { ids: Uint32Array.of(model.tokenizer.controlId('<bos>')), sourceTokens: [0], segmentEnds: [], sourceEnds: [1] };
     const abort = new AbortController();
     abort.abort(new Error('enough'));
     const prefix = new SharedPrefix(model, { chunk: 64 });
