@@ -7,9 +7,10 @@ import { lengthList } from '../recall/lengths.js';
 import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
 import { defaultKv } from '../runtime/kv.js';
 import type { openModel } from '../runtime/model.js';
+import { addEndpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { between, integer } from './numbers.js';
 
-export interface NeedleOptions {
+export interface NeedleOptions extends EndpointFlags {
   readonly suite?: readonly NeedleSuite[];
   readonly preset: keyof typeof presets;
   readonly lengths?: readonly number[];
@@ -49,7 +50,7 @@ export interface NeedleOptions {
 /** @param open tests open models that are damaged */
 export function needleCommand(signal: AbortSignal, open?: typeof openModel): Command {
   const share = between(0, 1);
-  return new Command('needle')
+  const command = new Command('needle')
     .description('measure how much the model finds in long documents, here and now; exit with 3 where that is too little')
     .addOption(new Option('--suite <name...>', 'what to ask (default: gemini, or canary with --haystack)').choices(needleSuites))
     .addOption(new Option('--preset <name>', 'suites, lengths and trials that are not given').choices(Object.keys(presets)).default('quick'))
@@ -85,8 +86,8 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .option('--misses', 'print every miss on stderr')
     .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
-    .allowExcessArguments(false)
-    .action(async (options: NeedleOptions) => {
+    .allowExcessArguments(false);
+  return addEndpointOptions(command).action(async (options: NeedleOptions) => {
       // Loaded here, so that --help and usage errors are quick.
       const { runNeedle } = await import('./needle-run.js');
       await runNeedle(options, signal, open);

@@ -74,12 +74,24 @@ class IdList {
 /** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
 const batch = 64;
 
+/** Where a chat model is told what it reads. */
+function documentTags({ source }: IngestedSource): { readonly open: string; readonly close: string } {
+  return { open: `<document name=${JSON.stringify(source.path)}>\n`, close: '</document>\n\n' };
+}
+
+function withPageMark({ page, text }: Segment): string {
+  return page === undefined ? text : `[page ${page}]\n${text}`;
+}
+
+function chatQuestion(question: string): string {
+  return `Question: ${question.trim()}\n${CHAT_FORM}`;
+}
+
 async function pushSource(list: IdList, ends: number[], entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
   const before = list.length;
-  const marked = ({ page, text }: Segment): string => (pageMarks && page !== undefined ? `[page ${page}]\n${text}` : text);
   const encode = async (segment: Segment): Promise<number[]> => {
     if (signal?.aborted) throw abortError(signal);
-    return tokenizer.encodeText(marked(segment));
+    return tokenizer.encodeText(pageMarks ? withPageMark(segment) : segment.text);
   };
   for (let i = 0; i < entry.segments.length; i += batch) {
     for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) {
@@ -140,7 +152,7 @@ export async function encodeDocuments(
   const sourceEnds: number[] = [];
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
-    const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
+    const { open, close } = documentTags(entry);
     const image = entry.segments[0]?.image;
     if (image) {
       if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} is an image, and this prompt has no place for it`);
@@ -164,7 +176,7 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
     list.push(await tokenizer.encodeText(question.trim()));
     list.push([tokenizer.controlId('<answer>')]);
   } else {
-    list.push(await encodeTurnEnd(`Question: ${question.trim()}\n${CHAT_FORM}`, '', tokenizer));
+    list.push(await encodeTurnEnd(chatQuestion(question), '', tokenizer));
   }
   return list.toArray();
 }
@@ -238,6 +250,16 @@ export function joinPrompt({ ids, ...rest }: Prompt, question: Uint32Array): Pro
   all.set(ids);
   all.set(question, ids.length);
   return { ...rest, ids: all };
+}
+
+/** The words of the user's turn in style `gemma-chat`, for engines with a tokenizer of their own. Throws RangeError where there are images. */
+export function chatPrompt(question: string, sources: readonly IngestedSource[]): string {
+  const documents = sources.map((entry) => {
+    if (entry.segments[0]?.image) throw new RangeError(`${entry.source.path} is an image`);
+    const { open, close } = documentTags(entry);
+    return open + entry.segments.map(withPageMark).join('') + close;
+  });
+  return `${CHAT_TASK}\n\n${documents.join('')}${chatQuestion(question)}`;
 }
 
 export interface ParsedAnswer {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { sourceName } from '../ingest/name.js';
-import { embeddedModelDir } from '../paths.js';
+import { embeddedModelDir, packageRoot } from '../paths.js';
 import { absentSuite } from './absent.js';
 import { babilongSuite } from './babilong.js';
 import { countUnits, splitSentences } from './haystack.js';
@@ -102,6 +102,9 @@ export async function openSuites(names: readonly SuiteName[], sources: SuiteSour
   }
   return suites;
 }
+
+/** The prose of the package. */
+export const defaultHaystack = path.join(packageRoot, 'fixtures', 'haystack', 'essays_emerson.txt');
 
 /** What is in the repository. */
 export function fixtureSources(fixtures: string, modelDir: string): SuiteSources {

@@ -11,7 +11,7 @@ export interface NeedleReport {
   /** ISO 8601, UTC. */
   readonly started_at: string;
   readonly settings: RunSettings;
-  readonly model: { readonly id: string; readonly quantization: string; readonly weight_bytes: number; readonly context: number };
+  readonly model: { readonly id: string; readonly quantization: string; readonly weight_bytes: number | null; readonly context: number | null };
   readonly device: { readonly name: string; readonly adapter: string };
   readonly haystacks: readonly { readonly path: string; readonly sha256: string }[];
   /** Of the effective length. */
