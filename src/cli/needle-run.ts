@@ -24,8 +24,8 @@ import type { NeedleOptions } from './needle.js';
 import { openLocal, openServer, type Subject } from './needle-subject.js';
 import { canShowScreen, prepareScreen } from './screen.js';
 
-function reportFiles({ report = [], junit, tap, html, svg }: NeedleOptions): ReportFile[] {
-  const named = Object.entries({ junit, tap, html, svg }).flatMap(([form, file]) => (file === undefined ? [] : [{ form, file } as ReportFile]));
+function reportFiles({ report = [], junit, tap, html, svg, png }: NeedleOptions): ReportFile[] {
+  const named = Object.entries({ junit, tap, html, svg, png }).flatMap(([form, file]) => (file === undefined ? [] : [{ form, file } as ReportFile]));
   return [...report.map(reportByExtension), ...named];
 }
 
@@ -119,7 +119,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     };
     progress.end(report);
     line.clear();
-    writeReports(files, report);
+    await writeReports(files, report);
     print(options, report, screen !== null);
     tellGithub(report);
     process.exitCode = needleExitCode(gate, trials);

@@ -9,7 +9,7 @@ import type { NeedleReport } from '../recall/reports/report.js';
 import { endpointAnswerer } from '../recall/respond-endpoint.js';
 import { modelAnswerer, type Answerer } from '../recall/respond.js';
 import type { RunSettings } from '../recall/settings.js';
-import { defaultHaystack } from '../recall/suites.js';
+import { packageHaystacks } from '../recall/suites.js';
 import { checkKv, defaultKv } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { sha256OfFiles } from '../weights/hash.js';
@@ -68,7 +68,7 @@ export async function openServer(options: NeedleOptions, endpointOptions: Endpoi
     throw new LodestoneError(ExitCode.usage, '--perplexity needs a model on this machine: servers do not give the probabilities of what they read');
   }
   const endpoint = await openEndpoint(endpointOptions);
-  const answerer = await endpointAnswerer(endpoint, readFileSync(defaultHaystack, 'utf8').slice(0, SAMPLE));
+  const answerer = await endpointAnswerer(endpoint, readFileSync(packageHaystacks(0)[0]!, 'utf8').slice(0, SAMPLE));
   return {
     answerer,
     model: { id: endpoint.model, quantization: 'as served', weight_bytes: null, context: endpoint.context },

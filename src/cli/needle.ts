@@ -40,6 +40,7 @@ export interface NeedleOptions extends EndpointFlags {
   readonly tap?: string;
   readonly html?: string;
   readonly svg?: string;
+  readonly png?: string;
   readonly json?: boolean;
   readonly jsonl?: boolean;
   readonly misses?: boolean;
@@ -76,11 +77,12 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .option('--max-perplexity-change <share>', 'gate: of that perplexity against --baseline, either way', share)
     .option('--baseline <file>', 'the --json of an earlier run of the same questions')
     .option('--log <file>', 'write a line for every trial; the same command goes on from there')
-    .option('--report <file...>', 'write reports, by extension: .json .xml (JUnit) .tap .html .svg .txt')
+    .option('--report <file...>', 'write reports, by extension: .json .xml (JUnit) .tap .html .svg .png .txt')
     .option('--junit <file>', 'write JUnit XML')
     .option('--tap <file>', 'write TAP 14')
     .option('--html <file>', 'write one page with all trials')
     .option('--svg <file>', 'write the heat maps')
+    .option('--png <file>', 'write the heat maps as an image')
     .option('--json', 'print one JSON object (schema lodestone.needle/1)')
     .option('--jsonl', 'print trials as JSON lines while it runs; the last one is the summary')
     .option('--misses', 'print every miss on stderr')

@@ -98,7 +98,7 @@ function lengthsOf(suite: Suite, model: Model, asked: readonly number[] | undefi
 async function measureSuites(options: Options, model: Model, say: (line: string) => void): Promise<Report['suites']> {
   const { suite: wanted, lengths, trials, seed, looks, kv, needles, haystack, squad, misses = false } = options;
   const sources = {
-    ...fixtureSources(fixtures, options.model),
+    ...fixtureSources(fixtures, options.model, Math.max(0, ...(lengths ?? []))),
     ...(haystack === undefined ? {} : { haystacks: haystack }),
     ...(squad === undefined ? {} : { squad }),
     ...(needles === undefined ? {} : { needlesPerHaystack: needles }),

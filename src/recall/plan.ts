@@ -53,7 +53,7 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const { haystack, lengths, modelDir } = request;
   const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
-  const { prose, haystacks, warnings } = await openHaystack(haystack, request.signal, answerer, modelDir);
+  const { prose, haystacks, warnings } = await openHaystack(haystack, Math.min(model.context, Math.max(...(lengths ?? preset.lengths))), request.signal, answerer, modelDir);
   const depths = linearDepths(request.depths ?? preset.depths).map(Math.round);
   const sources = { ...fixtureSources(fixtures, modelDir), prose, depths, multiNeedles: request.needles };
   const cities = (JSON.parse(readFileSync(sources.cities, 'utf8')) as { cities: string[] }).cities;
@@ -86,12 +86,13 @@ const fixtures = path.join(packageRoot, 'fixtures');
 
 async function openHaystack(
   files: readonly string[] | undefined,
+  longest: number,
   signal: AbortSignal,
   answerer: Answerer,
   modelDir: string,
 ): Promise<{ prose: Prose; haystacks: Plan['haystacks']; warnings: readonly string[] }> {
   if (files === undefined) {
-    const { haystacks } = fixtureSources(fixtures, modelDir);
+    const { haystacks } = fixtureSources(fixtures, modelDir, longest);
     const prose = await openProse(haystacks, answerer.count);
     const hashed = haystacks.map((file) => ({ path: path.basename(file), sha256: createHash('sha256').update(readFileSync(file)).digest('hex') }));
     return { prose, haystacks: hashed, warnings: [] };

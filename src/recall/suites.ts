@@ -103,14 +103,30 @@ export async function openSuites(names: readonly SuiteName[], sources: SuiteSour
   return suites;
 }
 
-/** The prose of the package. */
-export const defaultHaystack = path.join(packageRoot, 'fixtures', 'haystack', 'essays_emerson.txt');
+/** The prose of the package, and its size in bytes. */
+const proseFiles = [
+  { file: 'essays_emerson.txt', bytes: 397_839 },
+  { file: 'origin-of-species_darwin.txt', bytes: 1_196_230 },
+] as const;
+/** Of English prose, about so many go into a token. */
+const BYTES_PER_TOKEN = 4;
 
-/** What is in the repository. */
-export function fixtureSources(fixtures: string, modelDir: string): SuiteSources {
+/** As many of the package's texts as documents to this length need, so that none is repeated before all are used. */
+export function packageHaystacks(longest: number): string[] {
+  let bytes = 0;
+  const files = proseFiles.filter((_, i) => {
+    const needed = i === 0 || bytes < BYTES_PER_TOKEN * longest;
+    bytes += proseFiles[i]!.bytes;
+    return needed;
+  });
+  return files.map(({ file }) => path.join(packageRoot, 'fixtures', 'haystack', file));
+}
+
+/** What is in the repository. @param longest length of a document, in tokens */
+export function fixtureSources(fixtures: string, modelDir: string, longest = 0): SuiteSources {
   const templatesOf = (dir: string): string => path.join(dir, 'recipe', 'eval_templates.json');
   return {
-    haystacks: [path.join(fixtures, 'haystack', 'essays_emerson.txt')],
+    haystacks: packageHaystacks(longest),
     cities: path.join(fixtures, 'haystack', 'cities.json'),
     // Held out of the training of that model, or of the embedded one where it has no recipe.
     templates: existsSync(templatesOf(modelDir)) ? templatesOf(modelDir) : templatesOf(embeddedModelDir),

@@ -77,7 +77,7 @@ it('hides canaries in documents of the user, and says how far back it reads', as
   const file = path.join(dir, 'notes.md');
   writeFileSync(file, 'The road to Oslo was long. We met nobody on it. Rain fell on the hills.\n'.repeat(12));
   const report = path.join(dir, 'r');
-  const files = ['svg', 'html', 'xml', 'tap', 'json', 'txt'].map((form) => `${report}.${form}`);
+  const files = ['svg', 'png', 'html', 'xml', 'tap', 'json', 'txt'].map((form) => `${report}.${form}`);
   const summary = path.join(dir, 'summary.md');
   const env = { GITHUB_ACTIONS: 'true', GITHUB_STEP_SUMMARY: summary };
   const { stdout, stderr, code } = await lodestone(['needle', '--haystack', file, '--depths', '3', '--min-cell', '0', '--report', ...files], { env });

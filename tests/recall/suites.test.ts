@@ -1,8 +1,9 @@
 /** What the suites make, seen as data: no model is asked. Tokens are words here. */
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
-import { fixtureSources, openSuites, suiteNames, type SuiteName } from '../../src/recall/suites.js';
+import { fixtureSources, openSuites, packageHaystacks, suiteNames, type SuiteName } from '../../src/recall/suites.js';
 import { MRCR_HASH } from '../../src/recall/scoring.js';
 import { loadSquad, squadSuite } from '../../src/recall/squad.js';
 import type { Suite, Trial } from '../../src/recall/trial.js';
@@ -164,4 +165,15 @@ describe('squad', () => {
     expect(() => loadSquad('nowhere.json')).toThrow(/^nowhere\.json: /u);
     expect(() => loadSquad(path.join(packageRoot, 'package.json'))).toThrow(/no questions/u);
   });
+});
+it('the package has more than a megabyte of prose, and takes what a length needs', () => {
+  expect(packageHaystacks(0)).toHaveLength(1);
+  expect(packageHaystacks(65_536)).toHaveLength(1);
+  const all = packageHaystacks(131_072);
+  expect(all.map((file) => statSync(file).size).reduce((a, b) => a + b)).toBeGreaterThan(1e6);
+  for (const file of all) {
+    // No needle could be one of its sentences.
+    const text = readFileSync(file, 'utf8');
+    expect(text).not.toMatch(/magic number|secret (?:word|keyword)|\d{7}/iu);
+  }
 });
