@@ -84,19 +84,21 @@ function parseOptions(): Options {
     .opts<Options>();
 }
 
-/** Lengths to run: those asked for, or those of the suite that the model can hold. Errors: LodestoneError(contextExceeded). */
-function lengthsOf(suite: Suite, model: Model, asked: readonly number[] | undefined): (number | null)[] {
-  const { maxPositions } = model.config;
-  const tooLong = asked?.find((length) => length > maxPositions);
-  if (tooLong !== undefined) {
-    throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${maxPositions}`);
-  }
-  const lengths = asked ?? suite.lengths.filter((length) => length <= maxPositions);
+/** Errors: LodestoneError(contextExceeded). */
+function checkLengths({ id, config }: Model, asked: readonly number[]): void {
+  const tooLong = asked.find((length) => length > config.maxPositions);
+  if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${id} holds ${config.maxPositions}`);
+}
+
+/** Lengths to run: those asked for, or those of the suite that the model can hold. */
+function lengthsOf(suite: Suite, { config }: Model, asked: readonly number[] | undefined): (number | null)[] {
+  const lengths = asked ?? suite.lengths.filter((length) => length <= config.maxPositions);
   return suite.shortest === undefined ? [...lengths] : [null, ...lengths];
 }
 
 async function measureSuites(options: Options, model: Model, say: (line: string) => void): Promise<Report['suites']> {
   const { suite: wanted, lengths, trials, seed, looks, kv, needles, haystack, squad, misses = false } = options;
+  checkLengths(model, lengths ?? []);
   const sources = {
     ...fixtureSources(fixtures, options.model, Math.max(0, ...(lengths ?? []))),
     ...(haystack === undefined ? {} : { haystacks: haystack }),

@@ -53,13 +53,13 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const { haystack, lengths, modelDir } = request;
   const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
-  const { prose, haystacks, warnings } = await openHaystack(haystack, Math.min(model.context, Math.max(...(lengths ?? preset.lengths))), request.signal, answerer, modelDir);
-  const depths = linearDepths(request.depths ?? preset.depths).map(Math.round);
-  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths, multiNeedles: request.needles };
-  const cities = (JSON.parse(readFileSync(sources.cities, 'utf8')) as { cities: string[] }).cities;
   const held = model.context;
   const tooLong = lengths?.find((length) => length > held);
   if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${held}`);
+  const { prose, haystacks, warnings } = await openHaystack(haystack, Math.min(held, Math.max(...(lengths ?? preset.lengths))), request.signal, answerer, modelDir);
+  const depths = linearDepths(request.depths ?? preset.depths).map(Math.round);
+  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths, multiNeedles: request.needles };
+  const cities = (JSON.parse(readFileSync(sources.cities, 'utf8')) as { cities: string[] }).cities;
   const planned: PlannedSuite[] = [];
   for (const name of names) {
     const suite = await openSuite(name);

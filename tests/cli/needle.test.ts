@@ -95,7 +95,7 @@ it('hides canaries in documents of the user, and says how far back it reads', as
 
 describe('what a user does wrong', () => {
   it.each([
-    [['--suite', 'hay'], 2, /gemini, heldout/u],
+    [['--suite', 'hay'], 2, /gemini, kamradt, heldout/u],
     [['--lengths', '12'], 2, /at least 256/u],
     [['--lengths', '1000M'], 4, /holds \d+/u],
     [['--min-recall', '7'], 2, /from 0 to 1/u],

@@ -26,7 +26,7 @@ beforeAll(async () => {
 async function run(tell: (question: TrialQuestion, document: string) => string, suite: Suite, options: Partial<TrialOptions> & { lengths?: (number | null)[]; questions?: number } = {}) {
   const { answerer, spy, asked } = standIn(tell);
   const { lengths = [600, 1200], questions = 10, ...rest } = options;
-  const plan = [planned(spy(suite), lengths, questions, 5)];
+  const plan = [planned(spy(suite), lengths, questions, Math.min(5, questions))];
   const records: TrialRecord[] = [];
   for await (const group of runTrials(answerer, plan, { seed: 1, looks: 0, ...rest })) records.push(...group);
   return { records, asked, summary: summarise(plan, records, 0.85)[0]! };
@@ -37,7 +37,8 @@ const gateOf = (summary: Awaited<ReturnType<typeof run>>['summary']) => checkGat
 /** Rounds of questions; in documents of 3,000 words, of which a PDF takes its time. */
 const often = async (name: SuiteName, tell: (question: TrialQuestion, document: string) => string, rounds: number) => {
   const suite = suites.get(name)!;
-  return run(tell, suite, { lengths: [name === 'pdf' ? 300 : 3000], questions: rounds * (suite.round ?? suite.depths?.length ?? depths.length) });
+  if (name === 'pdf') return run(tell, suite, { lengths: [300], questions: 2 });
+  return run(tell, suite, { lengths: [3000], questions: rounds * (suite.round ?? suite.depths?.length ?? depths.length) });
 };
 
 describe.each(suiteNames)('suite %s', (name) => {
@@ -57,9 +58,10 @@ describe.each(suiteNames)('suite %s', (name) => {
     expect(gateOf(summary).passed).toBe(false);
   });
 
-  it('gives one that guesses its stated chance', async () => {
+  // A PDF takes a second, and has one needle, as gemini.
+  it.skipIf(name === 'pdf')('gives one that guesses its stated chance', async () => {
     const random = createRandom(3);
-    const { summary } = await often(name, ({ guesses = [] }) => (guesses.length === 0 ? drawNumber(random) : pick(guesses, random)), ({ pdf: 1, multi: 2 } as Partial<Record<SuiteName, number>>)[name] ?? 12);
+    const { summary } = await often(name, ({ guesses = [] }) => (guesses.length === 0 ? drawNumber(random) : pick(guesses, random)), name === 'multi' ? 2 : 12);
     const { recall, chance, interval: [low, high] } = summary.overall;
     expect([low <= chance, chance <= high], `${recall} by chance of ${chance}`).toEqual([true, true]);
   });
