@@ -26,14 +26,14 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 export async function startServer(handle: Handler, models: unknown = { data: [{ id: 'gemma', max_model_len: 8192 }] }): Promise<TestServer> {
   const asked: Asked[] = [];
   let count = 0;
-  const server = createServer((request, response) => {
-    void bodyOf(request).then(async (text) => {
-      const one: Asked = { path: request.url ?? '', authorization: request.headers.authorization, body: text === '' ? {} : (JSON.parse(text) as Asked['body']) };
-      asked.push(one);
-      if (one.path.endsWith('/models')) response.setHeader('content-type', 'application/json').end(JSON.stringify(models));
-      else await handle(one, response, count++);
-    });
-  });
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const text = await bodyOf(request);
+    const one: Asked = { path: request.url ?? '', authorization: request.headers.authorization, body: text === '' ? {} : (JSON.parse(text) as Asked['body']) };
+    asked.push(one);
+    if (one.path.endsWith('/models')) response.setHeader('content-type', 'application/json').end(JSON.stringify(models));
+    else await handle(one, response, count++);
+  };
+  const server = createServer((request, response) => void answer(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

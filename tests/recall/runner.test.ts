@@ -8,10 +8,10 @@ import { selectDevice } from '../../src/device/select.js';
 import { segmentText } from '../../src/ingest/text.js';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
 import { formatMiss, formatRow } from '../../src/recall/report.js';
-import { trialRequest } from '../../src/recall/request.js';
+import { inquiryOf, trialRequest } from '../../src/recall/request.js';
 import { modelAnswerer, type Answerer } from '../../src/recall/respond.js';
 import { runSuite, type Asked, type Row } from '../../src/recall/runner.js';
-import { fixtureSources, openSuites, suiteNames } from '../../src/recall/suites.js';
+import { fixtureSources, openSuites } from '../../src/recall/suites.js';
 import type { Suite, TrialQuestion } from '../../src/recall/trial.js';
 import { openModel, type Model } from '../../src/runtime/model.js';
 import { SharedPrefix } from '../../src/runtime/shared-prefix.js';
@@ -129,7 +129,8 @@ describe('stand-ins for a model', () => {
   });
   const rowsOf = async (tell: (question: TrialQuestion) => string): Promise<Row[]> => {
     const rows: Row[] = [];
-    const suites = await openSuites(suiteNames, fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), count);
+    // Of each kind of scoring; all of them go through trials.test.ts.
+    const suites = await openSuites(['gemini', 'absent', 'injection', 'squad'], fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), count);
     for (const suite of suites) rows.push(await standIn(tell).run(suite));
     return rows;
   };
@@ -154,6 +155,22 @@ describe('stand-ins for a model', () => {
       for (const { part, once } of parts) if (part !== 'asked to follow') expect([suite, part, once.hits, once.score.mean, once.notFound]).toEqual([suite, part, 0, 0, 0]);
     }
   });
+});
+
+it('what documents have in common is not read again, and no answer is another', async () => {
+  const shared = modelAnswerer(model);
+  const [suite] = await openSuites(['gemini'], { ...fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), depths: [0, 40, 80, 100] }, shared.count);
+  let reused = 0;
+  for await (const trial of suite!.make(await trialRequest(shared, 1800, 4, 6))) {
+    const alone = modelAnswerer(model);
+    const inquiry = await inquiryOf(trial);
+    const together = await shared.respond(inquiry, { looks: 0 });
+    expect(together.responses).toEqual((await alone.respond(inquiry, { looks: 0 })).responses);
+    reused += together.tokensReused;
+    alone.close();
+  }
+  expect(reused).toBeGreaterThan(1500);
+  shared.close();
 });
 
 describe('answerEach', () => {
