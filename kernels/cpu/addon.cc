@@ -303,7 +303,7 @@ napi_value load_weight(napi_env env, napi_callback_info info) {
   Device* device = arguments.device();
   if (!device) return nullptr;
   auto job = std::make_unique<LoadJob>();
-  job->from = Matrix{Format(int(arguments.number(2))), int64_t(arguments.number(4)), int64_t(arguments.number(5)), nullptr};
+  job->from = Weights{Format(int(arguments.number(2))), int64_t(arguments.number(4)), int64_t(arguments.number(5)), nullptr};
   job->to = Format(int(arguments.number(3)));
   job->path = arguments.text(6);
   job->offset = size_t(arguments.number(7));

@@ -4,8 +4,6 @@
 
 namespace lodestone {
 
-static bool quantised(Format f) { return f == Format::q8_0 || f == Format::q4_0; }
-
 void Executor::run(std::vector<Command>& commands, const bool* cancelled, std::string* error) {
   pool_.set_cancel_flag(cancelled);
   for (Command& command : commands) {
@@ -82,7 +80,7 @@ Activations Executor::quantise(const float* x, int64_t rows, int64_t inputs) {
   a.values = (int8_t*)at;
   a.scales = (float*)(at + blocks * quant_block);
   a.minus_8_sums = (int32_t*)(a.scales + blocks);
-  a.minus_128_sums = a.minus_8_sums + blocks;
+  a.minus_16_halves = (int16_t*)(a.minus_8_sums + blocks);
   by_rows(rows, inputs, [&](int64_t begin, int64_t end) { kernels_.quantise_rows(x, inputs, a, begin, end); });
   return a;
 }
@@ -133,10 +131,10 @@ void Executor::run_one(MatMulCommand& c) {
     const Weights& w = part.weights;
     Piece piece;
     if (quantised(w.format)) {
-      // Rows whose int8 activations stay in the second-level cache while the weights stream past them.
-      const int64_t rows_in_cache = std::clamp<int64_t>((256 << 10) / w.inputs / 16 * 16, 16, 128);
-      piece.cut = cut(c.rows, rows_in_cache, (w.outputs + panel_outputs - 1) / panel_outputs, panel_outputs * w.inputs, 300e3,
-                      panel_bytes(w.format, w.inputs), pool_.threads(), 1);
+      // As many rows as leave room in the second-level cache for a span of their activations.
+      piece.cut = cut(c.rows, 256, (w.outputs + panel_outputs - 1) / panel_outputs, panel_outputs * w.inputs, 300e3,
+                      panel_outputs * bytes_per_row(w.format, w.inputs), pool_.threads(), 1);
+      scratch = std::max(scratch, quant_scratch);
     } else {
       piece.cut = cut(c.rows, 64, w.outputs, w.inputs, 60e3, bytes_per_row(w.format, w.inputs), pool_.threads(), 24);
       scratch = std::max(scratch, kernels_.dense_scratch(piece.cut.row_block));
@@ -162,7 +160,7 @@ void Executor::run_one(MatMulCommand& c) {
     if (quantised(w.format)) {
       const int64_t panels = (w.outputs + panel_outputs - 1) / panel_outputs;
       const QuantProduct product{&activations, w, part.out, w.outputs};
-      kernels_.quant_product(product, row, row_end, unit, std::min(unit + piece.unit_group, panels));
+      kernels_.quant_product(product, row, row_end, unit, std::min(unit + piece.unit_group, panels), pool_.scratch(thread));
       add_bias(unit * panel_outputs, std::min((unit + piece.unit_group) * panel_outputs, w.outputs));
     } else if (rounded && w.format == Format::bf16) {
       const Bf16Product product{rounded, w, part.out, w.outputs};
@@ -227,10 +225,9 @@ void Executor::run_one(AttentionCommand& c) {
   }
 }
 
-void Executor::convert(const Matrix& from, Format to, uint8_t* data, const bool* cancelled) {
+void Executor::convert(const Weights& from, Format to, uint8_t* data, const bool* cancelled) {
   pool_.set_cancel_flag(cancelled);
-  const int64_t units = quantised(to) ? (from.outputs + panel_outputs - 1) / panel_outputs : from.outputs;
-  ranges(units, std::max<int64_t>(1, units / 4096), [&](int64_t begin, int64_t end) { kernels_.convert(from, to, data, begin, end); });
+  ranges(from.outputs, std::max<int64_t>(1, from.outputs / 4096), [&](int64_t begin, int64_t end) { kernels_.convert(from, to, data, begin, end); });
 }
 
 }  // namespace lodestone

@@ -95,8 +95,8 @@ class Executor {
   // Stops early when *cancelled, and where a command can't be run (a token id outside the vocabulary): *error says why.
   void run(std::vector<Command>& commands, const bool* cancelled, std::string* error);
 
-  // Packs, quantises or widens a matrix; `data` has packed_bytes(to, ...) bytes.
-  void convert(const Matrix& from, Format to, uint8_t* data, const bool* cancelled);
+  // Quantises, narrows or widens a matrix; `data` has room for all rows as `to`.
+  void convert(const Weights& from, Format to, uint8_t* data, const bool* cancelled);
 
   int threads() const { return pool_.threads(); }
 
@@ -138,11 +138,5 @@ class Executor {
   const bool bf16_activations_;
   GrowingMemory activations_, bf16_, partials_;
 };
-
-inline size_t packed_bytes(Format format, int64_t outputs, int64_t inputs) {
-  if (format == Format::q8_0 || format == Format::q4_0)
-    return size_t((outputs + panel_outputs - 1) / panel_outputs * panel_bytes(format, inputs));
-  return size_t(outputs * bytes_per_row(format, inputs));
-}
 
 }  // namespace lodestone

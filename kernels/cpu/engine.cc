@@ -31,12 +31,12 @@ void LoadJob::run(Executor& executor) {
     from.data = data;
   }
   result.view = Weights{to, from.outputs, from.inputs, from.data};
-  const bool same = from.format == to && (to == Format::f32 || to == Format::f16 || to == Format::bf16);
+  const bool same = from.format == to;
   if (same && result.file) return;  // computed on where it lies
-  const size_t packed = packed_bytes(to, from.outputs, from.inputs);
-  result.memory = Memory(packed);
+  const size_t held = size_t(from.outputs * bytes_per_row(to, from.inputs));
+  result.memory = Memory(held);
   if (!result.memory.data()) throw std::bad_alloc();
-  if (same) memcpy(result.memory.data(), from.data, packed);
+  if (same) memcpy(result.memory.data(), from.data, held);
   else executor.convert(from, to, result.memory.data(), &cancelled);
   result.view.data = result.memory.data();
   result.file.reset();

@@ -61,7 +61,7 @@ struct LoadJob : Job {
   std::string path;  // or
   const uint8_t* data = nullptr;
   size_t offset = 0, bytes = 0;
-  Matrix from{};
+  Weights from{};
   Format to{};
   FileMap* files = nullptr;
   HeldWeights result;

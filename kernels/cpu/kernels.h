@@ -8,26 +8,18 @@
 
 namespace lodestone {
 
-// Products work on the first five; in the others a matrix may only come from a file (GGUF's block formats).
+// In the order of src/weights/blocks.ts.
 enum class Format : int { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, q4_0 = 4, q4_1 = 5, q5_0 = 6, q5_1 = 7, q4_k = 8, q5_k = 9, q6_k = 10 };
 
 constexpr int64_t quant_block = 32;     // elements that share a scale, along the inputs (GGUF's q8_0 and q4_0)
-constexpr int64_t panel_outputs = 16;   // outputs stored together in packed quantised weights
+constexpr int64_t panel_outputs = 16;   // outputs that products with quantised weights compute side by side
+constexpr int64_t quant_span = 512;     // inputs that they bring into lanes at a time
 constexpr int64_t activation_tile = 16; // rows stored together in quantised activations
+// Floats of scratch for a product with quantised weights: of each block of a panel's span, quants, scale, min, inner scales.
+constexpr size_t quant_scratch = size_t(quant_span / quant_block * panel_outputs * (32 / 4 + 1 + 1 + 2));
 
-// Packed quantised weights. A panel holds 16 outputs: first the quants of all its blocks, then all its scales.
-// q8_0, per block 512 bytes: 8 groups of 4 inputs, each [16 outputs][4 inputs] bytes.
-// q4_0, per block 256 bytes: 4 groups of [16 outputs][4 inputs] bytes, whose low nibbles are group g and whose high
-// nibbles are group g + 4, as unsigned values (the weight is nibble - 8).
-// Scales: f16 [block][16 outputs]. Panels start at multiples of 64 bytes.
+// Neighbours of a row that are stored together, and their bytes.
 // `static`: every variant keeps a copy of its own. Merged by the linker, the one that stays could need AVX-512.
-static inline int64_t quant_bytes_per_block(Format f) { return f == Format::q8_0 ? 512 : 256; }
-static inline int64_t panel_bytes(Format f, int64_t inputs) {
-  const int64_t blocks = inputs / quant_block;
-  return (blocks * (quant_bytes_per_block(f) + 2 * panel_outputs) + 63) / 64 * 64;
-}
-
-// Neighbours of a row that a file stores together, and their bytes.
 struct BlockLayout {
   int64_t elements, bytes;
 };
@@ -46,19 +38,13 @@ static inline BlockLayout block_layout(Format f) {
   }
   return {1, 0};
 }
+static inline bool quantised(Format f) { return block_layout(f).elements > 1; }
 static inline int64_t bytes_per_row(Format f, int64_t inputs) {
   const BlockLayout layout = block_layout(f);
   return inputs / layout.elements * layout.bytes;
 }
 
-// A matrix [outputs, inputs] as it lies in a file (any address), row-major; quantised formats in GGUF's blocks.
-struct Matrix {
-  Format format;
-  int64_t outputs, inputs;
-  const uint8_t* data;
-};
-
-// A matrix as the device holds it: f32, f16, bf16 row-major (maybe in a mapped file), q8_0 and q4_0 in panels.
+// A matrix [outputs, inputs], row-major, quantised formats in GGUF's blocks; in a mapped file as a rule, at any address.
 struct Weights {
   Format format;
   int64_t outputs, inputs;
@@ -105,8 +91,8 @@ struct Activations {
   int64_t rows, blocks, tile_rows;
   int8_t* values;
   float* scales;
-  int32_t* minus_8_sums;    // -8 * (sum of the block): the correction for weights stored with a zero point of 8
-  int32_t* minus_128_sums;  // the same for 128
+  int32_t* minus_8_sums;      // -8 * (sum of the block): the correction for weights stored with a zero point of 8
+  int16_t* minus_16_halves;  // [..][2]: -16 * (sum of the block's first and last half)
 };
 
 struct DenseProduct {
@@ -240,7 +226,7 @@ struct Kernels {
   // Null where the variant has no bf16 dot product.
   void (*bf16_rows)(const float* x, int64_t inputs, uint16_t* out, int64_t row_begin, int64_t row_end);
   void (*bf16_product)(const Bf16Product&, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end);
-  void (*quant_product)(const QuantProduct&, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end);
+  void (*quant_product)(const QuantProduct&, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end, float* scratch);
   void (*norm_rope)(const NormRope&, int64_t row_begin, int64_t row_end);
   void (*store_kv)(const StoreKv&, int64_t row_begin, int64_t row_end);
   // A tile is the rows row_begin .. row_end for all query heads of one KV head. Scratch floats as attention_scratch says.
@@ -262,8 +248,8 @@ struct Kernels {
   void (*average_pool)(const AveragePool&, int64_t cell_begin, int64_t cell_end);
   // out[r][o] += bias[o] for the outputs out_begin .. out_end - 1.
   void (*add_bias)(float* out, int64_t out_stride, const float* bias, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end);
-  // Packs (and quantises, and widens) outputs of a matrix as `to`; for panels the range is in panels, else in rows.
-  void (*convert)(const Matrix& from, Format to, uint8_t* data, int64_t begin, int64_t end);
+  // Quantises, narrows or widens rows of a matrix to `to`.
+  void (*convert)(const Weights& from, Format to, uint8_t* data, int64_t row_begin, int64_t row_end);
 };
 
 }  // namespace lodestone

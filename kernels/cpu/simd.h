@@ -77,7 +77,7 @@ using F = __m512;
 using I = __m512i;
 using B = __m512i;
 using M = __mmask16;
-constexpr int int8_row_tile = 16;  // rows that share one unpacked block of weights
+constexpr int int8_rows = 8, int8_vectors = 1;  // register tile of products with quantised weights
 constexpr int gemm_rows = 6, gemm_vectors = 4;  // register tile of the attention's products
 constexpr int dense_rows = 4, dense_outputs = 6;  // register tile of products with f32, f16 and bf16 weights
 constexpr int q8_zero = 128;  // vpdpbusd wants the weights unsigned
@@ -114,11 +114,47 @@ LODESTONE_INLINE B broadcast4(const int8_t* p) {
   memcpy(&four, p, 4);
   return _mm512_set1_epi32(four);
 }
-LODESTONE_INLINE B low_nibbles(B a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
-LODESTONE_INLINE B high_nibbles(B a) { return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15)); }
 // acc[lane] += the four products of that lane's weight and activation bytes.
 LODESTONE_INLINE I dot(I acc, B weights, B activations) { return _mm512_dpbusd_epi32(acc, weights, activations); }
-LODESTONE_INLINE I dot_nibbles(I acc, B weights, B activations) { return _mm512_dpbusd_epi32(acc, weights, activations); }
+// Weights of few bits: sums of products that still have to be added up (here they are), see AVX2.
+using P = __m512i;
+LODESTONE_INLINE P no_products() { return _mm512_setzero_si512(); }
+LODESTONE_INLINE P add_products(P acc, B weights, B activations) { return _mm512_dpbusd_epi32(acc, weights, activations); }
+LODESTONE_INLINE I add_up(I acc, P products) { return _mm512_add_epi32(acc, products); }
+LODESTONE_INLINE I add_scaled(I acc, P products, I scales) { return _mm512_add_epi32(acc, _mm512_mullo_epi32(products, scales)); }
+LODESTONE_INLINE P twice(int16_t a) { return _mm512_set1_epi32(2 * a); }
+LODESTONE_INLINE I scale_of(I a) { return a; }
+// 32-bit words.
+LODESTONE_INLINE B and_bits(B a, B b) { return _mm512_and_si512(a, b); }
+LODESTONE_INLINE B or_bits(B a, B b) { return _mm512_or_si512(a, b); }
+LODESTONE_INLINE B xor_bits(B a, B b) { return _mm512_xor_si512(a, b); }
+LODESTONE_INLINE B bytes_of(uint8_t a) { return _mm512_set1_epi8(char(a)); }
+template <int N> LODESTONE_INLINE B left(B a) { return _mm512_slli_epi32(a, N); }
+template <int N> LODESTONE_INLINE B right(B a) { return _mm512_srli_epi32(a, N); }
+template <int N> LODESTONE_INLINE B signed_right(B a) { return _mm512_srai_epi32(a, N); }
+LODESTONE_INLINE B times(B a, int32_t b) { return _mm512_mullo_epi32(a, _mm512_set1_epi32(b)); }
+LODESTONE_INLINE I as_int(B a) { return a; }
+LODESTONE_INLINE B as_bytes(I a) { return a; }
+LODESTONE_INLINE void store_bytes(void* p, B a) { _mm512_storeu_si512(p, a); }
+// The f16 number in the low half of each word.
+LODESTONE_INLINE F low_halves(B a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
+// 16 bytes of `lanes` rows, from byte `at` of each: w[i] holds every row's bytes 4 i .. 4 i + 3.
+LODESTONE_INLINE void transpose16(const uint8_t* const* rows, int64_t at, B (&w)[4]) {
+  __m512i m[4];
+  for (int i = 0; i < 4; i++) {
+    auto row = [&](int r) { return _mm_loadu_si128((const __m128i*)(rows[r] + at)); };
+    m[i] = _mm512_castsi128_si512(row(i));
+    m[i] = _mm512_inserti32x4(m[i], row(4 + i), 1);
+    m[i] = _mm512_inserti32x4(m[i], row(8 + i), 2);
+    m[i] = _mm512_inserti32x4(m[i], row(12 + i), 3);
+  }
+  const __m512i a = _mm512_unpacklo_epi32(m[0], m[1]), b = _mm512_unpackhi_epi32(m[0], m[1]);
+  const __m512i c = _mm512_unpacklo_epi32(m[2], m[3]), d = _mm512_unpackhi_epi32(m[2], m[3]);
+  w[0] = _mm512_unpacklo_epi64(a, c);
+  w[1] = _mm512_unpackhi_epi64(a, c);
+  w[2] = _mm512_unpacklo_epi64(b, d);
+  w[3] = _mm512_unpackhi_epi64(b, d);
+}
 LODESTONE_INLINE void store_int8(int8_t* p, F a) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(to_int(a))); }
 LODESTONE_INLINE void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T0); }
 
@@ -185,7 +221,7 @@ using F = __m256;
 using I = __m256i;
 using B = __m256i;
 using M = __m256;
-constexpr int int8_row_tile = 4;
+constexpr int int8_rows = 4, int8_vectors = 2;
 constexpr int gemm_rows = 6, gemm_vectors = 2;
 constexpr int dense_rows = 3, dense_outputs = 4;
 #if defined(LODESTONE_ISA_AVXVNNI)
@@ -227,23 +263,70 @@ LODESTONE_INLINE B broadcast4(const int8_t* p) {
   memcpy(&four, p, 4);
   return _mm256_set1_epi32(four);
 }
-LODESTONE_INLINE B low_nibbles(B a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); }
-LODESTONE_INLINE B high_nibbles(B a) { return _mm256_and_si256(_mm256_srli_epi16(a, 4), _mm256_set1_epi8(15)); }
 // acc[lane] += the four products of that lane's weight and activation bytes.
 #if defined(LODESTONE_ISA_AVXVNNI)
 LODESTONE_INLINE I dot(I acc, B weights, B activations) { return _mm256_dpbusd_avx_epi32(acc, weights, activations); }
-LODESTONE_INLINE I dot_nibbles(I acc, B weights, B activations) { return _mm256_dpbusd_avx_epi32(acc, weights, activations); }
+using P = __m256i;
+LODESTONE_INLINE P no_products() { return _mm256_setzero_si256(); }
+LODESTONE_INLINE P add_products(P acc, B weights, B activations) { return _mm256_dpbusd_avx_epi32(acc, weights, activations); }
+LODESTONE_INLINE I add_up(I acc, P products) { return _mm256_add_epi32(acc, products); }
+LODESTONE_INLINE I add_scaled(I acc, P products, I scales) { return _mm256_add_epi32(acc, _mm256_mullo_epi32(products, scales)); }
+LODESTONE_INLINE P twice(int16_t a) { return _mm256_set1_epi32(2 * a); }
+LODESTONE_INLINE I scale_of(I a) { return a; }
 #else
+// The sum as it is here and now: left to itself, GCC adds up many products later and in another order, for which the
+// registers are too few.
+LODESTONE_INLINE __m256i settled(__m256i sum) {
+  __asm__("" : "+x"(sum));
+  return sum;
+}
 // vpmaddubsw multiplies unsigned by signed bytes and saturates pair sums at 32767: |weight| <= 128 times the
 // activation (|a| <= 127) with the weight's sign stays within 2 * 128 * 127 = 32512.
 LODESTONE_INLINE I dot(I acc, B weights, B activations) {
   const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(activations, weights));
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  return settled(_mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
 }
-LODESTONE_INLINE I dot_nibbles(I acc, B weights, B activations) {
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(weights, activations), _mm256_set1_epi16(1)));
+// Weights of few bits: products are added as pairs of 16 bits, and those added up only where 16 bits might not hold more:
+// of weights below 16, 32 and 64 after 8, 4 and 2 steps. A scale stands in both halves of its word, to meet both sums.
+using P = __m256i;
+LODESTONE_INLINE P no_products() { return _mm256_setzero_si256(); }
+LODESTONE_INLINE P add_products(P acc, B weights, B activations) { return settled(_mm256_add_epi16(acc, _mm256_maddubs_epi16(weights, activations))); }
+LODESTONE_INLINE I add_up(I acc, P products) { return _mm256_add_epi32(acc, _mm256_madd_epi16(products, _mm256_set1_epi16(1))); }
+LODESTONE_INLINE I add_scaled(I acc, P products, I scales) { return _mm256_add_epi32(acc, _mm256_madd_epi16(products, scales)); }
+LODESTONE_INLINE P twice(int16_t a) { return _mm256_set1_epi16(a); }
+LODESTONE_INLINE I scale_of(I a) {
+  const __m256i low = _mm256_and_si256(a, _mm256_set1_epi32(0xffff));
+  return _mm256_or_si256(low, _mm256_slli_epi32(low, 16));
 }
 #endif
+LODESTONE_INLINE B and_bits(B a, B b) { return _mm256_and_si256(a, b); }
+LODESTONE_INLINE B or_bits(B a, B b) { return _mm256_or_si256(a, b); }
+LODESTONE_INLINE B xor_bits(B a, B b) { return _mm256_xor_si256(a, b); }
+LODESTONE_INLINE B bytes_of(uint8_t a) { return _mm256_set1_epi8(char(a)); }
+template <int N> LODESTONE_INLINE B left(B a) { return _mm256_slli_epi32(a, N); }
+template <int N> LODESTONE_INLINE B right(B a) { return _mm256_srli_epi32(a, N); }
+template <int N> LODESTONE_INLINE B signed_right(B a) { return _mm256_srai_epi32(a, N); }
+LODESTONE_INLINE B times(B a, int32_t b) { return _mm256_mullo_epi32(a, _mm256_set1_epi32(b)); }
+LODESTONE_INLINE I as_int(B a) { return a; }
+LODESTONE_INLINE B as_bytes(I a) { return a; }
+LODESTONE_INLINE void store_bytes(void* p, B a) { _mm256_storeu_si256((__m256i*)p, a); }
+LODESTONE_INLINE F low_halves(B a) {
+  const __m256i low = _mm256_and_si256(a, _mm256_set1_epi32(0xffff));
+  return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+}
+LODESTONE_INLINE void transpose16(const uint8_t* const* rows, int64_t at, B (&w)[4]) {
+  __m256i m[4];
+  for (int i = 0; i < 4; i++) {
+    auto row = [&](int r) { return _mm_loadu_si128((const __m128i*)(rows[r] + at)); };
+    m[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(row(i)), row(4 + i), 1);
+  }
+  const __m256i a = _mm256_unpacklo_epi32(m[0], m[1]), b = _mm256_unpackhi_epi32(m[0], m[1]);
+  const __m256i c = _mm256_unpacklo_epi32(m[2], m[3]), d = _mm256_unpackhi_epi32(m[2], m[3]);
+  w[0] = _mm256_unpacklo_epi64(a, c);
+  w[1] = _mm256_unpackhi_epi64(a, c);
+  w[2] = _mm256_unpacklo_epi64(b, d);
+  w[3] = _mm256_unpackhi_epi64(b, d);
+}
 LODESTONE_INLINE void store_int8(int8_t* p, F a) {
   const __m256i wide = to_int(a);
   const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
@@ -289,7 +372,7 @@ using F = float32x4_t;
 using I = int32x4_t;
 using B = int8x16_t;
 using M = uint32x4_t;
-constexpr int int8_row_tile = 8;
+constexpr int int8_rows = 4, int8_vectors = 2;
 constexpr int gemm_rows = 6, gemm_vectors = 4;
 constexpr int dense_rows = 4, dense_outputs = 4;
 constexpr int q8_zero = 0;
@@ -339,10 +422,29 @@ LODESTONE_INLINE B broadcast4(const int8_t* p) {
   memcpy(&four, p, 4);
   return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
-LODESTONE_INLINE B low_nibbles(B a) { return vandq_s8(a, vdupq_n_s8(15)); }
-LODESTONE_INLINE B high_nibbles(B a) { return vreinterpretq_s8_u8(vshrq_n_u8(vreinterpretq_u8_s8(a), 4)); }
 LODESTONE_INLINE I dot(I acc, B weights, B activations) { return vdotq_s32(acc, weights, activations); }
-LODESTONE_INLINE I dot_nibbles(I acc, B weights, B activations) { return vdotq_s32(acc, weights, activations); }
+using P = int32x4_t;
+LODESTONE_INLINE P no_products() { return vdupq_n_s32(0); }
+LODESTONE_INLINE P add_products(P acc, B weights, B activations) { return vdotq_s32(acc, weights, activations); }
+LODESTONE_INLINE I add_up(I acc, P products) { return vaddq_s32(acc, products); }
+LODESTONE_INLINE I add_scaled(I acc, P products, I scales) { return vmlaq_s32(acc, products, scales); }
+LODESTONE_INLINE P twice(int16_t a) { return vdupq_n_s32(2 * a); }
+LODESTONE_INLINE I scale_of(I a) { return a; }
+LODESTONE_INLINE I as_int(B a) { return vreinterpretq_s32_s8(a); }
+LODESTONE_INLINE B as_bytes(I a) { return vreinterpretq_s8_s32(a); }
+LODESTONE_INLINE B and_bits(B a, B b) { return vandq_s8(a, b); }
+LODESTONE_INLINE B or_bits(B a, B b) { return vorrq_s8(a, b); }
+LODESTONE_INLINE B xor_bits(B a, B b) { return veorq_s8(a, b); }
+LODESTONE_INLINE B bytes_of(uint8_t a) { return vdupq_n_s8(int8_t(a)); }
+template <int N> LODESTONE_INLINE B left(B a) { return as_bytes(vshlq_n_s32(as_int(a), N)); }
+template <int N> LODESTONE_INLINE B right(B a) {
+  if constexpr (N == 0) return a;
+  else return vreinterpretq_s8_u32(vshrq_n_u32(vreinterpretq_u32_s8(a), N));
+}
+template <int N> LODESTONE_INLINE B signed_right(B a) { return as_bytes(vshrq_n_s32(as_int(a), N)); }
+LODESTONE_INLINE B times(B a, int32_t b) { return as_bytes(vmulq_n_s32(as_int(a), b)); }
+LODESTONE_INLINE void store_bytes(void* p, B a) { vst1q_s8((int8_t*)p, a); }
+LODESTONE_INLINE F low_halves(B a) { return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(vreinterpretq_u32_s8(a)))); }
 LODESTONE_INLINE void store_int8(int8_t* p, F a) {
   const int16x4_t half = vqmovn_s32(to_int(a));
   const int8x8_t bytes = vqmovn_s16(vcombine_s16(half, half));
@@ -370,7 +472,7 @@ typedef float F __attribute__((vector_size(16)));
 typedef int32_t I __attribute__((vector_size(16)));
 typedef int32_t B __attribute__((vector_size(16)));
 typedef int32_t M __attribute__((vector_size(16)));
-constexpr int int8_row_tile = 4;
+constexpr int int8_rows = 4, int8_vectors = 1;
 constexpr int gemm_rows = 4, gemm_vectors = 2;
 constexpr int dense_rows = 3, dense_outputs = 3;
 constexpr int q8_zero = 0;
@@ -430,8 +532,6 @@ LODESTONE_INLINE B broadcast4(const int8_t* p) {
   memcpy(&four, p, 4);
   return set_int(four);
 }
-LODESTONE_INLINE B low_nibbles(B a) { return a & 0x0f0f0f0f; }
-LODESTONE_INLINE B high_nibbles(B a) { return (a >> 4) & 0x0f0f0f0f; }
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "little-endian machines only"
 #endif
@@ -451,7 +551,28 @@ LODESTONE_INLINE I dot(I acc, B w, B a) {
   return acc + (w >> 24) * (a >> 24);
 }
 #endif
-LODESTONE_INLINE I dot_nibbles(I acc, B w, B a) { return dot(acc, w, a); }
+using P = I;
+LODESTONE_INLINE P no_products() { return P{0, 0, 0, 0}; }
+LODESTONE_INLINE P add_products(P acc, B w, B a) { return dot(acc, w, a); }
+LODESTONE_INLINE I add_up(I acc, P products) { return acc + products; }
+LODESTONE_INLINE I add_scaled(I acc, P products, I scales) { return acc + products * scales; }
+LODESTONE_INLINE P twice(int16_t a) { return set_int(2 * a); }
+LODESTONE_INLINE I scale_of(I a) { return a; }
+LODESTONE_INLINE I as_int(B a) { return a; }
+LODESTONE_INLINE B as_bytes(I a) { return a; }
+LODESTONE_INLINE B and_bits(B a, B b) { return a & b; }
+LODESTONE_INLINE B or_bits(B a, B b) { return a | b; }
+LODESTONE_INLINE B xor_bits(B a, B b) { return a ^ b; }
+LODESTONE_INLINE B bytes_of(uint8_t a) { return set_int(int32_t(a * 0x01010101u)); }
+typedef uint32_t U __attribute__((vector_size(16)));
+template <int N> LODESTONE_INLINE B left(B a) { return (B)((U)a << N); }
+template <int N> LODESTONE_INLINE B right(B a) { return (B)((U)a >> N); }
+template <int N> LODESTONE_INLINE B signed_right(B a) { return a >> N; }
+LODESTONE_INLINE B times(B a, int32_t b) { return (B)((U)a * uint32_t(b)); }
+LODESTONE_INLINE void store_bytes(void* p, B a) { memcpy(p, &a, 16); }
+LODESTONE_INLINE F low_halves(B a) {
+  return F{float_of_f16(uint16_t(a[0])), float_of_f16(uint16_t(a[1])), float_of_f16(uint16_t(a[2])), float_of_f16(uint16_t(a[3]))};
+}
 LODESTONE_INLINE void store_int8(int8_t* p, F a) {
   const I wide = to_int(a);
   for (int i = 0; i < 4; i++) p[i] = int8_t(wide[i]);
@@ -474,6 +595,20 @@ LODESTONE_INLINE void transpose(F (&m)[4]) {
 #endif
 
 // -------------------------------------------------------------------------------------- words made of the words above
+
+#if !defined(LODESTONE_ISA_AVX512) && !defined(LODESTONE_ISA_AVX2)
+LODESTONE_INLINE void transpose16(const uint8_t* const* rows, int64_t at, B (&w)[4]) {
+  F m[4];
+  for (int i = 0; i < 4; i++) m[i] = load((const float*)(rows[i] + at));
+  transpose(m);
+  memcpy(&w, &m, sizeof w);
+}
+#endif
+LODESTONE_INLINE B low_nibbles(B a) { return and_bits(a, bytes_of(15)); }
+LODESTONE_INLINE B high_nibbles(B a) { return and_bits(right<4>(a), bytes_of(15)); }
+// Byte N of each word, with its sign or without.
+template <int N> LODESTONE_INLINE I signed_byte(B a) { return as_int(signed_right<24>(left<24 - 8 * N>(a))); }
+template <int N> LODESTONE_INLINE I unsigned_byte(B a) { return as_int(right<24>(left<24 - 8 * N>(a))); }
 
 // out[i] = sum(a[i])
 template <int N>

@@ -1,5 +1,6 @@
-// The block formats that GGUF files hold and no product works on, into floats: 32 neighbours at a time. Runs once, when a
-// weight is loaded. Layouts and the order of the arithmetic are those of src/weights/packed.ts, and so are the bits.
+// Rows of a matrix in any format, into floats: 32 neighbours of a block format at a time. For embeddings, and for weights
+// that are loaded in another format. Layouts and the order of the arithmetic are those of src/weights/blocks.ts and
+// packed.ts, and so are the bits.
 #include "kernels.h"
 #include "simd.h"
 
@@ -72,6 +73,18 @@ static void unpack_k6(const uint8_t* block, int sub, float* out) {
   }
 }
 
+static void unpack_q8(const uint8_t* block, float* out) {
+  const float d = f16_at(block);
+  for (int j = 0; j < 32; j++) out[j] = float(int8_t(block[2 + j])) * d;
+}
+
+static void unpack_q4(const uint8_t* block, float* out) {
+  const float d = f16_at(block);
+  int32_t q[32];
+  unpack_nibbles(block + 2, 0, q);
+  for (int j = 0; j < 32; j++) out[j] = float(q[j] - 8) * d;
+}
+
 // Elements 32 * sub .. 32 * sub + 31 of a row.
 static void unpack_32(Format format, const uint8_t* row, int64_t sub, float* out) {
   const BlockLayout layout = block_layout(format);
@@ -79,10 +92,32 @@ static void unpack_32(Format format, const uint8_t* row, int64_t sub, float* out
   const uint8_t* block = row + sub / per_block * layout.bytes;
   const int in_block = int(sub % per_block);
   switch (format) {
+    case Format::q8_0: return unpack_q8(block, out);
+    case Format::q4_0: return unpack_q4(block, out);
     case Format::q4_1: case Format::q5_0: case Format::q5_1: return unpack_small(format, block, out);
     case Format::q4_k: case Format::q5_k: return unpack_k45(format, block, in_block, out);
     case Format::q6_k: return unpack_k6(block, in_block, out);
-    default: return;  // those that products work on
+    default: return;  // no blocks
+  }
+}
+
+// Inputs begin .. begin + count - 1 of one output; of block formats, multiples of 32.
+template <class T>
+static void widen(const uint8_t* row, int64_t begin, int64_t count, float* out) {
+  const T* from = (const T*)row + begin;
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(out + i, load_as_float(from + i));
+  if (i < count) store_part(out + i, load_part_as_float(from + i, int(count - i)), int(count - i));
+}
+
+static void widen_row(const Weights& m, int64_t output, int64_t begin, int64_t count, float* out) {
+  const uint8_t* row = m.data + output * bytes_per_row(m.format, m.inputs);
+  switch (m.format) {
+    case Format::f32: return widen<float>(row, begin, count, out);
+    case Format::f16: return widen<F16>(row, begin, count, out);
+    case Format::bf16: return widen<Bf16>(row, begin, count, out);
+    default:
+      for (int64_t i = 0; i < count; i += quant_block) unpack_32(m.format, row, (begin + i) / quant_block, out + i);
   }
 }
 

@@ -15,7 +15,7 @@ import type { FrameChoice } from '../ingest/media/pictures.js';
 import type { VideoVision } from '../ingest/media/recording.js';
 import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
-import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
+import { gemmaStorage } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type Model, type ModelFiles } from '../runtime/model.js';
 import { knownSha256 } from '../sessions/known-hashes.js';
@@ -178,11 +178,6 @@ export async function prepare(request: AskRequest, device: Device, signal: Abort
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
-  const unpacked = unpackedFormats(files.places, request.quantize);
-  if (unpacked !== null) {
-    const mebibytes = Math.ceil(gemmaStorage(files.places, request.quantize).bytes / 2 ** 20);
-    emit({ type: 'warning', message: `${files.id}: matrices in ${unpacked} are unpacked to f16, so the weights take ${mebibytes} MiB; --quantize q8_0 or q4_0 takes less, less exactly` });
-  }
   const opened = performance.now();
   const tiles = request.tiles ?? defaultTiles;
   if (request.pagesAsImages === true && !files.visionPlaces) throw new LodestoneError(ExitCode.usage, `--pages-as-images needs a model that sees, ${noImages(files)}`);

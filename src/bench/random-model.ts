@@ -40,6 +40,18 @@ export const gemma1b: Shape = {
   window: 512,
 };
 
+export const gemma4b: Shape = {
+  name: 'Gemma 3 4B',
+  layers: 34,
+  hiddenSize: 2560,
+  intermediateSize: 10_240,
+  heads: 8,
+  kvHeads: 4,
+  headDim: 256,
+  vocabSize: 262_144,
+  window: 1024,
+};
+
 export interface RandomModel {
   readonly device: Device;
   readonly config: GemmaConfig;
@@ -98,7 +110,7 @@ export async function randomModel(device: Device, shape: Shape, format: BlockFor
       isGemma: true,
       eosIds: [1],
       prompt: 'gemma-chat',
-    vision: null,
+      vision: null,
     },
     weights: { embedding, embedScale: Math.sqrt(d), head: embedding, layers, finalNorm: gain(d), quantization: format, bytes, buffers },
   };

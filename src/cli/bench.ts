@@ -8,6 +8,7 @@ import { headTokens, measureLong, type LongReading } from '../bench/long.js';
 import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js';
 import { startPeer } from '../bench/peer.js';
 import { writeRandomGguf } from '../bench/random-gguf.js';
+import { measureTable, tableDepths, tableMarkdown, tableModels } from '../bench/table.js';
 import { gemma1b, gemma270m, randomModel, type Shape } from '../bench/random-model.js';
 import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
 import type { KvFormat, WeightFormat } from '../device/device.js';
@@ -20,12 +21,16 @@ import type { BlockFormat } from '../weights/blocks.js';
 
 const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt N] [--generate N] [--threads N] [--peer DIR] [--json]
        npm run bench -- --agree --peer DIR [--model 270m|1b]... [--format f32|bf16|f16|q8_0|q4_0]... [--threads N] [--json]
+       npm run bench -- --table --peer DIR [--cell MODEL]... [--depth N]... [--runs N] [--generate N] [--threads N] [--json]
        npm run bench -- --long N [--kv f32|f16|q8_0] [--threads N] [--json]
 
   --peer DIR   also measure llama.cpp, in turn with ours; DIR is a folder where this has been run:
                npm init -y && npm install node-llama-cpp
                (a file of random weights, 0.3 GB for 270m, is written there)
   --agree      compare our logits with llama.cpp's on the same files of random weights, written to DIR, instead
+  --table      reading and generating at depths of 512, 4,096 and 32,768 tokens (--depth: only these), for 270m-q8_0, 1b-q4_0,
+               1b-q8_0 and 4b-q4_0 (--cell: only these), and loading, as Markdown. Each cell is kept in DIR/lodestone-table.json
+               when it is done, and not measured again; without node-llama-cpp in DIR ours is measured alone
   --long N     read N tokens with the embedded model, and ask one question of them`;
 
 const models: Readonly<Record<string, { readonly shape: Shape; readonly format: BlockFormat }>> = {
@@ -200,6 +205,16 @@ function longText(device: CpuDevice, { tokens, kv, prefill, cpu, kvBytes, markBy
   ].join('\n')}\n`;
 }
 
+async function runTable(folder: string, models: readonly string[], depths: readonly number[], options: Options, threads: number | undefined, json: boolean): Promise<void> {
+  const device = createCpuDevice(threads === undefined ? {} : { threads });
+  if ('unavailable' in device) throw new Error(device.unavailable);
+  await device.close();
+  const path = join(folder, 'lodestone-table.json');
+  const { runs, generate } = options;
+  const table = await measureTable(path, { folder, models, depths, threads: device.threads, device: device.description, runs, generate }, (what) => process.stderr.write(`${what}\n`));
+  process.stdout.write(json ? `${JSON.stringify(table, null, 2)}\n` : tableMarkdown(table, device.description));
+}
+
 function count(text: string, name: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new TypeError(`${name} must be a positive whole number, not "${text}"`);
@@ -217,6 +232,9 @@ async function main(): Promise<number> {
       peer: { type: 'string' },
       long: { type: 'string' },
       agree: { type: 'boolean', default: false },
+      table: { type: 'boolean', default: false },
+      cell: { type: 'string', multiple: true, default: Object.keys(tableModels) },
+      depth: { type: 'string', multiple: true, default: tableDepths.map(String) },
       format: { type: 'string', multiple: true, default: [...agreeFormats] },
       kv: { type: 'string', default: defaultKv.global },
       json: { type: 'boolean', default: false },
@@ -245,6 +263,14 @@ async function main(): Promise<number> {
     generate: count(values.generate, '--generate'),
     peer: values.peer,
   };
+  if (values.table) {
+    if (values.peer === undefined) throw new TypeError('--table needs --peer DIR');
+    const wrong = values.cell.find((name) => !(name in tableModels));
+    if (wrong !== undefined) throw new TypeError(`--cell is ${Object.keys(tableModels).join(', ')}, not "${wrong}"`);
+    const depths = values.depth.map((depth) => count(depth, '--depth'));
+    await runTable(values.peer, values.cell, depths, options, values.threads === undefined ? undefined : count(values.threads, '--threads'), values.json);
+    return ExitCode.ok;
+  }
   const device = createCpuDevice(values.threads === undefined ? {} : { threads: count(values.threads, '--threads') });
   if ('unavailable' in device) {
     process.stderr.write(`lodestone: the cpu device can't be measured: ${device.unavailable}\n`);

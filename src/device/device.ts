@@ -26,13 +26,13 @@ export interface View {
   readonly offset: number;
 }
 
-/** How a weight matrix is stored on the device. q8_0 and q4_0: blocks of 32 along the input dimension (GGUF's). */
-export type WeightFormat = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0';
+/**
+ * How a weight matrix is stored, in files and on devices: row-major, the formats that begin with q in GGUF's blocks along
+ * the input dimension (`weights/blocks.ts`). Products work on all of them.
+ */
+export type WeightFormat = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0' | 'q4_1' | 'q5_0' | 'q5_1' | 'q4_k' | 'q5_k' | 'q6_k';
 
-/** How a file may store one: as a device does, or in another of GGUF's block formats, which a device unpacks. */
-export type StoredFormat = WeightFormat | 'q4_1' | 'q5_0' | 'q5_1' | 'q4_k' | 'q5_k' | 'q6_k';
-
-/** A weight matrix W of shape [outputs, inputs], laid out as the device likes. */
+/** A weight matrix W of shape [outputs, inputs]. */
 export interface Weight {
   readonly id: number;
   readonly label: string;
@@ -47,7 +47,7 @@ export interface Weight {
 export interface WeightSource {
   readonly label: string;
   /** Sources in blocks are GGUF's, row after row. */
-  readonly format: StoredFormat;
+  readonly format: WeightFormat;
   readonly outputs: number;
   readonly inputs: number;
   readonly data:
@@ -144,11 +144,12 @@ export interface LayerNormCommand {
 /**
  * For each part: part.out[r] = part.weight * x[r], plus part.bias (f32 [outputs]) where it is given. All parts share x (so
  * it is quantised once) and its width.
- * With weights in f32, f16 or bf16 the activations stay f32 (exact to f32 rounding). With q8_0 and q4_0 weights the
+ * With weights in f32, f16 or bf16 the activations stay f32 (exact to f32 rounding). With weights in blocks the
  * activations are first quantised per row in blocks of 32 to int8: d = max|x| / 127, q = round(x / d) to nearest even
  * (d and q are 0 where d would be subnormal: below 2^-126), in f32; the products of a block are summed exactly as
- * integers, then scaled by the f32 product of both scales, and the blocks are added in f32. A block of activations that
- * holds NaN or an infinity, and one of weights whose scale is NaN, give NaN.
+ * integers, then scaled by the f32 product of both scales, and the blocks are added in f32. Of formats with a min, its
+ * f32 product with the scale of the activations, times their sum, is taken off. A block of activations that holds NaN or
+ * an infinity, and one of weights whose scale is NaN, give NaN.
  * x f32 [rows, inputs], out f32 [rows, outputs].
  */
 export interface MatMulCommand {
@@ -318,10 +319,10 @@ export interface Device {
   /** A copy of `bytes` bytes, as they are after all earlier submits. */
   read(from: View, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Brings a matrix onto the device, stored as `as` (default: `unpackedFormat` of the source). The legal changes of format are
+   * Brings a matrix onto the device, stored as `as` (default: as it is in the source). The legal changes of format are
    * quantising to q8_0/q4_0 (ggml's rounding, see weights/blocks.ts: all in f32, x times the reciprocal of the unrounded
-   * scale) and widening to f32, of all but q8_0/q4_0 themselves, and unpacking to f16 (to nearest even; beyond 65504
-   * infinite) of the formats that are no `WeightFormat`. q5_0 to q8_0 keeps scales and integers and so is exact.
+   * scale) and widening to f32, of all but q8_0/q4_0 themselves, and to f16 (to nearest even; beyond 65504 infinite) of
+   * the other formats in blocks. q5_0 to q8_0 keeps scales and integers and so is exact.
    * Rows must be whole blocks in both formats.
    * Errors: LodestoneError(badModel), or (outOfMemory) naming the label.
    */

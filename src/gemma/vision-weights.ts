@@ -5,8 +5,8 @@
  * file of its own (mmproj), whose early versions have the two matrices of the MLP named the wrong way round, or, from
  * Ollama, in the text model's file.
  */
-import type { Device, DeviceBuffer, StoredFormat, View, Weight } from '../device/device.js';
-import { layouts, storedBytes, unpackedFormat } from '../weights/blocks.js';
+import type { Device, DeviceBuffer, View, Weight, WeightFormat } from '../device/device.js';
+import { layouts, storedBytes } from '../weights/blocks.js';
 import { badFile } from '../weights/errors.js';
 import { readTensorF32 } from '../weights/read.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
@@ -106,7 +106,7 @@ const ollamaNaming: Naming = {
   softNormAdd: 0,
 };
 
-const formats: ReadonlyMap<string, StoredFormat> = new Map((Object.keys(layouts) as StoredFormat[]).map((format) => [format.toUpperCase(), format]));
+const formats: ReadonlyMap<string, WeightFormat> = new Map((Object.keys(layouts) as WeightFormat[]).map((format) => [format.toUpperCase(), format]));
 
 /**
  * Finds the vision weights of a safetensors checkpoint by name; null where it has none of them (a text model cut out of
@@ -192,14 +192,14 @@ export interface LoadedVision {
 }
 
 /**
- * Loads the tower and the projector, matrices as they are stored (unpacked where no device computes on the format): it is
+ * Loads the tower and the projector, matrices as they are stored: it is
  * small beside its text model, and its widths do not divide into blocks.
  * Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason.
  */
 export async function loadVisionWeights(device: Device, places: VisionPlaces, signal?: AbortSignal): Promise<LoadedVision> {
   const loader = new WeightLoader(device, signal);
   const vector = (entry: TensorEntry, add = 0): Promise<View> => loader.vector(entry, add);
-  const matrix = (place: MatrixPlace): Promise<Weight> => loader.matrix(place, unpackedFormat(place.format));
+  const matrix = (place: MatrixPlace): Promise<Weight> => loader.matrix(place, place.format);
   const linear = async ({ weight, bias }: LinearPlace): Promise<Linear> => ({ weight: await matrix(weight), bias: await vector(bias) });
   const norm = async ({ gain, bias }: NormPlace): Promise<LayerNorm> => ({ gain: await vector(gain), bias: await vector(bias) });
   try {
@@ -253,7 +253,7 @@ export function visionBytes({ patch, positions, layers, postNorm, softNorm, proj
   const ofPlace = (place: LinearPlace | NormPlace): number =>
     'gain' in place
       ? (elements(place.gain) + elements(place.bias)) * f32
-      : storedBytes(unpackedFormat(place.weight.format), place.weight.outputs * place.weight.inputs) + elements(place.bias) * f32;
+      : storedBytes(place.weight.format, place.weight.outputs * place.weight.inputs) + elements(place.bias) * f32;
   const linears = [patch, postNorm, ...layers.flatMap((layer): (LinearPlace | NormPlace)[] => Object.values(layer))];
   return linears.reduce((sum, place) => sum + ofPlace(place), [positions, softNorm, projection].reduce((sum, entry) => sum + elements(entry) * f32, 0));
 }

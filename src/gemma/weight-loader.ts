@@ -1,5 +1,5 @@
 /** From places in a checkpoint to the device: what the text model and the vision tower share. */
-import type { Device, DeviceBuffer, StoredFormat, View, Weight, WeightFormat } from '../device/device.js';
+import type { Device, DeviceBuffer, View, Weight, WeightFormat } from '../device/device.js';
 import { storedBytes } from '../weights/blocks.js';
 import { readTensorF32 } from '../weights/read.js';
 import type { TensorEntry } from '../weights/safetensors.js';
@@ -7,7 +7,7 @@ import type { TensorEntry } from '../weights/safetensors.js';
 /** A matrix in the checkpoint. Of a longer one (the embedding of image models), its first `outputs` rows. */
 export interface MatrixPlace {
   readonly entry: TensorEntry;
-  readonly format: StoredFormat;
+  readonly format: WeightFormat;
   readonly outputs: number;
   readonly inputs: number;
 }

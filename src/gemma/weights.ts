@@ -6,8 +6,8 @@
  * own. Vision tensors are left alone.
  */
 import type { LodestoneError } from '../errors.js';
-import type { Device, DeviceBuffer, StoredFormat, View, Weight, WeightFormat } from '../device/device.js';
-import { isBlockFormat, isDenseFormat, layouts, storedBytes, unpackedFormat } from '../weights/blocks.js';
+import type { Device, DeviceBuffer, View, Weight, WeightFormat } from '../device/device.js';
+import { isBlockFormat, layouts, storedBytes } from '../weights/blocks.js';
 import { badFile } from '../weights/errors.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
 import { embedScale, type GemmaConfig } from './config.js';
@@ -49,11 +49,9 @@ export interface GemmaWeights {
 }
 
 /**
- * What matrices become. Those that are q8_0 or q4_0 in the file stay as they are, whatever is asked for; others stay as
- * they are with 'none', except that formats no device computes on become f16, and q5_0 becomes q8_0 (`unpackedFormat`).
+ * What matrices become. Those that are q8_0 or q4_0 in the file stay as they are, whatever is asked for; with 'none' all do.
  */
 export type Quantize = 'none' | 'q8_0' | 'q4_0';
-
 
 /** A vector in the checkpoint; `add` is added to each element. */
 export interface VectorPlace {
@@ -147,7 +145,7 @@ export const ggufNaming: Naming = {
 };
 
 /** By the dtype of a `TensorEntry`. */
-const formats: ReadonlyMap<string, StoredFormat> = new Map((Object.keys(layouts) as StoredFormat[]).map((format) => [format.toUpperCase(), format]));
+const formats: ReadonlyMap<string, WeightFormat> = new Map((Object.keys(layouts) as WeightFormat[]).map((format) => [format.toUpperCase(), format]));
 
 /**
  * Finds all text weights of a safetensors checkpoint by name. Errors: LodestoneError(badModel) that names the first
@@ -265,27 +263,13 @@ function locate(checkpoint: Checkpoint, config: GemmaConfig, naming: Naming, sca
 }
 
 /** The format of a matrix on the device. */
-function formatOnDevice(format: StoredFormat, quantize: Quantize): WeightFormat {
-  return quantize === 'none' || isBlockFormat(format) ? unpackedFormat(format) : quantize;
+function formatOnDevice(format: WeightFormat, quantize: Quantize): WeightFormat {
+  return quantize === 'none' || isBlockFormat(format) ? format : quantize;
 }
 
 /** All places of matrices and gains. */
 function placesOf({ embedding, head, layers, finalNorm }: GemmaPlaces): (MatrixPlace | VectorPlace)[] {
   return [embedding, head, finalNorm, ...layers.flatMap((layer) => Object.values(layer))].filter((place) => place !== null);
-}
-
-/**
- * Formats of the file that no device computes on and that are unpacked to f16, which takes more memory than the file;
- * null if there are none. For people: "Q4_K and Q6_K".
- */
-export function unpackedFormats(places: GemmaPlaces, quantize: Quantize): string | null {
-  const found = new Set<string>();
-  for (const place of placesOf(places)) {
-    if ('add' in place || isDenseFormat(place.format)) continue;
-    if (formatOnDevice(place.format, quantize) === 'f16') found.add(place.entry.dtype);
-  }
-  const names = [...found].sort();
-  return names.length === 0 ? null : names.join(', ').replace(/, (?=[^,]*$)/, ' and ');
 }
 
 /** What the weights take, before they are loaded. */

@@ -6,7 +6,7 @@
  * exactly so for gains that are 1 + w in float32.
  */
 import { open, type FileHandle } from 'node:fs/promises';
-import type { StoredFormat, WeightFormat } from '../device/device.js';
+import type { WeightFormat } from '../device/device.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { MatrixPlace } from '../gemma/weight-loader.js';
 import { ggufNaming, safetensorsNaming, type LayerPlaces, type VectorPlace } from '../gemma/weights.js';
@@ -33,7 +33,7 @@ export interface NewTensor {
   readonly name: string;
   readonly entry: TensorEntry;
   /** Numbers of a row of a matrix; null: copied, or shifted. */
-  readonly matrix: { readonly from: StoredFormat; readonly to: WeightFormat; readonly inputs: number; readonly outputs: number } | null;
+  readonly matrix: { readonly from: WeightFormat; readonly to: WeightFormat; readonly inputs: number; readonly outputs: number } | null;
   /** Added to each number of a vector that becomes F32; null: copied as it is. */
   readonly add: number | null;
   /** In safetensors' and ggml's spelling. */
@@ -90,7 +90,7 @@ function planMatrix({ entry, format, inputs }: MatrixPlace, name: string, to: Co
 }
 
 /** q4_0 as q8_0 would hold nothing more: it stays. */
-export function targetFormat(from: StoredFormat, to: ConversionTarget): WeightFormat {
+export function targetFormat(from: WeightFormat, to: ConversionTarget): WeightFormat {
   return from === 'q4_0' && to === 'q8_0' ? 'q4_0' : to;
 }
 
@@ -145,7 +145,7 @@ async function* encoded({ entry, matrix, add, bytes: stored }: NewTensor, file: 
     return;
   }
   if (add !== null) {
-    const values = decode(entry.dtype.toLowerCase() as StoredFormat, await read(file, entry, 0, entry.bytes));
+    const values = decode(entry.dtype.toLowerCase() as WeightFormat, await read(file, entry, 0, entry.bytes));
     yield encode(values.map((value) => Math.fround(value + add)), 'f32', entry);
     return;
   }
@@ -163,7 +163,7 @@ async function read(file: FileHandle, { path, name, offset }: TensorEntry, from:
   return data;
 }
 
-function decode(format: StoredFormat, bytes: Uint8Array<ArrayBuffer>): Float32Array {
+function decode(format: WeightFormat, bytes: Uint8Array<ArrayBuffer>): Float32Array {
   if (format === 'f32') return new Float32Array(bytes.buffer);
   if (format === 'f16' || format === 'bf16') {
     const halves = new Uint16Array(bytes.buffer);

@@ -1,6 +1,6 @@
 /**
- * GGUF's two quantised block formats that the devices compute on: q8_0 and q4_0. A block holds 32 neighbours of a
- * matrix row under one scale d, stored as f16.
+ * The formats of weights: one table of their layouts, and the two in blocks that weights can be quantised to, q8_0 and
+ * q4_0; the other blocks are in packed.ts. A block holds 32 neighbours of a matrix row under one scale d, stored as f16.
  *
  * q8_0, 34 bytes: d, then 32 signed bytes q.                            value = q d
  * q4_0, 18 bytes: d, then 16 bytes; byte j holds element j in its low
@@ -8,18 +8,18 @@
  *
  * Source: ggml's `block_q8_0`, `block_q4_0` and their quantisers.
  */
-import type { StoredFormat, WeightFormat } from '../device/device.js';
+import type { WeightFormat } from '../device/device.js';
 import { f16ToF32, f32ToF16, roundHalfAway, roundHalfEven } from './half.js';
 
 export const blockSize = 32;
 
 export type BlockFormat = 'q8_0' | 'q4_0';
 
-/** Formats that files hold and devices unpack; see `packed.ts`. */
-export type PackedFormat = Exclude<StoredFormat, WeightFormat>;
+/** Formats in blocks that only files come in; see `packed.ts`. */
+export type PackedFormat = Exclude<WeightFormat, BlockFormat | 'f32' | 'f16' | 'bf16'>;
 
 /** Neighbours of a matrix row that are stored together, and the bytes that they take. */
-export const layouts: Readonly<Record<StoredFormat, { readonly elements: number; readonly bytes: number }>> = {
+export const layouts: Readonly<Record<WeightFormat, { readonly elements: number; readonly bytes: number }>> = {
   f32: { elements: 1, bytes: 4 },
   f16: { elements: 1, bytes: 2 },
   bf16: { elements: 1, bytes: 2 },
@@ -34,31 +34,25 @@ export const layouts: Readonly<Record<StoredFormat, { readonly elements: number;
 };
 
 /** Bytes of a matrix as stored in `format`; its rows are whole blocks. */
-export function storedBytes(format: StoredFormat, elements: number): number {
+export function storedBytes(format: WeightFormat, elements: number): number {
   const layout = layouts[format];
   return (elements / layout.elements) * layout.bytes;
 }
 
-export function isBlockFormat(format: StoredFormat): format is BlockFormat {
+export function isBlockFormat(format: WeightFormat): format is BlockFormat {
   return format === 'q8_0' || format === 'q4_0';
 }
 
 /** Formats of single numbers. */
-export function isDenseFormat(format: StoredFormat): format is 'f32' | 'f16' | 'bf16' {
+export function isDenseFormat(format: WeightFormat): format is 'f32' | 'f16' | 'bf16' {
   return layouts[format].elements === 1;
-}
-
-/** What a matrix becomes where nothing else is asked for: the most exact that takes no more room than 16 bits an element. */
-export function unpackedFormat(format: StoredFormat): WeightFormat {
-  if (isDenseFormat(format) || isBlockFormat(format)) return format;
-  return format === 'q5_0' ? 'q8_0' : 'f16';
 }
 
 /**
  * Why a matrix of `inputs` inputs can't be brought from one format into another, or null where it can: dense numbers may
- * be widened to f32 or quantised, packed ones be unpacked to f32 or f16 or quantised again; blocks stay as they are.
+ * be widened to f32 or quantised, packed ones be unpacked to f32 or f16 or quantised again; q8_0 and q4_0 stay as they are.
  */
-export function refuseConversion(from: StoredFormat, to: WeightFormat, inputs: number): string | null {
+export function refuseConversion(from: WeightFormat, to: WeightFormat, inputs: number): string | null {
   for (const format of [from, to]) {
     const { elements } = layouts[format];
     if (inputs % elements !== 0) return `${format} needs rows of a multiple of ${elements} elements, but they have ${inputs}`;
@@ -68,11 +62,15 @@ export function refuseConversion(from: StoredFormat, to: WeightFormat, inputs: n
   return legal ? null : `${from} can't be loaded as ${to}`;
 }
 
-/** Integers of both formats, unpacked: value of element e is q[e] * d[floor(e / 32)]. */
+/** Blocks unpacked: value of element e is q[e] * d[floor(e / per)] - min[floor(e / 32)]. */
 export interface Blocks {
+  /** The zero point taken off. */
   readonly q: Int8Array;
-  /** Float32 values of the f16 scales. */
+  /** Float32 values of the scales. */
   readonly d: Float32Array;
+  /** Elements that share a scale. */
+  readonly per: 16 | 32;
+  readonly min: Float32Array | null;
 }
 
 export function unpackBlocks(format: BlockFormat, bytes: Uint8Array): Blocks {
@@ -93,14 +91,23 @@ export function unpackBlocks(format: BlockFormat, bytes: Uint8Array): Blocks {
       }
     }
   }
-  return { q, d };
+  return { q, d, per: 32, min: null };
+}
+
+/** Element e in float32, rounded after each step as gguf-py does. */
+export function valueAt({ q, d, per, min }: Blocks, e: number): number {
+  const scaled = Math.fround(q[e]! * d[Math.floor(e / per)]!);
+  return min ? Math.fround(scaled - min[e >> 5]!) : scaled;
+}
+
+export function blockValues(blocks: Blocks): Float32Array {
+  const out = new Float32Array(blocks.q.length);
+  for (let e = 0; e < out.length; e++) out[e] = valueAt(blocks, e);
+  return out;
 }
 
 export function dequantizeBlocks(format: BlockFormat, bytes: Uint8Array): Float32Array {
-  const { q, d } = unpackBlocks(format, bytes);
-  const out = new Float32Array(q.length);
-  for (let e = 0; e < q.length; e++) out[e] = q[e]! * d[e >> 5]!;
-  return out;
+  return blockValues(unpackBlocks(format, bytes));
 }
 
 /** As GGUF rounds: everything in float32, with the scale's reciprocal before the scale itself is rounded to f16. */
@@ -133,11 +140,11 @@ function largest(values: Float32Array): number {
 }
 
 /**
- * An activation row, quantised for a product with q8_0 or q4_0 weights: d = max|x| / 127, q = round(x / d) to nearest
+ * An activation row, quantised for a product with weights in blocks: d = max|x| / 127, q = round(x / d) to nearest
  * even, both in float32; d stays float32. Where d would be subnormal, d and q are 0; where the block holds NaN or an
  * infinity, so does d. See `MatMulCommand`.
  */
-export function quantizeActivations(x: Float32Array): Blocks {
+export function quantizeActivations(x: Float32Array): Pick<Blocks, 'q' | 'd'> {
   const q = new Int8Array(x.length);
   const d = new Float32Array(x.length / blockSize);
   for (let block = 0; block < d.length; block++) {

@@ -9,7 +9,7 @@
  */
 import { readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { StoredFormat } from '../device/device.js';
+import type { WeightFormat } from '../device/device.js';
 import { LodestoneError } from '../errors.js';
 import { layouts } from './blocks.js';
 import { badFile } from './errors.js';
@@ -40,7 +40,7 @@ interface TensorType {
   readonly block: { readonly elements: number; readonly bytes: number } | null;
 }
 
-const known = (format: StoredFormat): TensorType => ({ name: format.toUpperCase(), block: layouts[format] });
+const known = (format: WeightFormat): TensorType => ({ name: format.toUpperCase(), block: layouts[format] });
 const unread = (name: string): TensorType => ({ name, block: null });
 
 /** By ggml's number. */
@@ -147,9 +147,10 @@ class Cursor {
 
   /** A u64 that is a count, a size or an offset. */
   size64(what: string, most = Number.MAX_SAFE_INTEGER): number {
-    const value = this.take(8, what).readBigUInt64LE();
-    if (value > BigInt(most)) this.fail(`${what} is ${value}, more than ${most}`);
-    return Number(value);
+    const bytes = this.take(8, what);
+    const value = bytes.readUInt32LE(4) * 2 ** 32 + bytes.readUInt32LE();
+    if (value > most) this.fail(`${what} is ${bytes.readBigUInt64LE()}, more than ${most}`);
+    return value;
   }
 
   /** `strict`: must be UTF-8; elsewhere what is not becomes U+FFFD. */

@@ -1,5 +1,5 @@
 /**
- * The block formats that GGUF files hold and devices do not compute on, unpacked to float32 with the roundings of gguf-py.
+ * The block formats of GGUF files beside q8_0 and q4_0, unpacked with the roundings of gguf-py.
  *
  * Of 32 elements, d and m in f16, element j's nibble q in byte j's low half, element j + 16's in its high half:
  *   q4_1, 20 bytes: d, m, 16 bytes of nibbles.                                  value = q d + m
@@ -13,11 +13,18 @@
  *                                                                               value = (q - 32) (d scale)
  * Source: ggml's `ggml-common.h` and its `dequantize_row_*`.
  */
-import { layouts, type PackedFormat } from './blocks.js';
+import { blockValues, layouts, type Blocks, type PackedFormat } from './blocks.js';
 import { f16ToF32 } from './half.js';
 
-/** Writes the elements of one block, which begins at byte `at` of `bytes`, to `out` from `to` on. */
-type Unpack = (bytes: Uint8Array, at: number, out: Float32Array, to: number) => void;
+/** Room for the unpacked blocks of a matrix, whose formats without a min have none. */
+interface Target {
+  readonly q: Int8Array;
+  readonly d: Float32Array;
+  readonly min: Float32Array;
+}
+
+/** Unpacks one block, which begins at byte `at` of `bytes`, and whose first element is number `to`. */
+type Unpack = (bytes: Uint8Array, at: number, out: Target, to: number) => void;
 
 const f32 = Math.fround;
 
@@ -36,11 +43,11 @@ function smallQuants(bytes: Uint8Array, nibbles: number, high: number | null): n
 
 function unpackSmall(hasMin: boolean, fiveBits: boolean): Unpack {
   return (bytes, at, out, to) => {
-    const d = f16At(bytes, at);
-    const m = hasMin ? f16At(bytes, at + 2) : 0;
     const high = at + (hasMin ? 4 : 2);
     const quants = smallQuants(bytes, fiveBits ? high + 4 : high, fiveBits ? high : null);
-    for (const [j, q] of quants.entries()) out[to + j] = hasMin ? f32(q * d) + m : (q - 16) * d;
+    out.d[to >> 5] = f16At(bytes, at);
+    if (hasMin) out.min[to >> 5] = -f16At(bytes, at + 2);
+    for (const [j, q] of quants.entries()) out.q[to + j] = hasMin ? q : q - 16;
   };
 }
 
@@ -54,12 +61,11 @@ function unpackK45(fiveBits: boolean): Unpack {
     for (let sub = 0; sub < 8; sub++) {
       const scale = sub < 4 ? s(sub) & 63 : (s(sub + 4) & 15) | ((s(sub - 4) >> 6) << 4);
       const min = sub < 4 ? s(sub + 4) & 63 : (s(sub + 4) >> 4) | ((s(sub) >> 6) << 4);
-      const step = f32(d * scale);
-      const m = f32(dmin * min);
+      out.d[(to >> 5) + sub] = f32(d * scale);
+      out.min[(to >> 5) + sub] = f32(dmin * min);
       for (let l = 0; l < 32; l++) {
         const nibble = (bytes[quants + (sub >> 1) * 32 + l]! >> ((sub & 1) * 4)) & 15;
-        const q = fiveBits ? nibble | (((bytes[high + l]! >> sub) & 1) << 4) : nibble;
-        out[to + sub * 32 + l] = f32(step * q) - m;
+        out.q[to + sub * 32 + l] = fiveBits ? nibble | (((bytes[high + l]! >> sub) & 1) << 4) : nibble;
       }
     }
   };
@@ -67,34 +73,46 @@ function unpackK45(fiveBits: boolean): Unpack {
 
 const unpackK6: Unpack = (bytes, at, out, to) => {
   const d = f16At(bytes, at + 208);
+  for (let s = 0; s < 16; s++) out.d[(to >> 4) + s] = f32(d * ((bytes[at + 192 + s]! << 24) >> 24));
   for (let sub = 0; sub < 8; sub++) {
     const half = sub >> 2;
     const group = sub & 3;
     for (let l = 0; l < 32; l++) {
       const low = (bytes[at + 64 * half + 32 * (group & 1) + l]! >> ((group >> 1) * 4)) & 15;
       const high = (bytes[at + 128 + 32 * half + l]! >> (2 * group)) & 3;
-      const scale = (bytes[at + 192 + 8 * half + 2 * group + (l >> 4)]! << 24) >> 24;
-      out[to + sub * 32 + l] = f32(d * scale) * ((low | (high << 4)) - 32);
+      out.q[to + sub * 32 + l] = (low | (high << 4)) - 32;
     }
   }
 };
 
-const unpackers: Readonly<Record<PackedFormat, Unpack>> = {
-  q4_1: unpackSmall(true, false),
-  q5_0: unpackSmall(false, true),
-  q5_1: unpackSmall(true, true),
-  q4_k: unpackK45(false),
-  q5_k: unpackK45(true),
-  q6_k: unpackK6,
+interface Packing {
+  readonly unpack: Unpack;
+  readonly hasMin: boolean;
+  readonly per: 16 | 32;
+}
+
+const packings: Readonly<Record<PackedFormat, Packing>> = {
+  q4_1: { unpack: unpackSmall(true, false), hasMin: true, per: 32 },
+  q5_0: { unpack: unpackSmall(false, true), hasMin: false, per: 32 },
+  q5_1: { unpack: unpackSmall(true, true), hasMin: true, per: 32 },
+  q4_k: { unpack: unpackK45(false), hasMin: true, per: 32 },
+  q5_k: { unpack: unpackK45(true), hasMin: true, per: 32 },
+  q6_k: { unpack: unpackK6, hasMin: false, per: 16 },
 };
+
+/** Integers, scales and mins of whole blocks. */
+export function unpackPacked(format: PackedFormat, bytes: Uint8Array): Blocks {
+  const { elements, bytes: blockBytes } = layouts[format];
+  const { unpack, hasMin, per } = packings[format];
+  const count = (bytes.length / blockBytes) * elements;
+  const out = { q: new Int8Array(count), d: new Float32Array(count / per), min: new Float32Array(hasMin ? count / 32 : 0) };
+  for (let to = 0, at = 0; to < count; to += elements, at += blockBytes) unpack(bytes, at, out, to);
+  return { ...out, per, min: hasMin ? out.min : null };
+}
 
 /** The values of whole blocks. */
 export function unpackValues(format: PackedFormat, bytes: Uint8Array): Float32Array {
-  const { elements, bytes: blockBytes } = layouts[format];
-  const count = bytes.length / blockBytes;
-  const out = new Float32Array(count * elements);
-  for (let block = 0; block < count; block++) unpackers[format](bytes, block * blockBytes, out, block * elements);
-  return out;
+  return blockValues(unpackPacked(format, bytes));
 }
 
 /** q5_0 as q8_0 with the same scales: nothing is rounded. */

@@ -1,7 +1,7 @@
 /** Random inputs for kernel tests, and one rig that records the same case on two devices. */
 import type { Command, Device, DeviceBuffer, KvCache, KvFormat, View, Weight, WeightFormat } from '../../src/device/device.js';
 import { kvPageBytes } from '../../src/device/kvLayout.js';
-import { layouts, storedBytes, type PackedFormat } from '../../src/weights/blocks.js';
+import { isDenseFormat, layouts, storedBytes, type BlockFormat, type PackedFormat } from '../../src/weights/blocks.js';
 
 /** Uniform numbers in [-1, 1), the same for the same seed. */
 export function randomizer(seed: number): () => number {
@@ -34,6 +34,11 @@ export interface CacheShape {
 /** Where each packed format keeps its scales in a block. */
 const scalePlaces: Readonly<Record<PackedFormat, readonly number[]>> = { q4_1: [0, 2], q5_0: [0], q5_1: [0, 2], q4_k: [0, 2], q5_k: [0, 2], q6_k: [208] };
 export const packedFormats = Object.keys(scalePlaces) as PackedFormat[];
+export const blockFormats: readonly (BlockFormat | PackedFormat)[] = ['q8_0', 'q4_0', ...packedFormats];
+
+function isPacked(format: WeightFormat): format is PackedFormat {
+  return format in scalePlaces;
+}
 
 /** Random blocks whose scales are f16 numbers between 2^-8 and 2^-4, of either sign. */
 export function randomPacked(format: PackedFormat, elements: number, seed: number): Uint8Array {
@@ -70,9 +75,13 @@ export class Rig {
     return { ...rest, pages: Array.from({ length: pages }, () => ({ k: page(), v: page() })) };
   }
 
+  /** The values in this format; of packed formats, which nothing here quantises to, random blocks. */
   async weight(values: Float32Array, outputs: number, inputs: number, format: WeightFormat): Promise<Weight> {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    if (format === 'f32' || format === 'q8_0' || format === 'q4_0') {
+    if (isPacked(format)) {
+      return this.device.loadWeight({ label: 'w', format, outputs, inputs, data: { memory: randomPacked(format, outputs * inputs, outputs) } });
+    }
+    if (format === 'f32' || !isDenseFormat(format)) {
       return this.device.loadWeight({ label: 'w', format: 'f32', outputs, inputs, data: { memory: bytes } }, format);
     }
     const halves = Uint16Array.from(values, format === 'bf16' ? bf16Bits : f16Bits);

@@ -10,7 +10,8 @@ import { cpuVariants, createCpuDevice, type CpuDevice, type CpuOptions } from '.
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, Device, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
-import { packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, type CacheShape } from './cases.js';
+import { layouts } from '../../src/weights/blocks.js';
+import { blockFormats, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, type CacheShape } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
@@ -57,8 +58,8 @@ describe.each(variants)('%s', (isa) => {
     await alone.close();
   });
 
-  it.each(['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const)('embeds from %s', async (format) => {
-    const [vocabulary, width] = [37, 96];
+  it.each(['f32', 'f16', 'bf16', ...blockFormats] as const)('embeds from %s', async (format) => {
+    const [vocabulary, width] = [37, format.endsWith('k') ? 512 : 96];
     const error = await compare(device, async (rig) => {
       const weight = await rig.weight(randomFloats(vocabulary * width, 1), vocabulary, width, format);
       const ids = rig.data(Uint32Array.of(36, 0, 5, 17, 16, 15, 5));
@@ -138,9 +139,10 @@ describe.each(variants)('%s', (isa) => {
   ];
   /** Rows and inputs so many that dense products walk the inputs in several spans. */
   const cutInputs: (typeof shapes)[number] = [33, 2500, 13, 1];
-  it.each(['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const)('multiplies by %s', async (format) => {
-    const more: typeof shapes = format.startsWith('q') ? [] : [[9, 1000, 31, 1], [1, 3, 5, 1], cutInputs];
-    for (const [rows, inputs, outputs, magnitude] of [...shapes, ...more]) {
+  it.each(['f32', 'f16', 'bf16', ...blockFormats] as const)('multiplies by %s', async (format) => {
+    const more: typeof shapes = format.startsWith('q') ? [[3, 1120, 33, 1e5], [19, 608, 20, 1]] : [[9, 1000, 31, 1], [1, 3, 5, 1], cutInputs];
+    for (const [rows, width, outputs, magnitude] of [...shapes, ...more]) {
+      const inputs = format.endsWith('k') ? Math.ceil(width / 256) * 256 : width;
       const error = await compare(device, async (rig) => {
         const weight = await rig.weight(randomFloats(outputs * inputs, 8, 0.1), outputs, inputs, format);
         const x = rig.data(randomFloats(rows * inputs, 9, magnitude));
@@ -189,8 +191,8 @@ describe.each(variants)('%s', (isa) => {
     expect(error).toBeLessThan(1e-6);
   });
 
-  it.each(['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const)('gives a row the same bits in any company (%s)', async (format) => {
-    for (const [rows, inputs, outputs] of [[37, 320, 70], ...(format.startsWith('q') ? [] : [cutInputs])] as const) {
+  it.each(['f32', 'f16', 'bf16', ...blockFormats] as const)('gives a row the same bits in any company (%s)', async (format) => {
+    for (const [rows, inputs, outputs] of [[37, format.endsWith('k') ? 768 : 640, 70], ...(format.startsWith('q') ? [] : [cutInputs])] as const) {
       const values = randomFloats(outputs * inputs, 11);
       const x = randomFloats(rows * inputs, 12);
       const results = new Set<string>();
@@ -212,6 +214,29 @@ describe.each(variants)('%s', (isa) => {
       }
       expect(results.size, `${rows} x ${inputs} x ${outputs}`).toBe(1);
     }
+  });
+
+  it.each(packedFormats)('takes %s weights that reach every quant, scale and min, and huge rows', async (format) => {
+    const [inputs, outputs] = [512, 3];
+    const memory = randomPacked(format, outputs * inputs, 31);
+    const { elements, bytes } = layouts[format];
+    // All bits set but those of the f16 scales: the largest quants, scales and mins, and q6_k's scales of -1.
+    const filled = randomPacked(format, elements, 32);
+    for (let i = 0; i < bytes; i++) if (i > 3 && i < (format === 'q6_k' ? 192 : bytes)) filled[i] = 255;
+    if (format === 'q6_k') filled.fill(0x80, 192, 208);
+    memory.set(filled, 0);
+    const x = randomFloats(inputs * 3, 10);
+    x.fill(127, 0, 256);
+    x.fill(-127, 256, 512);
+    for (let i = inputs; i < 2 * inputs; i++) x[i]! *= 3e30;
+    x.fill(0, 2 * inputs, 2 * inputs + 256);
+    const error = await compare(device, async (rig) => {
+      const weight = await rig.device.loadWeight({ label: 'w', format, outputs, inputs, data: { memory } });
+      const out = rig.empty(3 * outputs);
+      await rig.run({ op: 'matMul', x: rig.data(x), rows: 3, parts: [{ weight, out }] });
+      return [out, 3 * outputs];
+    });
+    expect(error).toBeLessThan(1e-6);
   });
 
   it.each([32, 64, 256, 24, 10])('norms and rotates heads of %i', async (headDim) => {

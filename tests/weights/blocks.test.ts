@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { StoredFormat, WeightFormat } from '../../src/device/device.js';
+import type { WeightFormat } from '../../src/device/device.js';
 import { dequantizeBlocks, quantizeActivations, quantizeBlocks, refuseConversion, storedBytes, unpackBlocks } from '../../src/weights/blocks.js';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16, roundHalfAway, roundHalfEven } from '../../src/weights/half.js';
 import { duplicateKey } from '../../src/weights/json.js';
@@ -21,7 +21,7 @@ const vectors = JSON.parse(readFileSync(join(fixtureDir, 'blocks.json'), 'utf8')
 const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, 'hex'));
 const hex = (data: Uint8Array): string => Buffer.from(data).toString('hex');
 
-function vectorsOf(format: StoredFormat): { readonly raw_hex: string; readonly f32: number[] } {
+function vectorsOf(format: WeightFormat): { readonly raw_hex: string; readonly f32: number[] } {
   return vectors[format.toUpperCase() as `Q${string}`]!;
 }
 
@@ -37,7 +37,7 @@ describe('packed formats', () => {
     expect([...dequantizeBlocks('q8_0', q5ToQ8(bytes(raw_hex)))]).toEqual(f32);
   });
 
-  it.each<[StoredFormat, WeightFormat, number, string | null]>([
+  it.each<[WeightFormat, WeightFormat, number, string | null]>([
     ['bf16', 'bf16', 7, null],
     ['bf16', 'f32', 7, null],
     ['bf16', 'f16', 64, "bf16 can't be loaded as f16"],

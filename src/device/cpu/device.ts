@@ -1,9 +1,9 @@
 /** The CPU device: kernels/cpu behind the Device interface. All arithmetic runs on threads of its own. */
 import { LodestoneError, ExitCode, abortError } from '../../errors.js';
-import type { Command, Device, DeviceBuffer, StoredFormat, View, Weight, WeightSource } from '../device.js';
+import type { Command, Device, DeviceBuffer, View, Weight, WeightFormat, WeightSource } from '../device.js';
 import { encodeCommands, type Ownership } from './commands.js';
 import { addonHash, loadNative, type Native, type NativeDevice, type NativeVariant } from './native.js';
-import { refuseConversion, storedBytes, unpackedFormat } from '../../weights/blocks.js';
+import { refuseConversion, storedBytes } from '../../weights/blocks.js';
 
 export interface CpuOptions {
   /** Instruction-set variant; default: the environment's LODESTONE_ISA, else the best that the processor has. */
@@ -18,7 +18,7 @@ export interface CpuOptions {
 }
 
 /** In the order of `Format` in kernels/cpu/kernels.h. */
-const formats: readonly StoredFormat[] = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k'];
+const formats: readonly WeightFormat[] = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k'];
 
 /** Instruction-set variants that this machine can run, best first. Empty where the addon is missing. */
 export function cpuVariants(): NativeVariant['name'][] {
@@ -137,7 +137,7 @@ export class CpuDevice implements Device, Ownership {
     return out;
   }
 
-  async loadWeight(source: WeightSource, as = unpackedFormat(source.format)): Promise<Weight> {
+  async loadWeight(source: WeightSource, as = source.format): Promise<Weight> {
     this.checkOpen();
     const { label, format, outputs, inputs, data } = source;
     const bad = (why: string): LodestoneError => new LodestoneError(ExitCode.badModel, `${label}: ${why}`);

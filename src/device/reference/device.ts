@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { abortError } from '../../errors.js';
 import type { Command, Device, DeviceBuffer, View, Weight, WeightSource } from '../device.js';
-import { unpackedFormat } from '../../weights/blocks.js';
 import { add } from './add.js';
 import { addNorm } from './addNorm.js';
 import { attention } from './attention.js';
@@ -73,7 +72,7 @@ class ReferenceDevice implements Device {
     return this.#enqueue(async () => new Uint8Array(memory.slice(from.offset, from.offset + bytes)));
   }
 
-  loadWeight(source: WeightSource, as = unpackedFormat(source.format)): Promise<Weight> {
+  loadWeight(source: WeightSource, as = source.format): Promise<Weight> {
     return loadReferenceWeight(this.#nextId++, source, as);
   }
 

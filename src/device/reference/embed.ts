@@ -1,4 +1,5 @@
 import type { EmbedCommand } from '../device.js';
+import { valueAt } from '../../weights/blocks.js';
 import { floats, words } from './memory.js';
 import { asReferenceWeight } from './weight.js';
 
@@ -13,8 +14,7 @@ export function* embed({ ids, weight, scale, out, rows }: EmbedCommand): Generat
     if ('values' in matrix) {
       for (let i = 0; i < inputs; i++) y[r * inputs + i] = matrix.values[from + i]! * scale;
     } else {
-      const { q, d } = matrix.blocks;
-      for (let i = 0; i < inputs; i++) y[r * inputs + i] = q[from + i]! * d[(from + i) >> 5]! * scale;
+      for (let i = 0; i < inputs; i++) y[r * inputs + i] = valueAt(matrix.blocks, from + i) * scale;
     }
     yield;
   }

@@ -4,9 +4,12 @@ import { quantizeActivations, type Blocks } from '../../weights/blocks.js';
 import { floats } from './memory.js';
 import { asReferenceWeight } from './weight.js';
 
+/** Quantised activations. */
+type Row = ReturnType<typeof quantizeActivations>;
+
 /** part.out[r] = part.weight * x[r] + part.bias for every part. Quantised weights meet activations quantised per row. */
 export function* matMul({ x, rows, parts }: MatMulCommand): Generator<void> {
-  let quantized: Blocks[] | undefined;
+  let quantized: Row[] | undefined;
   for (const part of parts) {
     const { matrix, inputs, outputs } = asReferenceWeight(part.weight);
     const input = floats(x, rows * inputs);
@@ -30,14 +33,23 @@ export function* matMul({ x, rows, parts }: MatMulCommand): Generator<void> {
   }
 }
 
-/** A weight row times an activation row: integers summed exactly per block, scaled by the float32 product of scales. */
-function blockDot(weight: Blocks, from: number, row: Blocks, n: number): number {
+/**
+ * A weight row times an activation row: integers summed exactly per scale, times the float32 product of scales; the
+ * weights' min takes off its float32 product with the activations' scale, times their sum.
+ */
+function blockDot(weight: Blocks, from: number, row: Row, n: number): number {
+  const { per, min } = weight;
   let sum = 0;
-  for (let block = 0; block < n / 32; block++) {
-    const at = block * 32;
+  for (let at = 0; at < n; at += per) {
     let integers = 0;
-    for (let j = at; j < at + 32; j++) integers += weight.q[from + j]! * row.q[j]!;
-    sum += integers * Math.fround(weight.d[from / 32 + block]! * row.d[block]!);
+    for (let j = at; j < at + per; j++) integers += weight.q[from + j]! * row.q[j]!;
+    sum += integers * Math.fround(weight.d[(from + at) / per]! * row.d[at >> 5]!);
+  }
+  if (!min) return sum;
+  for (let block = 0; block < n / 32; block++) {
+    let total = 0;
+    for (let j = block * 32; j < block * 32 + 32; j++) total += row.q[j]!;
+    sum -= total * Math.fround(min[from / 32 + block]! * row.d[block]!);
   }
   return sum;
 }

@@ -4,10 +4,10 @@ import { ExitCode, LodestoneError } from '../../errors.js';
 import type { Weight, WeightFormat, WeightSource } from '../device.js';
 import { isBlockFormat, isDenseFormat, quantizeBlocks, refuseConversion, storedBytes, unpackBlocks, type Blocks } from '../../weights/blocks.js';
 import { bf16ToF32, f16ToF32, f32ToF16 } from '../../weights/half.js';
-import { q5ToQ8, unpackValues } from '../../weights/packed.js';
+import { q5ToQ8, unpackPacked, unpackValues } from '../../weights/packed.js';
 
 export interface ReferenceWeight extends Weight {
-  /** f32, f16 and bf16 as float32 [outputs, inputs]; q8_0 and q4_0 as integers and scales. */
+  /** f32, f16 and bf16 as float32 [outputs, inputs]; blocks as integers, scales and mins. */
   readonly matrix: { readonly values: Float32Array } | { readonly blocks: Blocks };
 }
 
@@ -21,7 +21,7 @@ export async function loadReferenceWeight(id: number, source: WeightSource, as: 
     throw new LodestoneError(ExitCode.outOfMemory, `not enough memory for the weight ${label}`, { cause });
   });
   const held =
-    'values' in matrix ? matrix.values.byteLength : matrix.blocks.q.byteLength + matrix.blocks.d.byteLength;
+    'values' in matrix ? matrix.values.byteLength : matrix.blocks.q.byteLength + matrix.blocks.d.byteLength + (matrix.blocks.min?.byteLength ?? 0);
   return { id, label, format: as, outputs, inputs, bytes: held, matrix };
 }
 
@@ -33,6 +33,7 @@ async function readMatrix(source: WeightSource, as: WeightFormat): Promise<Refer
     throw new LodestoneError(ExitCode.badModel, `${label}: ${bytes.length} bytes instead of ${expected}`);
   }
   if (isBlockFormat(format)) return { blocks: unpackBlocks(format, bytes) };
+  if (format === as && !isDenseFormat(format)) return { blocks: unpackPacked(format, bytes) };
   if (format === 'q5_0' && as === 'q8_0') return { blocks: unpackBlocks(as, q5ToQ8(bytes)) };
   const values = isDenseFormat(format) ? widen(format, bytes) : unpackValues(format, bytes);
   if (isBlockFormat(as)) return { blocks: unpackBlocks(as, quantizeBlocks(as, values)) };
