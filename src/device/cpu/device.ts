@@ -1,7 +1,8 @@
 /** The CPU device: kernels/cpu behind the Device interface. All arithmetic runs on threads of its own. */
 import { LodestoneError, ExitCode, abortError } from '../../errors.js';
 import type { Command, Device, DeviceBuffer, StoredFormat, View, Weight, WeightSource } from '../device.js';
-import { encodeCommands, type Ownership } from './commands.js';
+import type { Ownership } from '../checkCommands.js';
+import { encodeCommands } from './commands.js';
 import { loadNative, type Native, type NativeDevice, type NativeVariant } from './native.js';
 import { refuseConversion, storedBytes, unpackedFormat } from '../../weights/blocks.js';
 
