@@ -11,6 +11,7 @@ import { between, integer } from './numbers.js';
 import { resolveModel } from '../models/resolve.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
+import { deviceChoices, selectDevice, type DeviceChoice } from '../device/select.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
@@ -19,7 +20,7 @@ import type { AskScreen } from '../ui/ask-view.js';
 interface AskOptions {
   readonly model: string;
   readonly mmproj?: string;
-  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly device: DeviceChoice;
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   readonly kv: KvFormat;
@@ -100,7 +101,7 @@ async function openScreen(options: AskOptions): Promise<AskScreen | null> {
 async function run(question: string, files: string[], options: AskOptions, signal: AbortSignal): Promise<void> {
   const usage = toRequest(question, files, options);
   // Loaded here, so that --help and usage errors are quick.
-  const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
+  const { ask, planAsk } = await import('../answer/ask.js');
   const place = await resolveModel(options.model);
   const request: AskRequest = { ...usage, modelDir: place.path, ...(place.id === undefined ? {} : { modelId: place.id }) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
@@ -146,7 +147,7 @@ export function askCommand(signal: AbortSignal): Command {
     .argument('[file...]', 'PDF, text, Markdown or, for models that see, images; "-" or a pipe is standard input')
     .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images')
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
     .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))

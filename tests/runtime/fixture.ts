@@ -33,7 +33,7 @@ export function readGolden(): Golden {
 }
 
 export interface TestDevice {
-  readonly name: 'reference' | 'cpu';
+  readonly name: Device['name'];
   /** Largest error against the golden values. */
   readonly tolerance: number;
   readonly create: () => Promise<Device>;
