@@ -67,7 +67,8 @@ export interface Plan {
   readonly model: { readonly id: string; readonly quantization: string; readonly context: number; readonly weight_bytes: number };
   readonly device: { readonly name: string; readonly adapter: string };
   readonly sources: readonly SourceSummary[];
-  readonly tokens: { readonly sources: number; readonly prompt: number; readonly answer: number; readonly context: number };
+  /** cached: of the prompt, what a session has read already. */
+  readonly tokens: { readonly sources: number; readonly prompt: number; readonly cached: number; readonly answer: number; readonly context: number };
   /** Bytes of keys and values that reading and answering take; local layers hold a ring, global layers every position. */
   readonly kv: {
     readonly bytes: number;
@@ -88,11 +89,23 @@ export interface PlannedLayers {
   readonly positions: number;
 }
 
+/** Tokens read and to read; `cached` before them came from a session. */
+export interface PrefillEvent {
+  readonly type: 'prefill';
+  readonly done: number;
+  readonly total: number;
+  readonly cached: number;
+  readonly tokens_per_second: number;
+  readonly eta_seconds: number;
+  /** What is being read, while that is a document. */
+  readonly at?: { readonly source: string; readonly page?: number; readonly line?: number };
+}
+
 export type AskEvent =
   | { readonly type: 'warning'; readonly message: string }
   | ({ readonly type: 'ingest' } & IngestProgress)
   | { readonly type: 'plan'; readonly plan: Plan }
-  | { readonly type: 'prefill'; readonly done: number; readonly total: number; readonly tokens_per_second: number; readonly eta_seconds: number }
+  | PrefillEvent
   /** Images and crops that the vision tower has gone through; of the one under way, a part. */
   | { readonly type: 'image'; readonly done: number; readonly total: number }
   | { readonly type: 'look'; readonly done: number; readonly total: number }

@@ -13,13 +13,17 @@ import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage, unpackedFormats } from '../gemma/weights.js';
 import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
-import { loadModel, openModelFiles, type ModelFiles } from '../runtime/model.js';
+import { loadModel, openModelFiles, type Model, type ModelFiles } from '../runtime/model.js';
+import { knownSha256 } from '../sessions/known-hashes.js';
+import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
+import type { Session } from '../sessions/session.js';
+import { rememberIn, textsFolder } from '../sessions/texts.js';
 import { sha256OfFiles } from '../weights/hash.js';
-import type { Answer, AskEvent, Plan, PlannedLayers, ReadingSummary, SourceSummary } from './answer.js';
-import { cite } from './citations.js';
+import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
 import { encodeImages } from './images.js';
-import { lookAgain, looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
-import { chooseReading, type Reading } from './second-look.js';
+import { makeAnswer, secondLook } from './make-answer.js';
+import { withPlaces } from './place-events.js';
+import { looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
 
 export interface AskRequest extends ReadRequest {
   /** "-" is standard input. */
@@ -38,6 +42,8 @@ export interface AskRequest extends ReadRequest {
   /** The vision part of a GGUF file. */
   readonly mmproj?: string;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
+  /** Keep what was read, and use what is kept. Default: neither. */
+  readonly cache?: CacheOptions;
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
 }
@@ -45,10 +51,11 @@ export interface AskRequest extends ReadRequest {
 /** As Gemma's authors run it: wide and tall images are shown in parts too. */
 export const defaultTiles: Tiles = 'auto';
 
-interface Prepared {
+export interface Prepared {
   readonly sources: readonly IngestedSource[];
   readonly files: ModelFiles;
   readonly prompt: Prompt;
+  readonly session: Session | undefined;
   readonly plan: Plan;
   readonly ingestMs: number;
   /** Of the model's files, without the weights. */
@@ -67,7 +74,7 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
   }));
 }
 
-function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, summaries: SourceSummary[]): Plan {
+function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, cached: number, summaries: SourceSummary[]): Plan {
   const { config } = files;
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
@@ -85,6 +92,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
     tokens: {
       sources: prompt.sourceTokens.reduce((sum, tokens) => sum + tokens, 0),
       prompt: prompt.ids.length,
+      cached,
       answer: request.maxTokens,
       context: config.maxPositions,
     },
@@ -109,11 +117,16 @@ function overflowMessage(plan: Plan): string {
   );
 }
 
+/** Errors: LodestoneError(contextExceeded). */
+export function checkFits(plan: Plan): void {
+  if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
+}
+
 /**
  * The model's files, then the sources, and no weights: what is wrong with any of them, and what does not fit, is said
  * before anything long is done.
  */
-async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
   const { pdfTimeoutMs } = request;
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
@@ -130,6 +143,7 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
     onProgress: (progress) => emit({ type: 'ingest', ...progress }),
     pages: request.pages,
     password: request.password,
+    ...(request.cache ? { remember: rememberIn(textsFolder(request.cache.folder)) } : {}),
     images: files.visionPlaces ? true : noImages(files),
     limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
   });
@@ -144,9 +158,30 @@ async function prepare(request: AskRequest, device: Device, signal: AbortSignal,
   if (foreign !== undefined) {
     throw new LodestoneError(ExitCode.badModel, `${request.modelDir}: tokenizer.json has a control token ${foreign}, beyond the ${config.vocabSize} ids of config.json`);
   }
-  const plan = makePlan(files, device, request, prompt, summarise(sources, prompt));
+  const session = await findSession(request, files, device, sources, prompt, signal, emit);
+  const plan = makePlan(files, device, request, prompt, session?.length ?? 0, summarise(sources, prompt));
   emit({ type: 'plan', plan });
-  return { sources, files, prompt, plan, ingestMs: ingested - opened, openMs: opened - started };
+  return { sources, files, prompt, session, plan, ingestMs: ingested - opened, openMs: opened - started };
+}
+
+/** A session is a convenience: where there can be none, it is said, and everything is read. */
+async function findSession(
+  { cache, kv = defaultKv, quantize, mmproj }: AskRequest,
+  files: ModelFiles,
+  device: Device,
+  sources: readonly IngestedSource[],
+  prompt: Prompt,
+  signal: AbortSignal,
+  emit: (event: AskEvent) => void,
+): Promise<Session | undefined> {
+  if (cache === undefined) return undefined;
+  try {
+    return await openSession(cache, { files, mmproj, quantize, kv, device, prompt, sources: sources.map(({ source }) => source.path) }, signal);
+  } catch (error) {
+    if (signal.aborted) throw abortError(signal);
+    emit({ type: 'warning', message: `no session is used (${(error as Error).message})` });
+    return undefined;
+  }
 }
 
 /** Why a model refuses images, and what to do. */
@@ -154,87 +189,58 @@ function noImages({ id }: ModelFiles): string {
   return `and ${id} reads text only; name the folder of a Gemma 3 that sees (4B, 12B or 27B) with -m, or its GGUF file with -m and its vision part with --mmproj`;
 }
 
-function cutMessage({ finish, tokens }: Reading): string {
-  const remedy = finish === 'length' ? 'raise --max-tokens' : "the model's context is full";
-  return `the answer was cut at ${tokens} ${tokens === 1 ? 'token' : 'tokens'}: ${remedy}`;
-}
-
-function summariseReading({ parsed, confidence, passage }: Reading): ReadingSummary {
-  const first = passage?.segments[0];
-  return {
-    of: passage === null ? 'everything' : 'passage',
-    ...(first?.page === undefined ? {} : { page: first.page }),
-    ...(first?.line === undefined ? {} : { line: first.line }),
-    ...(passage === null ? {} : { relevance: passage.relevance }),
-    answer: parsed.answer,
-    confidence,
-  };
-}
-
 /** What `ask` would do: ingest and tokenise, compute nothing. */
 export async function planAsk(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Plan> {
-  return (await prepare(request, device, signal, emit)).plan;
+  const { plan, session } = await prepare(request, device, signal, emit);
+  await session?.close();
+  return plan;
 }
 
 /**
  * Errors: LodestoneError with unreadableInput, badModel, contextExceeded, outOfMemory; the signal's reason on abort.
  */
 export async function ask(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
-  const { sources, files, prompt, plan, ingestMs, openMs } = await prepare(request, device, signal, emit);
-  if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
+  const prepared = await prepare(request, device, signal, emit);
+  try {
+    checkFits(prepared.plan);
+    return await answerPrepared(prepared, request, device, signal, emit);
+  } finally {
+    await prepared.session?.close();
+  }
+}
 
+async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+  const { files, prompt, session } = prepared;
   const loadStarted = performance.now();
   const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
-  const loadMs = openMs + performance.now() - loadStarted;
+  const loadMs = prepared.openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
-    const hashing = request.hashWeights === true ? sha256OfFiles(model.weightFiles, hashingEnds.signal) : undefined;
+    const hashing = request.hashWeights === true ? hashWeights(model.weightFiles, request.cache, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
-    // What the second look may change is not shown before it.
-    const twice = looksAgain(model, request);
-    const show = (event: AskEvent): void => {
-      if (!twice || event.type !== 'token') emit(event);
-    };
-    const soft = await encodeImages(model, prompt.images ?? [], signal, emit);
-    const first = await readEverything(model, request, prompt, signal, show, soft);
-    const whole = first.reading;
-    const ended = performance.now();
-    const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];
-    const looked = performance.now();
-    const chosen = chooseReading(request.question, whole, looks);
-    const { parsed } = chosen;
-    if (twice && parsed.found) emit({ type: 'token', text: parsed.answer });
-    if (chosen.finish !== 'stop') emit({ type: 'warning', message: cutMessage(chosen) });
+    const encode = (from: number, to: number): Promise<Float32Array[]> => encodeImages(model, (prompt.images ?? []).slice(from, to), signal, emit);
+    const show = withPlaces(prompt, prepared.sources, beforeLook(model, request, emit));
+    const whole = await readEverything(model, request, prompt, signal, show, { session, encode });
+    const chosen = await secondLook(model, request, prepared.sources, whole.reading, signal, emit);
     const sha256 = await hashing;
-    const answer: Answer = {
-      schema: 'lodestone.answer/1',
-      question: request.question,
-      answer: parsed.answer,
-      found: parsed.found,
-      confidence: chosen.confidence,
-      // An answer read in a passage is cited there; one of the whole, wherever it stands.
-      citations: parsed.found ? cite(request.question, parsed.needle, sources, chosen.passage ?? undefined) : [],
-      readings: [whole, ...looks].map(summariseReading),
-      finish: chosen.finish,
-      model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
-      device: { name: device.name, adapter: device.description },
-      tokens: { input: prompt.ids.length, cached: 0, generated: whole.tokens, context: first.positions },
-      truncated: false,
-      timings: {
-        ingest_ms: Math.round(ingestMs),
-        load_ms: Math.round(loadMs),
-        prefill_ms: Math.round(first.prefillMs),
-        decode_ms: Math.round(first.decodeMs),
-        prefill_tps: Math.round((prompt.ids.length / first.prefillMs) * 1e3),
-        look_ms: Math.round(looked - ended),
-        decode_tps: Math.round((whole.tokens / first.decodeMs) * 1e3),
-      },
-      sources: plan.sources,
-    };
+    const answer = makeAnswer({ ...prepared, input: prompt.ids.length, request, device, model, loadMs, whole, chosen, ...(sha256 === undefined ? {} : { sha256 }) });
     emit({ type: 'answer', answer });
     return answer;
   } finally {
     hashingEnds.abort();
     await model.close();
   }
+}
+
+/** What the second look may change is not shown before it. */
+export function beforeLook(model: Pick<Model, 'config'>, request: ReadRequest, emit: (event: AskEvent) => void): (event: AskEvent) => void {
+  return looksAgain(model, request)
+    ? (event) => {
+        if (event.type !== 'token') emit(event);
+      }
+    : emit;
+}
+
+function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
+  return cache ? knownSha256(files, hashesFolder(cache.folder), signal) : sha256OfFiles(files, signal);
 }

@@ -1,5 +1,5 @@
 /** The model reads and answers: everything once, then single passages (second-look.ts says why). */
-import { ABSENT_TOKEN, buildPrompt, encodeQuestion, parseAnswer, type Prompt } from '../encode/prompt.js';
+import { ABSENT_TOKEN, encodeDocuments, encodeQuestion, joinPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
@@ -9,6 +9,7 @@ import type { Sampling } from '../runtime/sampler.js';
 import type { AskEvent } from './answer.js';
 import { Slices } from './extract.js';
 import { relatedPassages } from './passages.js';
+import { PromptReader, type ReaderOptions } from './prompt-reader.js';
 import { passageCharacters, type Reading } from './second-look.js';
 
 export interface ReadRequest {
@@ -27,6 +28,8 @@ export interface WholeReading {
   readonly reading: Reading;
   /** Positions in the context at the end. */
   readonly positions: number;
+  /** Of them, those that a session had. */
+  readonly cached: number;
   readonly prefillMs: number;
   readonly decodeMs: number;
   /** Bytes of keys and values held at the end. */
@@ -38,23 +41,25 @@ export function runLength(prompt: Prompt, request: Pick<ReadRequest, 'maxTokens'
   return prompt.ids.length + request.maxTokens;
 }
 
-/** Reads a prompt from its first token to its last and answers. `images`: their soft tokens. Emits prefill and token events. */
+/** Reads a prompt from its first token to its last, or from where a session ends, and answers. Emits prefill and token events. */
 export async function readEverything(
   model: Model,
   request: Omit<ReadRequest, 'question'>,
   prompt: Prompt,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
-  images: readonly Float32Array[] = [],
+  from: Pick<ReaderOptions, 'session' | 'encode'> = {},
 ): Promise<WholeReading> {
-  const context = new Context(model, { chunk: request.chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
+  const started = performance.now();
+  const options = { ...from, chunk: request.chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv };
+  const reader = await PromptReader.open(model, prompt, options, signal, emit);
+  const { context, cached } = reader;
   try {
-    const started = performance.now();
-    const logits = await context.prefill(prompt.ids, { signal, images, onProgress: prefillEvents(emit) });
+    const logits = await reader.read();
     const prefilled = performance.now();
-    const reading = await write(context, logits, model, request, slicesOf(model, prompt), signal, emit);
+    const { reading } = await write(context, logits, model, request, slicesOf(model, prompt), signal, emit);
     const decodeMs = performance.now() - prefilled;
-    return { reading, positions: context.length, prefillMs: prefilled - started, decodeMs, kvBytes: context.kvBytes };
+    return { reading, positions: context.length, cached, prefillMs: prefilled - started, decodeMs, kvBytes: context.kvBytes };
   } finally {
     context.close();
   }
@@ -88,11 +93,12 @@ export async function askMany(
   for (const question of questions) ends.push(await encodeQuestion(model.config.prompt, question, model.tokenizer));
   const longest = Math.max(0, ...ends.map((end) => end.length));
   const positions = documents.ids.length + longest + request.maxTokens;
-  const context = new Context(model, { chunk: request.chunk, positions, kv: request.kv ?? defaultKv });
+  const reader = await PromptReader.open(model, documents, { chunk: request.chunk, positions, kv: request.kv ?? defaultKv }, signal, emit);
+  const { context } = reader;
   try {
     const readings: Reading[] = [];
     let started = performance.now();
-    await context.prefill(documents.ids, { signal, logits: false, onProgress: prefillEvents(emit) });
+    await reader.readDocuments();
     let prefillMs = performance.now() - started;
     let tokensRead = documents.ids.length;
     let decodeMs = 0;
@@ -105,7 +111,7 @@ export async function askMany(
       const logits = await context.prefill(end, { signal });
       const answering = performance.now();
       slices?.restart();
-      readings.push(await write(context, logits, model, request, slices, signal, () => undefined));
+      readings.push((await write(context, logits, model, request, slices, signal, () => undefined)).reading);
       prefillMs += answering - started;
       decodeMs += performance.now() - answering;
       tokensRead += end.length;
@@ -117,32 +123,21 @@ export async function askMany(
   }
 }
 
-/** Least time between two events of progress: a text of millions of tokens has many thousands of chunks. */
-const progressMs = 50;
-
-/** Progress of a prefill as events, with its speed so far. */
-function prefillEvents(emit: (event: AskEvent) => void): (done: number, total: number) => void {
-  const started = performance.now();
-  let shown = -Infinity;
-  return (done, total) => {
-    const now = performance.now();
-    if (done < total && now - shown < progressMs) return;
-    shown = now;
-    const seconds = Math.max(1e-3, (now - started) / 1e3);
-    const rate = done / seconds;
-    emit({ type: 'prefill', done, total, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
-  };
-}
-
 /** What an extractive model may answer: slices of the sources' tokens, which follow `<bos>`. Others answer freely. */
-function slicesOf({ config }: Model, { ids, sourceTokens }: Prompt): Slices | undefined {
+export function slicesOf({ config }: Model, { ids, sourceTokens }: Prompt): Slices | undefined {
   if (config.prompt !== 'qa') return undefined;
   const end = 1 + sourceTokens.reduce((sum, tokens) => sum + tokens, 0);
   return new Slices(ids.subarray(1, end), config.vocabSize);
 }
 
+export interface Written {
+  readonly reading: Reading;
+  /** All that was generated; the context has not read the last one. */
+  readonly ids: readonly number[];
+}
+
 /** Generates until the answer's end, or the token for "not there": after it nothing counts. `slices`: of which it must be one. */
-async function write(
+export async function write(
   context: Context,
   logits: Float32Array,
   model: Model,
@@ -150,12 +145,12 @@ async function write(
   slices: Slices | undefined,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
-): Promise<Reading> {
+): Promise<Written> {
   const absentId = model.tokenizer.findControlId(ABSENT_TOKEN);
   const stop = absentId === undefined ? model.config.eosIds : [...model.config.eosIds, absentId];
   const stream = model.tokenizer.decodeStream();
+  const ids: number[] = [];
   let text = '';
-  let tokens = 0;
   let logProbability = 0;
   const show = (piece: string): void => {
     if (piece === '') return;
@@ -163,27 +158,42 @@ async function write(
     emit({ type: 'token', text: piece });
   };
   // At first the answer may be "not there", later it may end.
-  const mayStop = (id: number): boolean => stop.includes(id) && (id === absentId) === (tokens === 0);
+  const mayStop = (id: number): boolean => stop.includes(id) && (id === absentId) === (ids.length === 0);
   const allowed = slices && ((id: number): boolean => slices.has(id) || mayStop(id));
   const run = generate(context, logits, { sampling: request.sampling, stop, allowed, maxTokens: request.maxTokens, signal });
   let step = await run.next();
   for (; !step.done; step = await run.next()) {
     const { id, logProb } = step.value;
-    tokens++;
+    ids.push(id);
     logProbability += logProb;
     slices?.push(id);
     show(await stream.push(id));
   }
   show(await stream.flush());
   const { reason, stopId, logProb = 0 } = step.value;
+  const tokens = ids.length;
   const absent = tokens === 0 && stopId !== undefined && stopId === absentId;
   const confidence = Math.exp(tokens === 0 ? logProb : logProbability);
-  return { parsed: parseAnswer(model.config.prompt, text, absent), confidence, tokens, finish: reason, passage: null };
+  return { reading: { parsed: parseAnswer(model.config.prompt, text, absent), confidence, tokens, finish: reason, passage: null }, ids };
 }
 
 /** Whether the passages most related to the question are read again: extractive models do that. */
 export function looksAgain(model: Pick<Model, 'config'>, request: Pick<ReadRequest, 'looks'>): boolean {
   return request.looks > 0 && model.config.prompt === 'qa';
+}
+
+/** One passage, both ways if the model was trained so: then "200" in "200 laptops" knows what it counts. The question follows. */
+async function readPassage(model: Model, request: ReadRequest, passage: Prompt, question: Uint32Array, signal: AbortSignal): Promise<Reading> {
+  const prompt = joinPrompt(passage, question);
+  const bothWays = model.config.looksBothWays ? passage.ids.length : 0;
+  const chunk = Math.max(request.chunk, bothWays);
+  const context = new Context(model, { chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
+  try {
+    const logits = await context.prefill(prompt.ids, { signal, bothWays });
+    return (await write(context, logits, model, request, slicesOf(model, prompt), signal, () => undefined)).reading;
+  } finally {
+    context.close();
+  }
 }
 
 /** Reads the passages most related to the question, each alone. */
@@ -195,13 +205,14 @@ export async function lookAgain(
   emit: (event: AskEvent) => void,
 ): Promise<Reading[]> {
   const passages = relatedPassages(request.question, sources, { characters: passageCharacters, count: request.looks });
+  const { prompt: style } = model.config;
+  const question = await encodeQuestion(style, request.question, model.tokenizer);
   const readings: Reading[] = [];
   for (const [i, passage] of passages.entries()) {
     emit({ type: 'look', done: i, total: passages.length });
     const alone = sources.map((entry, source) => ({ ...entry, segments: passage.segments.filter((segment) => segment.source === source) }));
-    const prompt = await buildPrompt(model.config.prompt, request.question, alone, model.tokenizer, signal);
-    const { reading } = await readEverything(model, request, prompt, signal, () => undefined);
-    readings.push({ ...reading, passage });
+    const prompt = await encodeDocuments(style, alone, model.tokenizer, signal);
+    readings.push({ ...(await readPassage(model, request, prompt, question, signal)), passage });
   }
   return readings;
 }

@@ -91,6 +91,7 @@ export async function randomModel(device: Device, shape: Shape, format: BlockFor
       ropeLocalBase: 1e4,
       ropeGlobal: { base: 1e6, factor: 1 },
       globalLogScale: false,
+      looksBothWays: false,
       eps: 1e-6,
       maxPositions: 131_072,
       embedScale: Math.sqrt(d),

@@ -6,9 +6,11 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
+import { chatCommand } from './chat.js';
 import { modelsCommand } from './models.js';
 import { planCommand } from './plan.js';
 import { needleCommand } from './needle.js';
+import { sessionCommand } from './session.js';
 import { installSignalHandlers } from './signals.js';
 
 const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
@@ -39,9 +41,11 @@ const program = new Command('lodestone')
   .showHelpAfterError('(lodestone --help shows how to use it)')
   .enablePositionalOptions();
 program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(chatCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
 program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(sessionCommand(program));
 program.addHelpText(
   'after',
   `

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { clean } from '../ui/format.js';
-import { modelHelp } from './ask.js';
+import { modelHelp } from './reading-options.js';
 
 interface JsonOption {
   readonly json?: boolean;

@@ -24,6 +24,7 @@ import { liveLine, type LiveLine } from '../ui/live-line.js';
 import { initialNeedleState, type NeedleState } from '../ui/needle-state.js';
 import type { NeedleScreen } from '../ui/needle-view.js';
 import type { NeedleOptions } from './needle.js';
+import { canShowScreen, prepareScreen } from './screen.js';
 import { sha256OfFiles } from '../weights/hash.js';
 
 function reportFiles({ report = [], junit, tap, html, svg }: NeedleOptions): ReportFile[] {
@@ -38,13 +39,10 @@ function limitsOf(options: NeedleOptions): GateLimits {
   return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
 }
 
-/** As in `ask`: the Ink view is for two terminals, and is loaded only then. */
 async function openScreen(options: NeedleOptions): Promise<NeedleScreen | null> {
   const scripted = options.json === true || options.jsonl === true || options.plain === true || options.quiet === true;
-  const terminal = process.stdin.isTTY && process.stdout.isTTY && !process.env['CI'] && process.env['TERM'] !== 'dumb';
-  if (scripted || !terminal) return null;
-  process.env['NODE_ENV'] ??= 'production';
-  if (process.env['NO_COLOR'] && process.env['FORCE_COLOR'] === undefined) process.env['FORCE_COLOR'] = '0';
+  if (scripted || !canShowScreen()) return null;
+  prepareScreen();
   const { needleScreen } = await import('../ui/needle-view.js');
   return needleScreen(process.stdout);
 }

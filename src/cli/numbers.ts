@@ -9,6 +9,14 @@ export function parseTokens(text: string): number | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
+/** 1000000, 500M, 10G: K is 1,024 bytes, and so on. null where it is no such size. */
+export function parseBytes(text: string): number | null {
+  const match = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/iu.exec(text.trim());
+  if (match === null) return null;
+  const value = Math.round(Number(match[1]) * 1024 ** ' KMGT'.indexOf(match[2]!.toUpperCase() || ' '));
+  return Number.isSafeInteger(value) ? value : null;
+}
+
 /** For an option that takes a number of tokens. */
 export function tokens(most: number): (text: string) => number {
   return (text) => {

@@ -279,6 +279,8 @@ export interface Device {
   readonly name: 'reference' | 'cpu' | 'webgpu';
   /** For people: "cpu (2 threads, AVX-512 VNNI BF16)". */
   readonly description: string;
+  /** Names the code that computes, beyond our TypeScript: where it is the same, so are the results, bit for bit. */
+  readonly kernels: string;
   /** Zero-filled. Throws LodestoneError(outOfMemory) naming the label and size when it can't be had. */
   createBuffer(bytes: number, label: string): DeviceBuffer;
   destroyBuffer(buffer: DeviceBuffer): void;

@@ -16,6 +16,10 @@ export interface Prompt {
   readonly ids: Uint32Array;
   /** Tokens of each source, in the order given (the rest of the prompt is not counted). */
   readonly sourceTokens: readonly number[];
+  /** Positions behind each segment of the documents, ascending. */
+  readonly segmentEnds: readonly number[];
+  /** Positions behind each source and what closes it; the question begins behind the last one. */
+  readonly sourceEnds: readonly number[];
   /** What the runs of image tokens in `ids` show, in their order; none where absent. */
   readonly images?: readonly PromptImage[];
 }
@@ -69,7 +73,7 @@ class IdList {
 /** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
 const batch = 64;
 
-async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
+async function pushSource(list: IdList, ends: number[], entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
   const before = list.length;
   const marked = ({ page, text }: Segment): string => (pageMarks && page !== undefined ? `[page ${page}]\n${text}` : text);
   const encode = async (segment: Segment): Promise<number[]> => {
@@ -77,7 +81,10 @@ async function pushSource(list: IdList, entry: IngestedSource, tokenizer: Tokeni
     return tokenizer.encodeText(marked(segment));
   };
   for (let i = 0; i < entry.segments.length; i += batch) {
-    for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) list.push(ids);
+    for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) {
+      list.push(ids);
+      ends.push(list.length);
+    }
   }
   return list.length - before;
 }
@@ -128,6 +135,8 @@ export async function encodeDocuments(
     list.push(await tokenizer.encodeText(`user\n${CHAT_TASK}\n\n`));
   }
   const sourceTokens: number[] = [];
+  const segmentEnds: number[] = [];
+  const sourceEnds: number[] = [];
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
     const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
@@ -135,13 +144,15 @@ export async function encodeDocuments(
     if (image) {
       if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} is an image, and this prompt has no place for it`);
       sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle, open, close, tokenizer));
-      continue;
+      segmentEnds.push(list.length);
+    } else {
+      if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
+      sourceTokens.push(await pushSource(list, segmentEnds, entry, tokenizer, style === 'gemma-chat', signal));
+      if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
     }
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
-    sourceTokens.push(await pushSource(list, entry, tokenizer, style === 'gemma-chat', signal));
-    if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
+    sourceEnds.push(list.length);
   }
-  return { ids: list.toArray(), sourceTokens, ...(images.length === 0 ? {} : { images }) };
+  return { ids: list.toArray(), sourceTokens, segmentEnds, sourceEnds, ...(images.length === 0 ? {} : { images }) };
 }
 
 /** What a prompt ends with, after which the model answers. */
@@ -158,6 +169,18 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
     list.push([tokenizer.controlId('<start_of_turn>')]);
     list.push(await tokenizer.encodeText('model\n'));
   }
+  return list.toArray();
+}
+
+/** Another question, after an answer of the model (of which a chat model has read everything). */
+export async function encodeFollowUp(style: PromptStyle, question: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+  if (style === 'qa') return encodeQuestion(style, question, tokenizer);
+  const list = new IdList();
+  list.push([tokenizer.controlId('<end_of_turn>')]);
+  list.push(await tokenizer.encodeText('\n'));
+  list.push([tokenizer.controlId('<start_of_turn>')]);
+  list.push(await tokenizer.encodeText('user\n'));
+  list.push(await encodeQuestion(style, question, tokenizer));
   return list.toArray();
 }
 

@@ -44,6 +44,8 @@ export interface GemmaConfig {
   /** Generation ends at any of these. */
   readonly eosIds: readonly number[];
   readonly prompt: 'gemma-chat' | 'qa';
+  /** A passage that is read again alone is read both ways (lodestone models). */
+  readonly looksBothWays: boolean;
   /** The vision tower of an image model; null: text only. */
   readonly vision: VisionConfig | null;
 }
@@ -152,6 +154,7 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
     isGemma: lodestone === null,
     eosIds: eosIds(generation, json, text, fail),
     prompt: lodestone === null ? 'gemma-chat' : lodestone.prompt,
+    looksBothWays: lodestone?.look === 'both_ways',
     vision: multimodal && isObject(vision) ? parseVisionConfig(json, vision, fail) : null,
   };
 }
@@ -240,6 +243,7 @@ interface LodestoneSwitches {
   readonly globalRope: 'none' | 'gemma';
   readonly globalLogitScale: 'log_n' | 'none';
   readonly prompt: 'qa' | 'gemma-chat';
+  readonly look: 'causal' | 'both_ways';
   /** sqrt(d) as it is, or rounded: a converted model keeps its source's, whatever its embedding's format has become. */
   readonly embedScale: 'exact' | 'bf16';
 }
@@ -256,6 +260,7 @@ function lodestoneSwitches(section: unknown, fail: (what: string) => never): Lod
     globalRope: oneOf('global_rope', ['gemma', 'none']),
     globalLogitScale: oneOf('global_logit_scale', ['none', 'log_n']),
     prompt: oneOf('prompt', ['qa', 'gemma-chat']),
+    look: oneOf('look', ['causal', 'both_ways']),
     embedScale: oneOf('embed_scale', ['exact', 'bf16']),
   };
 }

@@ -70,6 +70,7 @@ export function parseGgufConfig({ path, metadata, tensors }: Gguf): GemmaConfig 
     ropeLocalBase: positive(get('rope.freq_base_swa') === undefined ? 'rope.local.freq_base' : 'rope.freq_base_swa', 1e4),
     ropeGlobal: { base: positive('rope.freq_base', 1e6), factor: ropeFactor(get, positive, fail) },
     globalLogScale: false,
+    looksBothWays: false,
     vision: null,
     vocabSize: vocabularySize(metadata.get('tokenizer.ggml.tokens'), tensors.get('token_embd.weight')?.shape[0], fail),
     eps: positive('attention.layer_norm_rms_epsilon', 1e-6),

@@ -82,6 +82,8 @@ export interface Chunk {
   readonly logits: boolean;
   /** Positions of the images in it, in order, each whole: their rows of `activations.x` are written before the commands run. */
   readonly images: readonly Span[];
+  /** Positions that see each other both ways, in order, each whole: the images, and text that is read so. */
+  readonly blocks: readonly Span[];
 }
 
 /**
@@ -188,7 +190,7 @@ export function recordChunk(
         window,
         scale: config.scale,
         logScale: layer.logScale,
-        ...(chunk.images.length === 0 ? {} : { blocks: chunk.images }),
+        ...(chunk.blocks.length === 0 ? {} : { blocks: chunk.blocks }),
         cache,
       },
       { op: 'matMul', x: o, rows, parts: [{ weight: layer.o, out: y }] },

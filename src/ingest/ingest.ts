@@ -8,11 +8,14 @@ import { decodeImage } from './image.js';
 import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import type { PageRange } from './pages.js';
-import { readPdf } from './pdf.js';
+import { readPdf, type PdfText } from './pdf.js';
 import { type InputBytes, readFileOnce, type ReadOptions } from './read.js';
 import type { IngestedSource, IngestProgress, Source } from './segment.js';
 import { readStdin } from './stdin.js';
 import { decodeText, segmentText } from './text.js';
+
+/** Gives what was made for the key before, or makes it. A key is plain data that says all the result depends on. */
+export type Remember = <T>(key: readonly unknown[], make: () => Promise<T>) => Promise<T>;
 
 export interface IngestOptions {
   readonly signal?: AbortSignal | undefined;
@@ -22,6 +25,8 @@ export interface IngestOptions {
   /** For encrypted PDFs. */
   readonly password?: string | undefined;
   readonly limits?: Partial<IngestLimits> | undefined;
+  /** For what takes long. Never used for what a password protects. Default: everything is made anew. */
+  readonly remember?: Remember | undefined;
   /** true: images are decoded. Otherwise why they are refused, and what to do; by default because the model reads text. */
   readonly images?: true | string | undefined;
 }
@@ -72,14 +77,17 @@ export async function ingestBytes(input: InputBytes, index: number, limits: Inge
   const detected = await detect(path, bytes);
   const source: Source = { path, kind: detected.kind, bytes: bytes.length, sha256 };
   if (detected.kind === 'pdf') {
-    const pdf = await readPdf(path, index, bytes, {
-      limits,
-      ranges: options.pages,
-      password: options.password,
-      signal,
-      onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
-    });
-    return { source: { ...source, pages: pdf.pages }, segments: pdf.segments, warnings: pdf.warnings };
+    const read = (): Promise<PdfText> =>
+      readPdf(path, index, bytes, {
+        limits,
+        ranges: options.pages,
+        password: options.password,
+        signal,
+        onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
+      });
+    const { remember, password } = options;
+    const pdf = await (remember && password === undefined ? remember(['pdf', sha256, options.pages ?? null, limits], read) : read());
+    return { source: { ...source, pages: pdf.pages }, segments: pdf.segments.map((segment) => ({ ...segment, source: index })), warnings: pdf.warnings };
   }
   if (detected.kind === 'image') {
     const format = detected.format!;

@@ -5,7 +5,8 @@
  * llama.cpp: LLAMA_CACHE, else its folder of the system's caches (older versions; newer ones share Hugging Face's).
  * Ollama: OLLAMA_MODELS, else ~/.ollama/models and, of the Linux service, /usr/share/ollama/.ollama/models.
  * LM Studio: the folder in its settings, else ~/.lmstudio/models, and ~/.cache/lm-studio/models of older versions.
- * Ours: LODESTONE_HOME/models, else the system's folder for application data (XDG_DATA_HOME on Linux).
+ * Ours: LODESTONE_HOME/models, else the system's folder for application data (XDG_DATA_HOME on Linux). What can be had
+ * again lies apart: LODESTONE_HOME/cache, else the system's folder for caches (XDG_CACHE_HOME on Linux).
  */
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -44,6 +45,12 @@ function expand(value: string | undefined, home: string): string | undefined {
 /** Hugging Face's own folder, with its cache and its token. */
 export function huggingFaceHome({ env, home }: Surroundings): string {
   return expand(env['HF_HOME'], home) ?? join(folder(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'huggingface');
+}
+
+/** Sessions, texts and hashes that can be computed again. */
+export function cacheFolder(where: Surroundings = surroundings()): string {
+  const home = expand(where.env['LODESTONE_HOME'], where.home);
+  return home === undefined ? join(systemFolders(where).cache, 'lodestone') : join(home, 'cache');
 }
 
 export async function storePlaces(where: Surroundings): Promise<StorePlaces> {

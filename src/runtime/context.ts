@@ -4,15 +4,16 @@
  * Two numbers describe it. `length` positions belong to it; the first `computed` of them have been through the graph.
  * They differ only after an abort in a model whose last layers are local (see `#computeFrom`).
  */
-import type { DeviceBuffer, Span, View } from '../device/device.js';
+import type { DeviceBuffer, View } from '../device/device.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
 import { activationBuffers } from './activations.js';
-import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats } from './kv.js';
+import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats, type KvRows } from './kv.js';
 import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
 import { createRope, fillRope, type Rope } from './rope.js';
+import { placeBlocks, type Block } from './both-ways.js';
 
 export interface ContextOptions {
   /** The most positions per submit. Results do not depend on it; memory and how soon an abort is seen do. */
@@ -35,15 +36,28 @@ export interface PrefillOptions {
    * the config's `tokens.soft`, and other ids stand between two images.
    */
   readonly images?: readonly Float32Array[];
+  /**
+   * How many of `tokens`, from the first on, see each other both ways, as an image's do (default: none). They are read whole or
+   * not at all, so no more than a chunk holds, and there are no images among them.
+   */
+  readonly bothWays?: number;
   /** Default true. false: what only the logits need isn't computed. */
   readonly logits?: boolean;
   /** For tests: shows every layer's output at every position (0 is the embedding), which must all be computed then. */
   readonly tap?: StateTap;
 }
 
-/** An image that the context has read: its positions, and its soft tokens [to - from, hiddenSize]. */
-interface ReadImage extends Span {
-  readonly soft: Float32Array;
+/** Keys and values of one layer that `Context.save` gives. */
+export interface SavedRows {
+  readonly layer: number;
+  readonly rows: KvRows;
+}
+
+/** Where a context stands. */
+export interface Standing {
+  readonly length: number;
+  /** Per layer: K and V from this position on are stored. */
+  readonly storedFrom: readonly number[];
 }
 
 export class Context {
@@ -59,7 +73,7 @@ export class Context {
   readonly #ropeGlobal: Rope | null;
   #ids = new Uint32Array(1024);
   /** In ascending order; kept, since an interrupted reading may have to go over them again. */
-  #images: ReadImage[] = [];
+  #blocks: Block[] = [];
   #length = 0;
   #computed = 0;
   /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
@@ -116,10 +130,10 @@ export class Context {
    * Aborted, it rejects with the signal's reason, and the context stays at the last completed chunk: reading the rest
    * (or anything else) gives what it would have given without the abort, bit for bit.
    *
-   * Chunks do not cut images, so an image is read whole or not at all: after an abort too.
+   * Chunks do not cut images and what is read both ways: it is read whole or not at all, after an abort too.
    *
    * Errors: LodestoneError(contextExceeded) before anything is computed, LodestoneError(outOfMemory). RangeError, and nothing
-   * is read, where the tokens are not those of the model, or the images not those of the tokens.
+   * is read, where the tokens are not those of the model, the images not those of the tokens, or `bothWays` out of bounds.
    */
   async prefill(tokens: ArrayLike<number>, options: PrefillOptions & { readonly logits: false }): Promise<null>;
   async prefill(tokens: ArrayLike<number>, options?: PrefillOptions & { readonly logits?: true }): Promise<Float32Array>;
@@ -136,7 +150,7 @@ export class Context {
   mark(): Promise<Mark> {
     return this.#exclusively(async () => {
       const computed = this.#computed;
-      const rings = await this.#caches.readRings(Math.max(0, computed - (this.config.window - 1)), computed);
+      const rings = await Promise.all(this.config.layers.map(async ({ kind }, l) => (kind === 'local' ? this.#readRows(l, 0) : null)));
       const bytes = rings.reduce((sum, ring) => sum + (ring ? ring.k.length + ring.v.length : 0), 0);
       const mark: Mark = { length: this.#length, computed, storedFrom: [...this.#storedFrom], rings, bytes };
       this.#marks.set(mark, { replaced: this.#replaced.now(), rewritten: this.#rewritten.now() });
@@ -165,13 +179,69 @@ export class Context {
     }
     this.#computed = mark.computed;
     this.#storedFrom = [...mark.storedFrom];
-    this.#caches.writeRings(mark.rings);
+    for (const [l, rows] of mark.rings.entries()) if (rows) this.#caches.writeRows(l, rows);
+  }
+
+  /**
+   * What has to be kept of the positions read, and of those from `from` on, to go on from here in another context
+   * (`resume`), layer by layer. Nothing may be read meanwhile.
+   */
+  async *save(from: number): AsyncGenerator<SavedRows, void> {
+    if (this.#busy) throw new Error('this context is already reading');
+    this.#busy = true;
+    try {
+      for (const layer of this.config.layers.keys()) yield { layer, rows: await this.#readRows(layer, from) };
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Where the context stands, for `resume`; null after an interruption that has left positions to be read again. */
+  standing(): Standing | null {
+    return this.#computed === this.#length ? { length: this.#length, storedFrom: [...this.#storedFrom] } : null;
+  }
+
+  /**
+   * Puts rows that `save` gave into a context that has read nothing yet. They count once `resume` says so. Those of global
+   * layers may come in parts.
+   */
+  restore({ layer, rows }: SavedRows): void {
+    if (this.#busy || this.#length > 0) throw new Error('rows are restored in a context that has read nothing');
+    this.#caches.grow(rows.to);
+    this.#caches.writeRows(layer, rows);
+  }
+
+  /**
+   * Stands where another context stood, as if it had read these tokens: its rows have been restored. What is read next
+   * gives, bit for bit, what it would have given there, if model, kind of device and formats are the same.
+   * Throws as `prefill` does where the tokens are not the model's.
+   */
+  resume(tokens: ArrayLike<number>, images: readonly Float32Array[], { length, storedFrom }: Standing): void {
+    if (this.#busy || this.#length > 0) throw new Error('a context resumes only before it has read anything');
+    if (tokens.length !== length || storedFrom.length !== this.config.layers.length) throw new RangeError(`${tokens.length} tokens of a standing of ${length}`);
+    this.#appendIds(tokens, images, 0);
+    this.#length = length;
+    this.#computed = length;
+    this.#writtenEnd = length;
+    this.#storedFrom = [...storedFrom];
+  }
+
+  /** Bytes that `save` gives of each position of a layer. */
+  rowBytes(layer: number): number {
+    return 2 * this.#caches.rowBytes(layer);
   }
 
   /** Gives the memory back. The context can't be used afterwards. */
   close(): void {
     this.#caches.close();
     for (const buffer of this.#buffers.splice(0)) this.#model.device.destroyBuffer(buffer);
+  }
+
+  /** Of a ring, what a query at `computed` or later can see; of a global layer, all from `from` on. */
+  #readRows(layer: number, from: number): Promise<KvRows> {
+    const end = this.#computed;
+    const first = this.config.layers[layer]!.kind === 'local' ? Math.max(0, end - (this.config.window - 1)) : Math.min(from, end);
+    return this.#caches.readRows(layer, first, end);
   }
 
   async #exclusively<T>(task: () => Promise<T>): Promise<T> {
@@ -196,7 +266,7 @@ export class Context {
       );
     }
     if (signal?.aborted) throw abortError(signal);
-    this.#appendIds(tokens, options.images ?? []);
+    this.#appendIds(tokens, options.images ?? [], options.bothWays ?? 0);
     this.#caches.grow(end);
 
     const ranges = tap ? everything(config) : outputRanges(config, end, logits);
@@ -234,12 +304,13 @@ export class Context {
 
     const taps: { name: number | 'final'; view: View; at: number }[] = [];
     const note: Tap = (name, view, at) => taps.push({ name, view, at });
-    const images = this.#images.filter(({ from }) => from >= start && from < start + rows);
+    const blocks = this.#blocks.filter(({ from }) => from >= start && from < start + rows);
+    const images = blocks.filter(({ soft }) => soft !== null);
     for (const { from, soft } of images) {
       const { buffer, offset } = activations.x;
-      device.write({ buffer, offset: offset + (from - start) * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT }, soft);
+      device.write({ buffer, offset: offset + (from - start) * this.config.hiddenSize * Float32Array.BYTES_PER_ELEMENT }, soft!);
     }
-    const chunk = { start, rows, ranges, logits, images };
+    const chunk = { start, rows, ranges, logits, images, blocks };
     const commands = recordChunk(this.config, weights, this.#caches.layers, activations, chunk, tap && note);
     if (!tap) return device.submit(commands, signal);
 
@@ -268,10 +339,10 @@ export class Context {
     return complete ? this.#computed : 0;
   }
 
-  /** Where the chunk that begins at `start` ends: before an image that it can't hold whole. */
+  /** Where the chunk that begins at `start` ends: before a block that it can't hold whole. */
   #chunkEnd(start: number, end: number): number {
     const most = Math.min(start + this.chunk, end);
-    const cut = this.#images.find(({ from, to }) => from < most && most < to);
+    const cut = this.#blocks.find(({ from, to }) => from < most && most < to);
     return cut ? cut.from : most;
   }
 
@@ -279,41 +350,18 @@ export class Context {
     for (const [l, from] of kvFrom.entries()) if (from > start) this.#storedFrom[l] = Math.min(from, start + rows);
   }
 
-  #appendIds(tokens: ArrayLike<number>, images: readonly Float32Array[]): void {
-    const read = this.#placeImages(tokens, images);
+  #appendIds(tokens: ArrayLike<number>, images: readonly Float32Array[], bothWays: number): void {
+    const blocks = placeBlocks(tokens, images, bothWays, this.#length, this.chunk, this.config);
     const end = this.#length + tokens.length;
     if (this.#length < this.#idsEnd) this.#replaced.record(this.#length);
     this.#idsEnd = end;
-    this.#images = [...this.#images.filter(({ to }) => to <= this.#length), ...read];
+    this.#blocks = [...this.#blocks.filter(({ to }) => to <= this.#length), ...blocks];
     if (end > this.#ids.length) {
       const longer = new Uint32Array(Math.max(end, 2 * this.#ids.length));
       longer.set(this.#ids.subarray(0, this.#length));
       this.#ids = longer;
     }
     for (let i = 0; i < tokens.length; i++) this.#ids[this.#length + i] = tokens[i]!;
-  }
-
-  /** The images among the tokens that are to be read; throws where ids are not the model's, or images not whole. */
-  #placeImages(tokens: ArrayLike<number>, images: readonly Float32Array[]): ReadImage[] {
-    const { vision, vocabSize, hiddenSize } = this.config;
-    const read: ReadImage[] = [];
-    for (let i = 0; i < tokens.length; i++) {
-      const id = tokens[i]!;
-      if (!vision || id !== vision.tokens.soft) {
-        if (Number.isSafeInteger(id) && id >= 0 && id < vocabSize) continue;
-        throw new RangeError(`token id ${id} is outside the vocabulary (${vocabSize})`);
-      }
-      let run = 1;
-      while (i + run < tokens.length && tokens[i + run] === id) run++;
-      const soft = images[read.length];
-      if (run !== vision.tokensPerImage) throw new RangeError(`a run of ${run} image tokens; an image has ${vision.tokensPerImage}`);
-      if (soft?.length !== run * hiddenSize) throw new RangeError(`image ${read.length} is ${soft?.length ?? 0} numbers, not ${run * hiddenSize}`);
-      if (run > this.chunk) throw new RangeError(`an image of ${run} tokens in a context of ${this.chunk} positions a submit`);
-      read.push({ from: this.#length + i, to: this.#length + i + run, soft });
-      i += run - 1;
-    }
-    if (read.length !== images.length) throw new RangeError(`${images.length} images, but the tokens of ${read.length}`);
-    return read;
   }
 
   #writeRope(rope: Rope, to: View, start: number, rows: number): void {

@@ -101,8 +101,8 @@ export function checkKv({ headDim }: Pick<GemmaConfig, 'headDim'>, kv: KvFormats
   }
 }
 
-/** K and V of positions from .. to - 1 of a ring, each [plane][kvHead][position] rows (kvLayout.ts). */
-export interface RingContent {
+/** K and V of positions from .. to - 1 of a layer, each [plane][kvHead][position] rows (kvLayout.ts). */
+export interface KvRows {
   readonly from: number;
   readonly to: number;
   readonly k: Uint8Array;
@@ -154,29 +154,26 @@ export class KvCaches {
     }
   }
 
-  /** Per layer, null for a global one: what its ring holds of positions from .. to - 1, which fit into it. */
-  readRings(from: number, to: number): Promise<(RingContent | null)[]> {
-    return Promise.all(
-      this.layers.map(async (cache) => {
-        if (!cache.ring) return null;
-        const { k, v } = cache.pages[0]!;
-        const [keys, values] = await Promise.all([this.#readRing(cache, k, from, to), this.#readRing(cache, v, from, to)]);
-        return { from, to, k: keys, v: values };
-      }),
-    );
+  /** Positions from .. to - 1 of a layer. A ring holds the last ones that were stored, as many as it has slots. */
+  async readRows(layer: number, from: number, to: number): Promise<KvRows> {
+    const [k, v] = await Promise.all([this.#readPlanes(layer, 'k', from, to), this.#readPlanes(layer, 'v', from, to)]);
+    return { from, to, k, v };
   }
 
-  /** Puts back what `readRings` gave. The other slots stay as they are. */
-  writeRings(rings: readonly (RingContent | null)[]): void {
-    for (const [l, content] of rings.entries()) {
-      const cache = this.layers[l]!;
-      if (!content) continue;
-      const { k, v } = cache.pages[0]!;
-      for (const { offset, at, bytes } of ringRuns(cache, content.from, content.to)) {
-        this.#device.write({ buffer: k, offset }, content.k.subarray(at, at + bytes));
-        this.#device.write({ buffer: v, offset }, content.v.subarray(at, at + bytes));
-      }
+  /** Puts rows that `readRows` gave into the same layer, of these caches or of others of this shape. The other slots stay as they are. */
+  writeRows(layer: number, rows: KvRows): void {
+    const cache = this.layers[layer]!;
+    for (const { page, offset, at, bytes } of rowRuns(cache, rows.from, rows.to)) {
+      const { k, v } = cache.pages[page]!;
+      this.#device.write({ buffer: k, offset }, rows.k.subarray(at, at + bytes));
+      this.#device.write({ buffer: v, offset }, rows.v.subarray(at, at + bytes));
     }
+  }
+
+  /** Bytes of K, or of V, that `readRows` gives of one position. */
+  rowBytes(layer: number): number {
+    const { format, kvHeads, headDim } = this.layers[layer]!;
+    return kvHeads * kvRowBytes(format, headDim);
   }
 
   close(): void {
@@ -188,10 +185,12 @@ export class KvCaches {
     }
   }
 
-  async #readRing(cache: KvCache, buffer: DeviceBuffer, from: number, to: number): Promise<Uint8Array> {
-    const content = new Uint8Array((to - from) * cache.kvHeads * kvRowBytes(cache.format, cache.headDim));
-    const runs = [...ringRuns(cache, from, to)];
-    await Promise.all(runs.map(async ({ offset, at, bytes }) => content.set(await this.#device.read({ buffer, offset }, bytes), at)));
+  async #readPlanes(layer: number, what: 'k' | 'v', from: number, to: number): Promise<Uint8Array> {
+    const cache = this.layers[layer]!;
+    const content = new Uint8Array((to - from) * this.rowBytes(layer));
+    const read = async ({ page, offset, at, bytes }: RowRun): Promise<void> =>
+      content.set(await this.#device.read({ buffer: cache.pages[page]![what], offset }, bytes), at);
+    await Promise.all([...rowRuns(cache, from, to)].map(read));
     return content;
   }
 
@@ -209,16 +208,24 @@ export class KvCaches {
   }
 }
 
-/** Where positions from .. to - 1 lie in a ring's page and in a `RingContent`, in runs of neighbouring slots; in bytes. */
-function* ringRuns(cache: KvCache, from: number, to: number): Generator<{ readonly offset: number; readonly at: number; readonly bytes: number }> {
-  const { pageSlots: slots, kvHeads } = cache;
+/** Neighbouring slots: where they lie in a page, and in `KvRows`; in bytes. */
+interface RowRun {
+  readonly page: number;
+  readonly offset: number;
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** Where positions from .. to - 1 lie. */
+function* rowRuns(cache: KvCache, from: number, to: number): Generator<RowRun> {
+  const { ring, pageSlots: slots, kvHeads } = cache;
   let at = 0;
   for (const { offset, rowBytes } of kvPlanes(cache)) {
     for (let head = 0; head < kvHeads; head++) {
       for (let p = from; p < to; ) {
         const slot = p % slots;
         const count = Math.min(to - p, slots - slot);
-        yield { offset: offset + (head * slots + slot) * rowBytes, at, bytes: count * rowBytes };
+        yield { page: ring ? 0 : Math.floor(p / slots), offset: offset + (head * slots + slot) * rowBytes, at, bytes: count * rowBytes };
         at += count * rowBytes;
         p += count;
       }

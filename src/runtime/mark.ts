@@ -1,5 +1,5 @@
 /** Marks: places in a context to come back to. */
-import type { RingContent } from './kv.js';
+import type { KvRows } from './kv.js';
 
 /**
  * What a context must remember to go on from a place as if it had read nothing since: its rings, whose slots later
@@ -14,7 +14,7 @@ export interface Mark {
   /** Per layer: K and V from this position on are stored. */
   readonly storedFrom: readonly number[];
   /** Per layer, null for a global one: K and V of the positions that a query at `computed` or later can see. */
-  readonly rings: readonly (RingContent | null)[];
+  readonly rings: readonly (KvRows | null)[];
   /** Of the rings' content. */
   readonly bytes: number;
 }

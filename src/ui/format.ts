@@ -2,7 +2,8 @@
 
 /** Thousands apart: 12,345. */
 export function count(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
+  // Not toLocaleString, which takes a tenth of a second the first time.
+  return Math.round(value).toString().replace(/\B(?=(?:\d{3})+$)/gu, ',');
 }
 
 /** Bytes in binary units: 1.5 MiB. */

@@ -48,7 +48,7 @@ export function formatPlan(plan: Plan): string {
       (source) =>
         `  ${sourceName(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}${tilesOf(source.views)}  ${count(source.tokens)} tokens`,
     ),
-    `tokens   ${count(tokens.prompt)} to read, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
+    `tokens   ${count(tokens.prompt - tokens.cached)} to read${tokens.cached === 0 ? '' : ` (a session has ${count(tokens.cached)} more)`}, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
     `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,
     layer('local', kv.local),
     layer('global', kv.global),

@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cpuVariants, createCpuDevice, type CpuDevice, type CpuOptions } from '../../src/device/cpu/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
-import type { Command, Device, KvCache, View, WeightFormat } from '../../src/device/device.js';
+import type { Command, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
-import { attend, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart, type CacheShape } from './cases.js';
+import { attend, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);

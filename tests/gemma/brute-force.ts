@@ -35,8 +35,8 @@ function gelu(z: number): number {
   return 0.5 * z * (1 + Math.tanh(0.7978845608028654 * (z + 0.044715 * z * z * z)));
 }
 
-/** Logits [position][vocabulary]. */
-export function bruteForce({ json, kinds, values }: RandomModel, ids: readonly number[], window = shape.window): number[][] {
+/** Logits [position][vocabulary]. Positions from (inclusive) to (exclusive) of `block` see each other both ways. */
+export function bruteForce({ json, kinds, values }: RandomModel, ids: readonly number[], window = shape.window, block: readonly [number, number] = [0, 0]): number[][] {
   const { d, heads, kvHeads, headDim, attentionScalar } = shape;
   const lodestone = json['lodestone'] !== undefined;
   const embedding = values.get('embed_tokens.weight')!;
@@ -54,7 +54,8 @@ export function bruteForce({ json, kinds, values }: RandomModel, ids: readonly n
     x = x.map((row, p) => {
       const attended = q[p]!.flatMap((query, h) => {
         const group = Math.floor(h / (heads / kvHeads));
-        const visible = ids.map((_, j) => j <= p && (kind === 'global' || p - j < window));
+        const inBlock = (position: number): boolean => block[0] <= position && position < block[1];
+        const visible = ids.map((_, j) => (j <= p || (inBlock(j) && inBlock(p))) && (kind === 'global' || p - j < window));
         const sharpness = lodestone && kind === 'global' ? w('self_attn.log_n_scale')[h]! * Math.log(p + 1) : 1;
         const scores = ids.map((_, j) => {
           const dot = query.reduce((sum, e, i) => sum + e * k[j]![group]![i]!, 0);

@@ -175,7 +175,7 @@ describe('askMany', () => {
   });
 
   it('stops when it is told to', async () => {
-    const documents = { ids: Uint32Array.of(model.tokenizer.controlId('<bos>')), sourceTokens: [] };
+    const documents = { ids: Uint32Array.of(model.tokenizer.controlId('<bos>')), sourceTokens: [0], segmentEnds: [], sourceEnds: [1] };
     const abort = new AbortController();
     abort.abort(new Error('enough'));
     await expect(askMany(model, { sampling: { temperature: 0 }, maxTokens: 4, chunk: 64, looks: 0 }, documents, ['Who?'], abort.signal, () => undefined)).rejects.toThrow('enough');

@@ -68,6 +68,45 @@ describe.each(variants)('%s', (_, kinds, lodestone) => {
       context.close();
     });
 
+    it.each([
+      [0, 1],
+      [0, window + 3],
+      [3, window - 2],
+      [2 * window + 1, 3],
+    ])('reads text both ways: after %i tokens %i', async (before, bothWays) => {
+      const end = before + bothWays;
+      const both = bruteForce(source, ids, window, [before, end]);
+      for (const chunk of [window + 3, 64]) {
+        const context = new Context(model, { chunk, kv: exactKv });
+        if (before > 0) await context.prefill(ids.slice(0, before), { logits: false });
+        const logits = await context.prefill(ids.slice(before, end + 2), { bothWays });
+        expect(largestDifference(logits, both[end + 1]!), `chunk ${chunk}`).toBeLessThan(tolerance);
+        expect(largestDifference(await context.decode(ids[end + 2]!), both[end + 2]!)).toBeLessThan(tolerance);
+        if (bothWays > 1) expect(largestDifference(logits, expected[end + 1]!)).toBeGreaterThan(1000 * tolerance);
+        context.close();
+      }
+    });
+
+    it('reads what goes both ways whole or not at all', async () => {
+      const context = new Context(model, { chunk: 5, kv: exactKv });
+      const both = bruteForce(source, ids.slice(0, 9), window, [4, 9]);
+      await context.prefill(ids.slice(0, 4), { logits: false });
+      const mark = await context.mark();
+      await expect(context.prefill(ids.slice(4, 12), { bothWays: 6 })).rejects.toThrow('6 tokens both ways in a context of 5 positions a submit');
+      await expect(context.prefill(ids.slice(4, 9), { bothWays: 6 })).rejects.toThrow('6 of 5 tokens both ways');
+      for (let i = 0; i < 2; i++) {
+        expect(context.length).toBe(4);
+        const stop = new AbortController();
+        stop.abort(new Error('enough'));
+        await expect(context.prefill(ids.slice(4, 9), { bothWays: 5, signal: stop.signal })).rejects.toThrow('enough');
+        expect(largestDifference(await context.prefill(ids.slice(4, 9), { bothWays: 5 }), both[8]!)).toBeLessThan(tolerance);
+        context.rewind(mark);
+      }
+      // Of the block nothing is left.
+      expect(largestDifference(await context.prefill(ids.slice(4, 9)), expected[8]!)).toBeLessThan(tolerance);
+      context.close();
+    });
+
     it('prefill without logits, then decoding', async () => {
       for (const length of [1, window - 1, window + 1, 3 * window + 1]) {
         const context = new Context(model, { chunk: 5, kv: exactKv });

@@ -93,6 +93,7 @@ export function interruptedDevice(device: Device, submit: number, kept: number):
   return {
     name: device.name,
     description: device.description,
+    kernels: device.kernels,
     get allocatedBytes() {
       return device.allocatedBytes;
     },

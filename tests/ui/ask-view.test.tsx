@@ -13,7 +13,7 @@ const plan: Plan = {
   model: { id: 'tiny', quantization: 'bf16', context: 1_048_576, weight_bytes: 7_340_032 },
   device: { name: 'cpu', adapter: '2 threads' },
   sources: [{ path: 'a.pdf', kind: 'pdf', sha256: '00', pages: 24, segments: 24, tokens: 15_000 }],
-  tokens: { sources: 15_000, prompt: 15_020, answer: 64, context: 1_048_576 },
+  tokens: { sources: 15_000, prompt: 15_020, cached: 0, answer: 64, context: 1_048_576 },
   kv: {
     bytes: 3 * 2 ** 20,
     local: { layers: 5, format: 'f32', bytes: 2 ** 20, positions: 320 },
@@ -55,13 +55,13 @@ describe('the terminal view of ask', () => {
     expect(lastFrame()).toContain('pages 3, 7 have no text');
 
     state = reduceAsk(state, { type: 'plan', plan });
-    state = reduceAsk(state, { type: 'prefill', done: 5000, total: 15_020, tokens_per_second: 9000.4, eta_seconds: 1.2 });
+    state = reduceAsk(state, { type: 'prefill', done: 5000, total: 15_020, cached: 0, tokens_per_second: 9000.4, eta_seconds: 1.2 });
     rerender(<AskView state={state} />);
     expect(lastFrame()).toContain('15,000 tokens');
     expect(lastFrame()).toContain('5,000 / 15,020 tokens  9,000 tokens/s  2 s left');
     expect(lastFrame()).not.toContain('12 / 24');
 
-    state = reduceAsk(state, { type: 'prefill', done: 15_020, total: 15_020, tokens_per_second: 9000, eta_seconds: 0 });
+    state = reduceAsk(state, { type: 'prefill', done: 15_020, total: 15_020, cached: 0, tokens_per_second: 9000, eta_seconds: 0 });
     state = reduceAsk(state, { type: 'token', text: ' 7731' });
     rerender(<AskView state={state} />);
     expect(lastFrame()).toContain('7731');

@@ -21,7 +21,7 @@ for (const { path } of sources) {
 }
 screen.show({ type: 'plan', plan });
 for (let done = 1000; done <= 40_000; done += 1000) {
-  screen.show({ type: 'prefill', done, total: 40_000, tokens_per_second: 1000, eta_seconds: 1 });
+  screen.show({ type: 'prefill', done, total: 40_000, cached: 0, tokens_per_second: 1000, eta_seconds: 1 });
   await pause();
 }
 for (const word of words) {

@@ -129,7 +129,7 @@ def main():
         tags = [[t for t in of[:a.questions] for _ in range(a.samples)] for of in tags]
         return sample(model, rope, model.c.sliding_window, a.temperature, **rows), tags
 
-    stages = [{**loop.curriculum(a)[-1], "until": 1.0, "gate": None}]
+    stages = [{**loop.curriculum(a)[-1], "until": 1.0, "gate": None, "looks": []}]
     ema = loop.run(a, model, best_of_n(anchor, a.samples, a.beta, a.anchor), stages, schedule=loop.constant, decay=0.0, change=change)
     model.load_state_dict(ema)
     loop.note(a, loop.report("after", model, fixed))

@@ -61,6 +61,14 @@ class Suite:
             print("    " + " ".join(f"{t}={h}/{k}" for t, (h, k) in sorted(tags.items(), key=lambda x: x[1][0] / x[1][1])))
         return hits / max(1, n)
 
+    def looks(self, title, docs, **opt):
+        """Passages that are looked at again: 128 tokens, both ways."""
+        batch, _ = self.gen.batch(random.Random(f"{self.seed}look{opt}"), docs, 128, 2, Options(real=0, **opt))
+        on = {k: torch.from_numpy(v) for k, v in batch.items() if k != "target"}
+        best = self.model(**on, window=self.model.c.sliding_window, absolute_rope=absolute_rope(self.model.c, 128 + ROW), both_ways=True).argmax(-1).numpy()
+        hits = [h for of in pair_hits(best == batch["target"], batch) for h in of]
+        print(f"{title}: {sum(hits)}/{len(hits)} = {sum(hits) / len(hits):.3f}", flush=True)
+
     def generated(self, gen, T, docs, **opt):
         r = random.Random(f"{self.seed}{T}{opt}")
         out = []
@@ -128,6 +136,9 @@ def main():
     s.run("absent, 512", s.generated(s.gen, 512, d, absent=.5), True)
     s.run("sentences of held-out books as they stand, 512", s.generated(s.gen, 512, 2 * d, absent=0, natural=1))
     s.run("sentences of held-out books with made-up facts, 512", s.generated(s.gen, 512, d, absent=0, cloze=1))
+    s.looks("second look, sentences as they stand", 2 * d, absent=0, natural=1)
+    s.looks("  with made-up facts", 2 * d, absent=0, cloze=1)
+    s.looks("  absent", 2 * d, absent=1, cloze=.5, natural=.5)
     s.run("held-out phrasings, 512", s.generated(s.held, 512, d, absent=0), True)
     s.run("  2,048 tokens", s.generated(s.held, 2048, max(2, d // 2), absent=0))
     for T in map(int, a.lengths.split(",")) if a.lengths else ():

@@ -2,7 +2,8 @@
 
 Matrices are stored in bfloat16, or, with --format, in blocks of 8 and 4 bits (blocks.py, and the runtime's safetensors.ts for how
 they lie in the file: U8 [outputs, bytes of a row], the format in the metadata); norm gains and the log-n scale in float32.
-golden.json holds a prompt and the float32 logits after it, computed from the rounded weights, for runtimes to compare.
+golden.json holds a prompt and the float32 logits after it, causal and with the document seen both ways, computed from the
+rounded weights, for runtimes to compare.
 """
 import argparse
 import json
@@ -43,7 +44,7 @@ def config_json(c):
         "rms_norm_eps": c.rms_norm_eps, "max_position_embeddings": 16777216, "hidden_activation": "gelu_pytorch_tanh",
         "attention_bias": False, "attention_dropout": 0.0, "attn_logit_softcapping": None, "final_logit_softcapping": None,
         "tie_word_embeddings": True, "use_cache": True, "bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD,
-        "lodestone": {"global_rope": "none", "global_logit_scale": "log_n", "prompt": "qa"},
+        "lodestone": {"global_rope": "none", "global_logit_scale": "log_n", "prompt": "qa", "look": "both_ways"},
     }
 
 
@@ -107,8 +108,9 @@ def main():
     shutil.copy(a.tokenizer, out / "tokenizer.json")
     document = " ".join(e["document"] for e in EXAMPLES)
     ids = prompt_ids(tok, document, EXAMPLES[0]["questions"][0])
-    last = logits(model, ids)[-1]
-    (out / "golden.json").write_text(json.dumps({"ids": ids, "logits_last": [round(float(x), 6) for x in last]}) + "\n")
+    block = ids.index(QUESTION)
+    last = lambda block: [round(float(x), 6) for x in logits(model, ids, block)[-1]]
+    (out / "golden.json").write_text(json.dumps({"ids": ids, "logits_last": last(0), "both_ways": {"block": block, "logits_last": last(block)}}) + "\n")
     examples = []
     for e in EXAMPLES:
         answers = []

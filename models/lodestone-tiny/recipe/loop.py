@@ -28,17 +28,19 @@ from model import Config, Lodestone, absolute_rope
 
 # (documents, tokens, rows of 64 tokens for the pairs, window), share. The window is small at first: the answer must lie outside what
 # the local layers reach, or the global layer is never needed. `until` is the share of the time at which a stage ends at the latest;
-# it ends sooner when its accuracy passes `gate`. With --init only the last stage is gone through.
+# it ends sooner when its accuracy passes `gate`. With --init only the last stage is gone through. `looks` are batches of passages that
+# are seen both ways, as the second look reads them (model.py): the same with the whole window, and options of their own.
 STAGES = [
     dict(until=.12, gate=.70, shapes=[((48, 128, 2, 12), 1.0)], options=dict(absent=0, real=.1, wrap=0, cloze=.3, natural=.1, vary=.1)),
     dict(until=.25, gate=.75, shapes=[((48, 128, 2, 16), .25), ((24, 256, 4, 32), .75)], options=dict(absent=.05, real=.3, cloze=.4, natural=.15, vary=.25)),
-    dict(until=1.0, gate=None, shapes=[((96, 64, 1, 128), .35), ((24, 256, 4, 128), .45), ((12, 512, 6, 128), .2)], options=dict(absent=.12, real=.15, cloze=.4, natural=.3)),
+    dict(until=1.0, gate=None, shapes=[((32, 64, 1, 128), .07), ((8, 256, 4, 128), .175), ((4, 512, 6, 128), .105)], options=dict(absent=.12, real=.1, cloze=.4, natural=.25),
+         looks=[((48, 64, 1, 128), .36), ((24, 128, 2, 128), .29)], look_options=dict(absent=.15, real=.45, cloze=.5, natural=.3)),
 ]
 
 # The toys' only stage: written relations, so few that minutes teach them.
+TOY_OPTIONS = dict(absent=.15, real=0, wrap=0, max_facts=4, vary=0, families=("special_magic", "phone", "born_in", "passcode"))
 TOY_STAGES = [
-    dict(until=1.0, gate=None, shapes=[((16, 128, 2, 12), 1.0)], options=dict(absent=.15, real=0, wrap=0, max_facts=4, vary=0,
-                                                                              families=("special_magic", "phone", "born_in", "passcode"))),
+    dict(until=1.0, gate=None, shapes=[((16, 128, 2, 12), .8)], options=TOY_OPTIONS, looks=[((16, 64, 1, 12), .2)], look_options=TOY_OPTIONS),
 ]
 
 SIZES = {   # XS ships; the toys are for tests of the recipe
@@ -53,17 +55,19 @@ SIZES = {   # XS ships; the toys are for tests of the recipe
 def curriculum(a):
     """The stages of a size, with --batch times as many documents per step."""
     stages = TOY_STAGES if a.size.startswith("toy") else STAGES
-    return [{**s, "shapes": [((max(1, round(B * a.batch)), T, R, w), p) for (B, T, R, w), p in s["shapes"]]} for s in stages]
+    more = lambda shapes: [((max(1, round(B * a.batch)), *rest), p) for (B, *rest), p in shapes]
+    return [{**s, "shapes": more(s["shapes"]), "looks": more(s.get("looks", []))} for s in stages]
 
 
 def batches(generator, stages, stage, seed):
-    """Endless (shape, arrays, tags); `stage` says which of the stages to draw from."""
+    """Endless (shape, both ways, arrays, tags); `stage` says which of the stages to draw from."""
     r = random.Random(seed)
     while True:
         s = stages[stage.value]
-        shape = r.choices([x[0] for x in s["shapes"]], [x[1] for x in s["shapes"]])[0]
+        choices = [(False, *x) for x in s["shapes"]] + [(True, *x) for x in s["looks"]]
+        both_ways, shape, _ = r.choices(choices, [p for _, _, p in choices])[0]
         B, T, R, _ = shape
-        yield (shape, *generator.batch(r, B, T, R, Options(**s["options"])))
+        yield (shape, both_ways, *generator.batch(r, B, T, R, Options(**s["look_options" if both_ways else "options"])))
 
 
 def generator(a, books="books"):
@@ -140,9 +144,9 @@ def optimisers(model, muon_lr, adam_lr, decay=1.0):
 
 # -- losses and measures ---------------------------------------------------------------------------
 
-def logits_of(model, rope, window, doc, qa, pos, pair, at):
+def logits_of(model, rope, window, doc, qa, pos, pair, at, both_ways=False):
     with torch.autocast(doc.device.type, torch.bfloat16, enabled=doc.is_cuda):
-        return model(doc, qa, pos, pair, at, window, rope).float()
+        return model(doc, qa, pos, pair, at, window, rope, both_ways).float()
 
 
 def cross_entropy(logits, target):
@@ -169,12 +173,14 @@ def pair_hits(right, batch):
 
 
 def held_out(a, documents=64):
-    """Fixed batches in the manner of the last stage, in held-out books: [(window, arrays)]."""
+    """Fixed batches in the manner of the last stage, in held-out books: [(window, both ways, arrays)]."""
     last = curriculum(argparse.Namespace(size=a.size, batch=1))[-1]
-    (B, T, R, w), _ = last["shapes"][len(last["shapes"]) // 2]
     r = random.Random(11)
     g = generator(a, "held")
-    return [(w, g.batch(r, min(B, documents), T, R, Options(**{**last["options"], "real": 0}))[0]) for _ in range(-(-documents // B))]
+    draw = lambda B, T, R, options: g.batch(r, min(B, documents), T, R, Options(**{**options, "real": 0}))[0]
+    (B, T, R, w), _ = last["shapes"][len(last["shapes"]) // 2]
+    whole = [(w, False, draw(B, T, R, last["options"])) for _ in range(-(-documents // B))]
+    return whole + [(w, True, draw(B, T, R, last["look_options"])) for (B, T, R, w), _ in last["looks"]]
 
 
 @torch.no_grad()
@@ -183,9 +189,9 @@ def measure(model, fixed):
     device = model.embed_tokens.weight.device
     rope = tuple(t.to(device) for t in absolute_rope(model.c, 1024 + ROW))
     loss, tokens, answers = 0.0, 0, []
-    for w, batch in fixed:
+    for w, both_ways, batch in fixed:
         on = {k: torch.from_numpy(v).to(device) for k, v in batch.items()}
-        l, right = answer_loss(model, rope, w, **on)
+        l, right = answer_loss(model, rope, w, **on, both_ways=both_ways)
         n = int((batch["target"] != -100).sum())
         loss, tokens = loss + l.item() * n, tokens + n
         owner = np.take_along_axis(batch["pair"], batch["at"], 2)
@@ -283,7 +289,7 @@ def parse_until(s):
 def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=None, extra=None):
     """Trains `model` in place and returns its averaged weights.
 
-    loss(model, rope, window, **batch) -> (scalar, bool [B, R, M]: where a target is met). `change(batch, tags)` -> (batch, tags) makes
+    loss(model, rope, window, both_ways=.., **batch) -> (scalar, bool [B, R, M]: where a target is met). `change(batch, tags)` -> (batch, tags) makes
     other batches of those drawn, on the device. `stage` is where to begin. `extra` is kept in the checkpoint."""
     out = Path(a.out)
     say = lambda *parts: note(a, " ".join(map(str, parts)))
@@ -325,14 +331,13 @@ def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=No
     recent, by_tag = defaultdict(lambda: [0, 0]), defaultdict(lambda: [0, 0])
     log_t, log_loss, log_n, saved, tag_t = time.time(), 0.0, 0, time.time(), time.time()
     while share() < 1 and state["step"] < a.max_steps:
-        shape, batch, tags = draw()
+        (_, T, _, w), both_ways, batch, tags = draw()
         t0 = time.time()
-        _, T, _, w = shape
         on = {k: torch.from_numpy(v).to(a.device) for k, v in batch.items()}
         if change:
             on, tags = change(on, tags)
             batch = {k: on[k].cpu().numpy() for k in batch}
-        value, right = compute(model, rope, torch.tensor(w, device=a.device), **on)      # a tensor: one compilation for all windows
+        value, right = compute(model, rope, torch.tensor(w, device=a.device), **on, both_ways=both_ways)     # a tensor: one compilation for all windows
         value.backward()
         torch.nn.utils.clip_grad_norm_([p for g in adam.param_groups for p in g["params"]], 1.0)
         done = share()
@@ -352,7 +357,8 @@ def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=No
         ok = sum(flat) / len(flat)
         gate = gate * 0.97 + 0.03 * ok if seen_in_stage else ok * 0.5
         seen_in_stage += 1
-        recent[(T, w)][0] += ok; recent[(T, w)][1] += 1
+        shape = f"{T}/{w}" + " both ways" * both_ways
+        recent[shape][0] += ok; recent[shape][1] += 1
         for row, of in zip(tags, hits):
             for tag, h in zip(row, of):
                 by_tag[tag][0] += h; by_tag[tag][1] += 1
@@ -362,7 +368,7 @@ def run(a, model, loss, stages, stage=0, schedule=annealed, decay=1.0, change=No
         if state["step"] % 20 == 0:
             dt = time.time() - log_t
             say(time.strftime("%H:%M:%S"), f"step {state['step']} stage {state['stage']} loss {log_loss / log_n:.3f} gate {gate:.3f}",
-                " ".join(f"{T}/{w}:{h / n:.3f}" for (T, w), (h, n) in sorted(recent.items())),
+                " ".join(f"{name}:{h / n:.3f}" for name, (h, n) in sorted(recent.items())),
                 f"lr {k:.3f} {dt / log_n:.2f}s/step {state['doc_tokens'] / 1e6:.2f}M doc {state['pairs'] / 1e3:.0f}K pairs",
                 "s_h", [round(x, 3) for x in model.layers[-1].self_attn.log_n_scale.tolist()])
             recent.clear(); log_t, log_loss, log_n = time.time(), 0.0, 0

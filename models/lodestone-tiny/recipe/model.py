@@ -14,6 +14,10 @@ A training batch (see data.Generator.batch; shapes fixed, so that torch.compile 
   pos      [B, R, 64]   absolute positions: the document's length + offset in the pair
   pair     [B, R, 64]   which pair a token belongs to; -1 is padding
   at       [B, R, M]    columns whose outputs predict the answer's tokens
+
+When everything is read, a token knows what stands before it: in "200 laptops" the number does not know yet what it counts. A passage
+that is read again alone is short, and there it may: `both_ways`, as an image's tokens in Gemma 3. Questions see it causally, so one
+passage serves many of them here too.
 """
 import math
 from dataclasses import dataclass, asdict
@@ -166,25 +170,26 @@ class Lodestone(nn.Module):
 
     # -- a training batch -----------------------------------------------------------------------
 
-    def forward(self, doc, qa, pos, pair, at, window, absolute_rope):
-        """Logits [B, R, M, vocab] after the columns `at`."""
+    def forward(self, doc, qa, pos, pair, at, window, absolute_rope, both_ways=False):
+        """Logits [B, R, M, vocab] after the columns `at`. `both_ways`: the document is a passage that is looked at again; its tokens
+        see each other as far as the window reaches back and a block ahead, so that a passage of two blocks sees itself whole."""
         c = self.c
         B, T = doc.shape
         R, M = at.shape[1:]
         nb = T // BLOCK
         H, KV, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
         # Blocks of 64 queries: of each document its nb own, then its R rows of pairs. A block sees itself and the
-        # REACH blocks before; before every row of pairs stand the document's last ones.
+        # REACH blocks before, and if both ways the one after; before every row of pairs stand the document's last ones.
         ids = torch.cat([doc.view(B, nb, BLOCK), qa], 1)                                # [B, nb+R, 64]
         positions = torch.cat([torch.arange(T, device=doc.device).view(1, nb, BLOCK).expand(B, -1, -1), pos], 1)
-        bias = local_bias(positions, torch.cat([positions.new_full((B, nb, BLOCK), -2), pair], 1), nb, window)
+        bias = local_bias(positions, torch.cat([positions.new_full((B, nb, BLOCK), -2), pair], 1), nb, window, both_ways)
         cos, sin = (t[positions].view(-1, 1, hd // 2) for t in absolute_rope)
-        before = [b.clamp(min=0) for b in blocks_before(nb, R, doc.device)]
+        others = [b.clamp(min=0) for b in other_blocks(nb, R, both_ways, doc.device)]
         x = self.embed(ids.view(-1))
         for layer in self.layers[:-1]:
             q, k, v = self.qkv(layer, x, cos, sin)
             k, v = (t.to(v.dtype).view(B, nb + R, BLOCK, KV, hd) for t in (k, v))
-            ks, vs = (torch.cat([t[:, b] for b in before] + [t], 2).view(-1, (REACH + 1) * BLOCK, KV, hd) for t in (k, v))
+            ks, vs = (torch.cat([t[:, b] for b in others] + [t], 2).flatten(0, 1) for t in (k, v))
             x = self.finish(layer, x, self.attend(q.view(-1, BLOCK, H, hd), ks, vs, bias).view(-1, H * hd))
         layer = self.layers[-1]
         q, k, v = self.qkv(layer, x)
@@ -207,27 +212,33 @@ class Lodestone(nn.Module):
 
 
 NEG = -1e4  # instead of -inf: a padded row then attends to nothing in particular, without NaN
+NOWHERE = 1 << 40   # position of a block that is not there
 
 
-def blocks_before(nb, rows, device):
-    """Of each of a document's nb + rows blocks, the index of the REACH-th, ..., first block before it; negative where none is."""
-    last = torch.cat([torch.arange(nb), torch.full((rows,), nb)]).to(device)
-    return [last - back for back in range(REACH, 0, -1)]
+def other_blocks(nb, rows, both_ways, device):
+    """Of each of a document's nb + rows blocks, the index of the REACH-th, ..., first block before it, and if both ways of the one
+    after; negative where none is. What comes after a row of pairs is no block of the document."""
+    own = torch.arange(nb + rows)
+    last = own.clamp(max=nb)
+    after = [torch.where(own + 1 < nb, own + 1, -1)] if both_ways else []
+    return [b.to(device) for b in [last - back for back in range(REACH, 0, -1)] + after]
 
 
-def local_bias(positions, pair, nb, window):
-    """What a query of each block sees of the blocks before and of its own: 0 or NEG, [B * blocks, 1, 64, (REACH + 1) * 64]. `pair` is
+def local_bias(positions, pair, nb, window, both_ways=False):
+    """What a query of each block sees of the other blocks and of its own: 0 or NEG, [B * blocks, 1, 64, (blocks seen) * 64]. `pair` is
     -2 for the document, which every pair sees; `window` may be smaller than the final one (curriculum)."""
     B, blocks, _ = positions.shape
     keys, key_pairs = [], []
-    for b in blocks_before(nb, blocks - nb, positions.device):
+    for b in other_blocks(nb, blocks - nb, both_ways, positions.device):
         there = (b >= 0)[None, :, None]
-        keys.append(torch.where(there, positions[:, b.clamp(min=0)], 1 << 40))       # where nothing is, nothing is seen
+        keys.append(torch.where(there, positions[:, b.clamp(min=0)], NOWHERE))
         key_pairs.append(pair[:, b.clamp(min=0)])
-    gap = positions[..., None] - torch.cat(keys + [positions], 2)[:, :, None]
-    key_pair = torch.cat(key_pairs + [pair], 2)[:, :, None]
-    ok = (gap >= 0) & (gap < window) & ((key_pair == -2) | (key_pair == pair[..., None]))
-    return torch.where(ok, 0.0, NEG).view(B * blocks, 1, BLOCK, (REACH + 1) * BLOCK)
+    key, key_pair = (torch.cat(t, 2)[:, :, None] for t in (keys + [positions], key_pairs + [pair]))
+    gap = positions[..., None] - key
+    ok = (gap >= 0) & ((key_pair == -2) | (key_pair == pair[..., None]))
+    if both_ways:
+        ok = ok | ((key_pair == -2) & (pair[..., None] == -2) & (key < NOWHERE))
+    return torch.where(ok & (gap < window), 0.0, NEG).view(B * blocks, 1, BLOCK, -1)
 
 
 def absolute_rope(c, length):

@@ -8,14 +8,16 @@ from model import rope_table, rotate
 
 
 @torch.no_grad()
-def logits(model, ids):
-    """Logits [len(ids), vocab] of a token sequence, every position through every layer."""
+def logits(model, ids, block=0):
+    """Logits [len(ids), vocab] of a token sequence, every position through every layer. The first `block` tokens see each other both
+    ways."""
     c = model.c
     n = len(ids)
     x = model.embed(torch.tensor(ids))
     pos = torch.arange(n)
     cos, sin = (t.unsqueeze(1) for t in rope_table(pos, c.head_dim, c.rope_local_base_freq))
     causal = pos[None, :] <= pos[:, None]
+    causal = causal | (torch.maximum(pos[:, None], pos[None, :]) < block)
     window = causal & (pos[:, None] - pos[None, :] < c.sliding_window)
     repeat = c.num_attention_heads // c.num_key_value_heads
     for i, layer in enumerate(model.layers):

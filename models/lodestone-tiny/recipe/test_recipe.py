@@ -166,7 +166,7 @@ class RecipeTest(unittest.TestCase):
         for checkpoint in ("full", "quantised"):
             said = self.command("evaluate", "--checkpoint", "{work}/" + checkpoint + "/last.pt", "--prepared", "{work}/prepared.pkl", "--tokenizer", "{work}/tokenizer.json",
                                 "--docs", 1, "--lengths", "512", "--show", 1)
-            self.assertEqual(len(re.findall(r": \d+/[1-9]\d* = ", said)), 11, said)
+            self.assertEqual(len(re.findall(r": \d+/[1-9]\d* = ", said)), 14, said)
         self.assertIn("matrices q4_0+q8_0", said)
 
 

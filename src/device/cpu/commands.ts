@@ -55,7 +55,11 @@ function encode(command: Command): number[] {
       return [
         ...view(q),
         ...view(out),
-        ...[rows, start, heads, window, scale],
+        rows,
+        start,
+        heads,
+        window,
+        scale,
         ...view(logScale),
         blocks.length,
         ...blocks.flatMap((block) => [block.from, block.to]),

@@ -3,7 +3,7 @@ import { LodestoneError, ExitCode, abortError } from '../../errors.js';
 import type { Command, Device, DeviceBuffer, StoredFormat, View, Weight, WeightSource } from '../device.js';
 import type { Ownership } from '../checkCommands.js';
 import { encodeCommands } from './commands.js';
-import { loadNative, type Native, type NativeDevice, type NativeVariant } from './native.js';
+import { addonHash, loadNative, type Native, type NativeDevice, type NativeVariant } from './native.js';
 import { refuseConversion, storedBytes, unpackedFormat } from '../../weights/blocks.js';
 
 export interface CpuOptions {
@@ -69,6 +69,7 @@ function withMemoryNamed(error: unknown, what: string): unknown {
 export class CpuDevice implements Device, Ownership {
   readonly name = 'cpu';
   readonly description: string;
+  readonly kernels: string;
   readonly isa: NativeVariant['name'];
   /** At work: fewer than asked for where the system would start no more. */
   readonly threads: number;
@@ -88,6 +89,7 @@ export class CpuDevice implements Device, Ownership {
   ) {
     this.handle = native.open(variant.name, threads, bf16Activations);
     this.isa = variant.name;
+    this.kernels = `${variant.name}${bf16Activations ? ' bf16' : ''} ${addonHash()}`;
     this.threads = native.threads(this.handle);
     this.description = `cpu (${this.threads} thread${this.threads === 1 ? '' : 's'}, ${variant.title}${bf16Activations ? ', bf16 activations' : ''})`;
   }

@@ -1,6 +1,7 @@
 /** The addon build/lodestone-cpu.node: its functions, and loading it. Built by scripts/build-addon.mjs. */
+import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** An open device on the native side. */
@@ -79,4 +80,9 @@ export function loadNative(): Native | { readonly unavailable: string } {
 export function checkedAddon(addon: unknown): Native | { readonly unavailable: string } {
   if ((addon as Partial<Native>).abi === addonAbi) return addon as Native;
   return { unavailable: 'its addon is of another version: run npm run build:addon' };
+}
+
+/** sha256 of the addon, in hexadecimal. */
+export function addonHash(): string {
+  return createHash('sha256').update(readFileSync(addonPath)).digest('hex');
 }

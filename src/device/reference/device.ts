@@ -32,6 +32,7 @@ export function createReferenceDevice(): Device {
 class ReferenceDevice implements Device {
   readonly name = 'reference';
   readonly description = 'reference (TypeScript, 1 thread)';
+  readonly kernels = 'reference';
   #allocated = 0;
   #nextId = 1;
   #closed = false;

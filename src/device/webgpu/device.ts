@@ -8,6 +8,7 @@ import type { Bound, Dispatch, GpuMemory } from './dispatch.js';
 import { Encoder } from './encoder.js';
 import { Pipelines } from './pipelines.js';
 import { record, type Recorder } from './record.js';
+import { kernelsHash } from './shaders.js';
 import { loadGpuWeight, type GpuWeight } from './weights.js';
 
 /** The device, or why there is none. Errors: LodestoneError(outOfMemory) where there is an adapter that can't be opened. */
@@ -39,6 +40,7 @@ function mib(bytes: number): string {
 export class WebGpuDevice implements Device, Ownership {
   readonly name = 'webgpu';
   readonly description: string;
+  readonly kernels: string;
   readonly adapter: AdapterSummary;
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
@@ -64,6 +66,8 @@ export class WebGpuDevice implements Device, Ownership {
     this.#device = device;
     this.adapter = adapter;
     this.description = `webgpu (${adapter.name})`;
+    // An adapter's name has its driver's version.
+    this.kernels = `${adapter.name} ${adapter.architecture} ${kernelsHash()}`;
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {
         this.#failure ??= error;
@@ -75,10 +79,7 @@ export class WebGpuDevice implements Device, Ownership {
       event.preventDefault();
       this.#fail(new Error(`${this.description}: ${event.error.message}`, { cause: event.error }));
     });
-    void device.lost.then(({ reason, message }) => {
-      if (reason === 'destroyed') return;
-      this.#fail(new LodestoneError(ExitCode.outOfMemory, `the GPU was lost (${message.split('\n', 1)[0] || reason}); try again, or --device cpu`));
-    });
+    void this.#watch(device.lost);
     this.#pipelines = new Pipelines(device);
     this.#encoder = new Encoder(device, {
       allocate: (bytes, label, usage) => this.#allocate(bytes, label, usage),
@@ -228,15 +229,22 @@ export class WebGpuDevice implements Device, Ownership {
     }
     this.#device.pushErrorScope('out-of-memory');
     const handle = this.#device.createBuffer({ label, size: Math.max(16, Math.ceil(bytes / 4) * 4), usage });
-    const inUse = this.#bytes;
-    this.#device.popErrorScope().then(
-      (error) => {
-        if (!error) return;
-        this.#fail(new LodestoneError(ExitCode.outOfMemory, `not enough memory for ${label}: ${mib(bytes)} could not be had on ${this.adapter.name} (${mib(inUse)} of buffers are in use, beside the weights)`));
-      },
-      () => undefined,
-    );
+    void this.#noteRefusal(this.#device.popErrorScope(), bytes, label);
     return new GpuBuffer(this.#nextId++, bytes, label, handle);
+  }
+
+  /** The driver's answer to an allocation comes later. */
+  async #noteRefusal(answer: Promise<GPUError | null>, bytes: number, label: string): Promise<void> {
+    const inUse = this.#bytes;
+    const error = await answer.catch(() => null);
+    if (!error) return;
+    this.#fail(new LodestoneError(ExitCode.outOfMemory, `not enough memory for ${label}: ${mib(bytes)} could not be had on ${this.adapter.name} (${mib(inUse)} of buffers are in use, beside the weights)`));
+  }
+
+  async #watch(lost: Promise<GPUDeviceLostInfo>): Promise<void> {
+    const { reason, message } = await lost;
+    if (reason === 'destroyed') return;
+    this.#fail(new LodestoneError(ExitCode.outOfMemory, `the GPU was lost (${message.split('\n', 1)[0] || reason}); try again, or --device cpu`));
   }
 
   /** Runs `task` after those before it. */

@@ -25,7 +25,7 @@ export class Pipelines {
   /** The pipelines of a list, or a promise of them where some are to be compiled first. */
   of(dispatches: readonly Dispatch[]): readonly Pipeline[] | Promise<readonly Pipeline[]> {
     const found = dispatches.map((dispatch) => this.#get(dispatch));
-    return found.some((each) => each instanceof Promise) ? Promise.all(found) : (found as Pipeline[]);
+    return found.some((each) => each instanceof Promise) ? Promise.all(found.map(async (each) => each)) : (found as Pipeline[]);
   }
 
   #get({ kernel, constants, bind }: Dispatch): Pipeline | Promise<Pipeline> {

@@ -275,7 +275,13 @@ function attention(command: AttentionCommand, to: Recorder): Dispatch[] {
   let earlier = 0;
   const dispatches = pages.map((page, i): Dispatch => {
     const params = {
-      ...{ rows, start, heads, kv_heads: kvHeads, window, scale, zero: 0 },
+      rows,
+      start,
+      heads,
+      kv_heads: kvHeads,
+      window,
+      scale,
+      zero: 0,
       page_from: page.from,
       page_to: ring ? 0xffff_ffff : page.from + pageSlots,
       slots: pageSlots,

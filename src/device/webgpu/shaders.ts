@@ -1,5 +1,6 @@
 /** The kernels of kernels/wgsl: their text, put together, and what it says of their bindings and parameters. */
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { packageRoot } from '../../paths.js';
 
@@ -73,4 +74,11 @@ export function shaderOf(kernel: Kernel, constants: Constants, aliases: Readonly
   const struct = /^struct Params \{\n([^}]*)\}/m.exec(code)![1]!;
   const params = [...struct.matchAll(/^ {2}(\w+): (u32|f32),$/gm)].map(([, name, type]) => ({ name: name!, type: type as 'u32' | 'f32' }));
   return { code: values.join('') + code, bindings, params };
+}
+
+/** sha256 of all kernels, in hexadecimal. */
+export function kernelsHash(): string {
+  const hash = createHash('sha256');
+  for (const file of readdirSync(folder).sort()) hash.update(readFileSync(path.join(folder, file)));
+  return hash.digest('hex');
 }

@@ -143,7 +143,7 @@ interface Rows {
 async function openRows({ data, label }: WeightSource): Promise<Rows> {
   if ('memory' in data) {
     const { memory } = data;
-    return { read: async (offset, bytes) => memory.slice(offset, offset + bytes) as Uint8Array<ArrayBuffer>, close: async () => undefined };
+    return { read: async (offset, bytes) => memory.slice(offset, offset + bytes), close: async () => undefined };
   }
   const { path, offset } = data;
   const file = await open(path).catch((cause: unknown) => {

@@ -1,0 +1,94 @@
+/** Options of the verbs that read documents and answer: which model, where, how much of what. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { ConversationRequest } from '../answer/conversation.js';
+import { defaultLooks } from '../answer/second-look.js';
+import type { KvFormat } from '../device/device.js';
+import { kvFormats } from '../device/kvLayout.js';
+import { deviceChoices, type DeviceChoice } from '../device/select.js';
+import type { Tiles } from '../encode/image.js';
+import { parsePageRanges } from '../ingest/pages.js';
+import { embeddedModelDir } from '../paths.js';
+import { defaultChunk, defaultKv } from '../runtime/kv.js';
+import { cacheOptions } from './cache.js';
+import { between, integer } from './numbers.js';
+
+export interface ReadingOptions {
+  readonly model: string;
+  readonly mmproj?: string;
+  readonly device: DeviceChoice;
+  readonly threads?: number;
+  readonly quantize: 'none' | 'q8_0' | 'q4_0';
+  readonly kv: KvFormat;
+  readonly pages?: string;
+  readonly password?: string;
+  readonly pdfTimeout?: number;
+  readonly tiles: Tiles;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly seed: number;
+  readonly chunk: number;
+  readonly looks: number;
+  readonly session: boolean;
+}
+
+/** What every verb's `-m`, and every MODEL, takes. */
+export const modelHelp = 'folder of a Gemma 3 (safetensors), GGUF file, hf:org/repo[:quant], ollama:name[:tag], lmstudio:publisher/model, or a short name (see lodestone models ls)';
+
+function tiles(text: string): Tiles {
+  if (text === 'auto') return text;
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0 || value > 64) throw new InvalidArgumentError('auto, or a whole number from 0 to 64, is needed');
+  return value;
+}
+
+/** What, where and with which model. */
+export function addSourceOptions(command: Command): Command {
+  return command
+    .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images')
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
+    .option('--threads <n>', 'threads of the cpu device', integer(1))
+    .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
+    .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))
+    .option('--pages <list>', 'read only these PDF pages, e.g. 1,4-9 or 12-')
+    .option('--password <text>', 'of an encrypted PDF')
+    .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
+    .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto');
+}
+
+/** How to answer. */
+export function addAnswerOptions(command: Command): Command {
+  return command
+    .option('--max-tokens <n>', 'longest answer', integer(1), 128)
+    .option('--temperature <t>', '0 is greedy', between(0, 100), 0)
+    .option('--top-k <n>', '0 is off', integer(0), 0)
+    .option('--top-p <p>', '1 is off', between(0, 1), 1)
+    .option('--min-p <p>', '0 is off', between(0, 1), 0)
+    .option('--seed <n>', 'of sampling', integer(0), 0)
+    .option('--looks <n>', 'passages of each length that an extractive model reads again; 0 is none', integer(0), defaultLooks)
+    .option('--chunk <n>', 'positions read at a time', integer(1), defaultChunk)
+    .option('--no-session', 'read everything again, and keep nothing for the next question');
+}
+
+/** Errors: LodestoneError(usage). */
+export function readingRequest(paths: readonly string[], options: ReadingOptions): Omit<ConversationRequest, 'modelDir' | 'modelId'> {
+  return {
+    paths,
+    ...(options.pages === undefined ? {} : { pages: parsePageRanges(options.pages) }),
+    ...(options.password === undefined ? {} : { password: options.password }),
+    ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
+    tiles: options.tiles,
+    ...(options.mmproj === undefined ? {} : { mmproj: options.mmproj }),
+    quantize: options.quantize,
+    sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
+    maxTokens: options.maxTokens,
+    chunk: options.chunk,
+    kv: { ...defaultKv, global: options.kv },
+    looks: options.looks,
+    // What a password protects is not left on the disk in the clear.
+    ...(options.session && options.password === undefined ? { cache: cacheOptions() } : {}),
+  };
+}
