@@ -27,15 +27,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var i = thread; i < p.width; i += THREADS) {
     sum += x[begin + i];
   }
-  let mean = row_sum(sum, thread) / f32(p.width);
-  // Of the differences: mean(x^2) - mean^2 would be all rounding error where the mean is far from 0.
+  // Far from 0, the mean is rounded to large steps: so from a first one only, and the rest is the mean of the differences.
+  let near = row_sum(sum, thread) / f32(p.width);
+  sum = 0.0;
+  for (var i = thread; i < p.width; i += THREADS) {
+    sum += x[begin + i] - near;
+  }
+  let rest = row_sum(sum, thread) / f32(p.width);
+  // mean(x^2) - mean^2 would be all rounding error.
   var squares = 0.0;
   for (var i = thread; i < p.width; i += THREADS) {
-    let difference = x[begin + i] - mean;
+    let difference = x[begin + i] - near - rest;
     squares = fma(difference, difference, squares);
   }
   let factor = 1.0 / sqrt(row_sum(squares, thread) / f32(p.width) + p.eps);
   for (var i = thread; i < p.width; i += THREADS) {
-    out[p.out_at + r * p.width + i] = (x[begin + i] - mean) * factor * gain[p.gain_at + i] + bias[p.bias_at + i];
+    out[p.out_at + r * p.width + i] = (x[begin + i] - near - rest) * factor * gain[p.gain_at + i] + bias[p.bias_at + i];
   }
 }

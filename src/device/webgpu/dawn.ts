@@ -88,6 +88,8 @@ export async function describeAdapter(): Promise<AdapterSummary | Unavailable> {
 export interface Opened {
   readonly device: GPUDevice;
   readonly adapter: AdapterSummary;
+  /** Bytes of the largest buffer that a kernel can be bound to. */
+  readonly largestBinding: number;
 }
 
 export interface OpenOptions {
@@ -115,13 +117,13 @@ export async function openDevice({ software, largestBinding = Infinity }: OpenOp
       label: 'lodestone',
       requiredLimits: {
         maxBufferSize: limits.maxBufferSize,
-        maxStorageBufferBindingSize: Math.min(limits.maxStorageBufferBindingSize, largestBinding),
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
         maxStorageBuffersPerShaderStage: storageBuffers,
         maxComputeWorkgroupStorageSize: Math.min(limits.maxComputeWorkgroupStorageSize, 32 * 1024),
         maxComputeInvocationsPerWorkgroup: workgroupThreads,
       },
     });
-    return { device, adapter: summary };
+    return { device, adapter: summary, largestBinding: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize, largestBinding) };
   } catch (error) {
     throw new LodestoneError(ExitCode.outOfMemory, `${summary.name} could not be opened: ${(error as Error).message.split('\n', 1)[0]}; --device cpu works without it`, { cause: error });
   }

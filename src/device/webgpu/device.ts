@@ -43,6 +43,7 @@ export class WebGpuDevice implements Device, Ownership {
   readonly kernels: string;
   readonly adapter: AdapterSummary;
   readonly #device: GPUDevice;
+  readonly #largestBinding: number;
   readonly #pipelines: Pipelines;
   readonly #encoder: Encoder;
   readonly #recorder: Recorder;
@@ -62,8 +63,9 @@ export class WebGpuDevice implements Device, Ownership {
   #fail!: (error: Error) => void;
   #closing: Promise<void> | null = null;
 
-  constructor({ device, adapter }: Opened) {
+  constructor({ device, adapter, largestBinding }: Opened) {
     this.#device = device;
+    this.#largestBinding = largestBinding;
     this.adapter = adapter;
     this.description = `webgpu (${adapter.name})`;
     // An adapter's name has its driver's version.
@@ -153,7 +155,7 @@ export class WebGpuDevice implements Device, Ownership {
   async loadWeight(source: WeightSource, as = unpackedFormat(source.format)): Promise<Weight> {
     this.#check();
     const weight = await loadGpuWeight(this.#nextId++, source, as, {
-      largestBinding: this.#device.limits.maxStorageBufferBindingSize,
+      largestBinding: this.#largestBinding,
       allocate: (bytes, label) => this.#allocate(bytes, label, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST),
       release: ({ handle }) => handle.destroy(),
       upload: ({ handle }, offset, data) => this.#device.queue.writeBuffer(handle, offset, data),
@@ -213,7 +215,7 @@ export class WebGpuDevice implements Device, Ownership {
   #scratchOf(purpose: string, bytes: number): GpuMemory {
     const known = this.#scratch.get(purpose);
     if (known && known.bytes >= bytes) return known;
-    const size = Math.min(2 ** Math.ceil(Math.log2(bytes)), Math.max(bytes, this.#device.limits.maxStorageBufferBindingSize));
+    const size = Math.min(2 ** Math.ceil(Math.log2(bytes)), Math.max(bytes, this.#largestBinding));
     const buffer = this.#allocate(size, purpose, GPUBufferUsage.STORAGE);
     if (known) this.#retired.push(known);
     this.#scratch.set(purpose, buffer);
@@ -222,8 +224,7 @@ export class WebGpuDevice implements Device, Ownership {
 
   /** Errors: LodestoneError(outOfMemory), here or, where the driver says so later, from whatever is called next. */
   #allocate(bytes: number, label: string, usage: GPUBufferUsageFlags): GpuBuffer {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
-    const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const most = this.#largestBinding;
     if (bytes > most) {
       throw new LodestoneError(ExitCode.outOfMemory, `not enough memory for ${label}: it takes ${mib(bytes)}, and a buffer of ${this.adapter.name} holds ${mib(most)}`);
     }

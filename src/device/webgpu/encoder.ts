@@ -41,7 +41,7 @@ export class Encoder {
     // For bindings that a variant of a kernel does not use.
     this.#unread = memory.allocate(alignment, 'nothing to read', GPUBufferUsage.STORAGE);
     this.#unwritten = memory.allocate(alignment, 'nothing to write', GPUBufferUsage.STORAGE);
-    this.#words = new Uint32Array(64 * 1024);
+    this.#words = new Uint32Array(16 * 1024);
     this.#floats = new Float32Array(this.#words.buffer);
     this.#params = this.#allocateParams();
   }
