@@ -7,6 +7,7 @@ import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
 import { chatCommand } from './chat.js';
+import { devicesCommand } from './devices.js';
 import { modelsCommand } from './models.js';
 import { planCommand } from './plan.js';
 import { needleCommand } from './needle.js';
@@ -44,6 +45,7 @@ program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(chatCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
+program.addCommand(devicesCommand().copyInheritedSettings(program));
 program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(sessionCommand(program));
 program.addHelpText(

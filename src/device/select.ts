@@ -2,7 +2,12 @@ import { existsSync } from 'node:fs';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { Device } from './device.js';
 
-export const deviceChoices = ['auto', 'webgpu', 'cpu', 'reference'] as const;
+/** Fastest first. */
+export const deviceNames = ['webgpu', 'cpu', 'reference'] as const;
+
+export type DeviceName = (typeof deviceNames)[number];
+
+export const deviceChoices = ['auto', ...deviceNames] as const;
 
 export type DeviceChoice = (typeof deviceChoices)[number];
 

@@ -50,11 +50,11 @@ async function openGpu(): Promise<GPU | Unavailable> {
 }
 
 /** The adapter that Dawn prefers, or why there is none. */
-async function requestAdapter(): Promise<GPUAdapter | Unavailable> {
+async function requestAdapter(powerPreference: GPUPowerPreference = 'high-performance'): Promise<GPUAdapter | Unavailable> {
   const gpu = await openGpu();
   if ('unavailable' in gpu) return gpu;
   try {
-    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    const adapter = await gpu.requestAdapter({ powerPreference });
     return adapter ?? { unavailable: 'no GPU with a Vulkan, Metal or Direct3D 12 driver was found' };
   } catch (error) {
     return { unavailable: `no GPU adapter: ${(error as Error).message.split('\n', 1)[0]}` };
@@ -79,10 +79,13 @@ function summarise({ info, limits, features }: GPUAdapter): AdapterSummary {
   };
 }
 
-/** For `lodestone devices`. */
-export async function describeAdapter(): Promise<AdapterSummary | Unavailable> {
-  const adapter = await requestAdapter();
-  return 'unavailable' in adapter ? adapter : summarise(adapter);
+/** The adapters that Dawn offers, the one that would be used first: the fastest, and the most economical if that is another. */
+export async function describeAdapters(): Promise<readonly AdapterSummary[] | Unavailable> {
+  const fastest = await requestAdapter();
+  if ('unavailable' in fastest) return fastest;
+  const other = await requestAdapter('low-power');
+  const all = [summarise(fastest), ...('unavailable' in other ? [] : [summarise(other)])];
+  return all.filter(({ name }, i) => all.findIndex((one) => one.name === name) === i);
 }
 
 export interface Opened {
