@@ -1,7 +1,9 @@
 /** The WebGPU device for tests: on a software adapter too. */
+import { tmpdir } from 'node:os';
 import { createWebGpuDevice, type WebGpuDevice } from '../../../src/device/webgpu/device.js';
 
-// lavapipe compiles half as long for vectors of 4.
+// Mesa warns where the first is unset; lavapipe compiles half as long for vectors of 4.
+process.env['XDG_RUNTIME_DIR'] ??= tmpdir();
 process.env['LP_NATIVE_VECTOR_WIDTH'] ??= '128';
 
 export async function openWebGpu(options: { readonly largestBinding?: number } = {}): Promise<WebGpuDevice> {
