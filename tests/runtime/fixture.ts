@@ -94,6 +94,7 @@ export function interruptedDevice(device: Device, submit: number, kept: number):
     name: device.name,
     description: device.description,
     kernels: device.kernels,
+    kvPageSlots: device.kvPageSlots,
     get allocatedBytes() {
       return device.allocatedBytes;
     },

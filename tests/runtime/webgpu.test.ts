@@ -60,4 +60,21 @@ describe.skipIf(!webgpuAvailable)('webgpu', () => {
     expect(texts[0]).toEqual(texts[1]);
     await cpu.close();
   });
+
+  it('has pages of its own size, none larger than what is read, and the logits do not depend on it', async () => {
+    const small = await openFixture(device, ['local', 'global', 'local']);
+    const ids = someIds(40);
+    const [short, long] = [100, undefined].map((positions) => new Context(small, { kv: exactKv, chunk: 40, ...(positions && { positions }) }));
+    const logits = await short!.prefill(ids);
+    expect(await long!.prefill(ids)).toEqual(logits);
+    // The fixture's context is 512 positions: a page of 1024 in both.
+    expect(long!.kvBytes).toBe(short!.kvBytes);
+    const kept = long!.kvBytes;
+    for (const context of [short, long]) context!.close();
+    const longer = new Context({ ...small, config: { ...small.config, maxPositions: 2 ** 20 } }, { kv: exactKv, chunk: 40 });
+    expect(await longer.prefill(ids)).toEqual(logits);
+    // 16,384 positions of one layer, less 1,024: K and V of two heads of 32 floats.
+    expect(longer.kvBytes - kept).toBe((16_384 - 1024) * 2 * 2 * 32 * 4);
+    longer.close();
+  });
 });

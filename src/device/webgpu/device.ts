@@ -41,6 +41,7 @@ export class WebGpuDevice implements Device, Ownership {
   readonly name = 'webgpu';
   readonly description: string;
   readonly kernels: string;
+  readonly kvPageSlots = 16_384;
   readonly adapter: AdapterSummary;
   readonly #device: GPUDevice;
   readonly #largestBinding: number;
