@@ -9,6 +9,7 @@ import { generate } from '../../src/runtime/generate.js';
 import { openModel } from '../../src/runtime/model.js';
 import type { KvFormats } from '../../src/runtime/kv.js';
 import { openWebGpu, webgpuAvailable } from '../device/webgpu/adapter.js';
+import { encodeImages, openImageModel, readImageGolden } from './image-fixture.js';
 import { exactKv, kvChoices, largestDifference, openFixture, readGolden, someIds, tinyDir, type TestModel } from './fixture.js';
 
 const golden = readGolden();
@@ -24,7 +25,8 @@ async function logitsOf(model: TestModel, ids: readonly number[], chunk: number,
   }
 }
 
-describe.skipIf(!webgpuAvailable)('webgpu', () => {
+// A software driver that has not seen the kernels before takes a second or two to compile each.
+describe.skipIf(!webgpuAvailable)('webgpu', { timeout: 300_000 }, () => {
   let device: Device;
   let model: TestModel;
   beforeAll(async () => {
@@ -76,5 +78,18 @@ describe.skipIf(!webgpuAvailable)('webgpu', () => {
     // 16,384 positions of one layer, less 1,024: K and V of two heads of 32 floats.
     expect(longer.kvBytes - kept).toBe((16_384 - 1024) * 2 * 2 * 32 * 4);
     longer.close();
+  });
+
+  it('reproduces the golden logits of a prompt with images, from their patches on', async () => {
+    const images = readImageGolden();
+    const opened = await openImageModel(device);
+    const soft = await encodeImages(opened, images.images);
+    expect(largestDifference(soft[1]!, images.softTokens.subarray(images.softTokens.length / 2))).toBeLessThan(2e-5);
+    const context = new Context(opened, { kv: exactKv });
+    const logits = await context.prefill(images.ids, { images: soft });
+    const last = images.logits.subarray(images.logits.length - images.logits.length / images.ids.length);
+    expect(largestDifference(logits, last.subarray(0, logits.length))).toBeLessThan(1e-3);
+    context.close();
+    opened.encoder.close();
   });
 });

@@ -10,7 +10,8 @@ const eps = 1e-6;
 const formats = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0'] as const;
 const blockFormats: readonly WeightFormat[] = ['q8_0', 'q4_0'];
 
-describe.skipIf(!webgpuAvailable)('webgpu', () => {
+// A software driver that has not seen the kernels before takes a second or two to compile each.
+describe.skipIf(!webgpuAvailable)('webgpu', { timeout: 300_000 }, () => {
   let device: Device;
   beforeAll(async () => {
     device = await openWebGpu();
