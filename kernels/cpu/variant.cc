@@ -10,10 +10,12 @@
 #include "average_pool.cc"
 #include "embed.cc"
 #include "ge_glu.cc"
+#include "gelu_erf.cc"
 #include "mat_mul.cc"
 #include "mat_mul_bf16.cc"
 #include "norm_rope.cc"
 #include "store_kv.cc"
+#include "unfold.cc"
 #include "attention.cc"
 #include "unpack.cc"
 #include "convert.cc"
@@ -45,6 +47,8 @@ const Kernels kernels = {
     ge_glu,
     layer_norm,
     gelu,
+    gelu_erf,
+    unfold,
     add,
     average_pool,
     add_bias,

@@ -4,7 +4,7 @@
  * with the question comes first. A citation is `verified` only if what was sought stands there to the letter (folded);
  * otherwise it is the most related place, and says so.
  */
-import type { IngestedSource, Segment } from '../ingest/segment.js';
+import { timeOf, type IngestedSource, type Segment, type Times } from '../ingest/segment.js';
 import type { Passage } from './passages.js';
 import { fold, occurrences, type FoldedText } from './fold.js';
 import { sentenceAround } from './sentences.js';
@@ -17,6 +17,8 @@ export interface Citation {
   readonly page?: number;
   /** 1-based, first and last line of the quote. */
   readonly lines?: readonly [number, number];
+  /** Of a recording: seconds, from and to. */
+  readonly time?: Times;
   readonly quote: string;
   /** The answer stands there to the letter; of a chat model, the quote that it gave does. */
   readonly verified: boolean;
@@ -64,6 +66,7 @@ function toCitation(place: Place, sources: readonly IngestedSource[], verified: 
     source,
     ...(segment.page === undefined ? {} : { page: segment.page }),
     ...(segment.line === undefined ? {} : { lines: [line(start), line(Math.max(start, end - 1))] as const }),
+    ...(segment.time === undefined ? {} : { time: timeOf(segment, start, end)! }),
     quote,
     verified,
   };
@@ -96,8 +99,14 @@ function pairs(segments: readonly FoldedSegment[]): FoldedSegment[] {
     const { segment, offset } = segments[i]!;
     if (next.source !== segment.source || (segment.page !== undefined && next.page !== segment.page + 1)) return [];
     const text = segment.text + next.text;
-    return [{ segment: { ...segment, text }, folded: fold(text), offset }];
+    return [{ segment: { ...segment, text, ...joinedTimes(segment, next) }, folded: fold(text), offset }];
   });
+}
+
+function joinedTimes(first: Segment, next: Segment): Pick<Segment, 'time' | 'words'> {
+  if (!first.time || !next.time) return {};
+  const shifted = (next.words ?? []).map((word) => ({ ...word, at: word.at + first.text.length }));
+  return { time: [first.time[0], next.time[1]], words: [...(first.words ?? []), ...shifted] };
 }
 
 function foldSegments({ segments }: IngestedSource): FoldedSegment[] {
@@ -115,7 +124,7 @@ function liesIn({ segment, folded, offset, start }: Omit<Place, 'score'>, within
 }
 
 function sameCitation(a: Citation, b: Citation): boolean {
-  return a.source === b.source && a.page === b.page && a.quote === b.quote && a.lines?.[0] === b.lines?.[0] && a.lines?.[1] === b.lines?.[1];
+  return a.source === b.source && a.page === b.page && a.quote === b.quote && a.time?.[0] === b.time?.[0] && a.lines?.[0] === b.lines?.[0] && a.lines?.[1] === b.lines?.[1];
 }
 
 /**

@@ -90,6 +90,7 @@ function summariseReading({ parsed, confidence, passage }: Reading): ReadingSumm
     of: passage === null ? 'everything' : 'passage',
     ...(first?.page === undefined ? {} : { page: first.page }),
     ...(first?.line === undefined ? {} : { line: first.line }),
+    ...(first?.time === undefined ? {} : { time: first.time[0] }),
     ...(passage === null ? {} : { relevance: passage.relevance }),
     answer: parsed.answer,
     confidence,

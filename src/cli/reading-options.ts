@@ -1,16 +1,20 @@
 /** Options of the verbs that read documents and answer: which model, where, how much of what. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { defaultFrames } from '../answer/ask.js';
 import type { ConversationRequest } from '../answer/conversation.js';
 import { defaultLooks } from '../answer/second-look.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import type { Tiles } from '../encode/image.js';
+import type { FrameChoice } from '../ingest/media/pictures.js';
 import { parsePageRanges } from '../ingest/pages.js';
+import { resolveModel } from '../models/resolve.js';
 import { embeddedModelDir } from '../paths.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
 import { cacheOptions } from './cache.js';
 import { between, integer } from './numbers.js';
+import { time, timeRange } from './times.js';
 
 export interface ReadingOptions {
   readonly model: string;
@@ -23,6 +27,12 @@ export interface ReadingOptions {
   readonly password?: string;
   readonly pdfTimeout?: number;
   readonly tiles: Tiles;
+  readonly speech?: string;
+  readonly language?: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly fps: number;
+  readonly frames: FrameChoice;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topK: number;
@@ -56,7 +66,13 @@ export function addSourceOptions(command: Command): Command {
     .option('--pages <list>', 'read only these PDF pages, e.g. 1,4-9 or 12-')
     .option('--password <text>', 'of an encrypted PDF')
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
-    .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto');
+    .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto')
+    .addOption(new Option('--speech <model>', 'hears sound and video: folder of a Whisper checkpoint, or hf:org/repo').default(process.env['LODESTONE_SPEECH'] || undefined))
+    .option('--language <code>', 'that is spoken: en, de, ...; as it sounds by default')
+    .option('--from <time>', 'begin sound and video here: seconds, MM:SS or H:MM:SS', time)
+    .option('--to <time>', 'end sound and video here', time)
+    .option('--fps <n>', 'pictures of a video that are looked at, per second', between(0.001, 60), defaultFrames.fps)
+    .addOption(new Option('--frames <which>', 'which of them: all, without repeated ones, or one of each scene').choices(['all', 'changed', 'scenes']).default(defaultFrames.choice));
 }
 
 /** How to answer. */
@@ -73,6 +89,12 @@ export function addAnswerOptions(command: Command): Command {
     .option('--no-session', 'read everything again, and keep nothing for the next question');
 }
 
+/** Where the models lie that the options name. Errors: those of `resolveModel`. */
+export async function locateModels({ model, speech }: Pick<ReadingOptions, 'model' | 'speech'>): Promise<Pick<ConversationRequest, 'modelDir' | 'modelId' | 'speech'>> {
+  const { path, id } = await resolveModel(model);
+  return { modelDir: path, ...(id === undefined ? {} : { modelId: id }), ...(speech === undefined ? {} : { speech: (await resolveModel(speech)).path }) };
+}
+
 /** Errors: LodestoneError(usage). */
 export function readingRequest(paths: readonly string[], options: ReadingOptions): Omit<ConversationRequest, 'modelDir' | 'modelId'> {
   return {
@@ -81,6 +103,9 @@ export function readingRequest(paths: readonly string[], options: ReadingOptions
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
     tiles: options.tiles,
+    ...(options.language === undefined ? {} : { language: options.language }),
+    ...(options.from === undefined && options.to === undefined ? {} : { range: timeRange(options.from, options.to) }),
+    frames: { fps: options.fps, choice: options.frames },
     ...(options.mmproj === undefined ? {} : { mmproj: options.mmproj }),
     quantize: options.quantize,
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },

@@ -129,7 +129,8 @@ class Checks {
         this.view('out', command.out, rows * width);
         return;
       }
-      case 'gelu': {
+      case 'gelu':
+      case 'geluErf': {
         const { count } = command;
         this.count('count', count);
         this.view('x', command.x, count);
@@ -141,6 +142,19 @@ class Checks {
         this.count('count', count);
         this.view('x', command.x, count);
         this.view('y', command.y, count);
+        return;
+      }
+      case 'unfold': {
+        const { length, width, rows, taps, stride, pad } = command;
+        this.count('length', length);
+        this.size('width', width);
+        this.count('rows', rows);
+        this.size('taps', taps);
+        this.size('stride', stride);
+        this.count('pad', pad);
+        this.view('x', command.x, length * width);
+        this.view('out', command.out, rows * taps * width);
+        if (rows > 0 && overlaps(command.x, length * width, command.out, rows * taps * width)) this.refuse('out overlaps x');
         return;
       }
       case 'averagePool': {

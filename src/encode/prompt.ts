@@ -4,6 +4,7 @@
  * The documents come first and the question last, so that a later question about the same documents shares everything
  * but the tail. Text from files and from the user never becomes a control token (`Tokenizer.encodeText`).
  */
+import { shortClock } from '../clock.js';
 import { abortError } from '../errors.js';
 import type { VisionConfig } from '../gemma/vision-config.js';
 import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
@@ -70,12 +71,18 @@ class IdList {
   }
 }
 
+/** What stands in front of a segment, so that a chat model can tell where it is. */
+function markOf({ page, time }: Segment): string {
+  if (page !== undefined) return `[page ${page}]\n`;
+  return time === undefined ? '' : `[${shortClock(time[0])}] `;
+}
+
 /** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
 const batch = 64;
 
 async function pushSource(list: IdList, ends: number[], entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
   const before = list.length;
-  const marked = ({ page, text }: Segment): string => (pageMarks && page !== undefined ? `[page ${page}]\n${text}` : text);
+  const marked = (segment: Segment): string => (pageMarks ? markOf(segment) + segment.text : segment.text);
   const encode = async (segment: Segment): Promise<number[]> => {
     if (signal?.aborted) throw abortError(signal);
     return tokenizer.encodeText(marked(segment));
@@ -120,6 +127,30 @@ async function pushImage(list: IdList, images: PromptImage[], shown: PromptImage
   return count;
 }
 
+/**
+ * A video in the prompt: before each picture its time, as Gemini had them; between them what was said. A picture is written
+ * as `pushImage` writes it.
+ * @returns tokens between `open` and `close`
+ */
+async function pushVideo(list: IdList, images: PromptImage[], entry: IngestedSource, index: number, style: ImageStyle, open: string, close: string, tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<number> {
+  list.push(await tokenizer.encodeText(open));
+  const before = list.length;
+  let said = '';
+  for (const segment of entry.segments) {
+    if (signal?.aborted) throw abortError(signal);
+    if (!segment.image) {
+      said += markOf(segment) + segment.text;
+      continue;
+    }
+    await pushImage(list, images, { source: index, image: segment.image, box: null }, style, said + shortClock(segment.time![0]), '', tokenizer);
+    said = '';
+  }
+  list.push(await tokenizer.encodeText(said));
+  const count = list.length - before;
+  list.push(await tokenizer.encodeText(close));
+  return count;
+}
+
 /** What a prompt begins with: everything up to the question, the same for every question about these sources. */
 export async function encodeDocuments(
   style: PromptStyle,
@@ -140,9 +171,13 @@ export async function encodeDocuments(
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
     const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
-    const image = entry.segments[0]?.image;
+    const image = entry.segments.find((segment) => segment.image)?.image;
     if (image) {
-      if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} is an image, and this prompt has no place for it`);
+      if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} has pictures, and this prompt has no place for them`);
+      if (entry.source.kind === 'video') {
+        sourceTokens.push(await pushVideo(list, images, entry, index, imageStyle, open, close, tokenizer, signal));
+        continue;
+      }
       sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle, open, close, tokenizer));
       segmentEnds.push(list.length);
     } else {

@@ -220,6 +220,12 @@ async function loadProjection(device: Device, entry: TensorEntry): Promise<Weigh
   return device.loadWeight({ label: entry.name, format: 'f32', outputs, inputs, data: { memory: new Uint8Array(turned.buffer) } });
 }
 
+/** All tensors of the tower and the projector. */
+export function visionTensors({ patch, positions, layers, postNorm, softNorm, projection }: VisionPlaces): TensorEntry[] {
+  const ofPlace = (place: LinearPlace | NormPlace): TensorEntry[] => ('gain' in place ? [place.gain, place.bias] : [place.weight.entry, place.bias]);
+  return [patch, postNorm, ...layers.flatMap((layer): (LinearPlace | NormPlace)[] => Object.values(layer))].flatMap(ofPlace).concat(positions, softNorm, projection);
+}
+
 /** Bytes of everything that `loadVisionWeights` loads. */
 export function visionBytes({ patch, positions, layers, postNorm, softNorm, projection }: VisionPlaces): number {
   const f32 = Float32Array.BYTES_PER_ELEMENT;

@@ -8,8 +8,11 @@ import { decodeImage } from './image.js';
 import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import type { PageRange } from './pages.js';
+import { mediaHeadBytes, mediaKind, isPlaylist } from './media/kind.js';
+import { ingestRecording, type MediaOptions } from './media/recording.js';
+import { withSpooled } from './media/spool.js';
 import { readPdf, type PdfText } from './pdf.js';
-import { type InputBytes, readFileOnce, type ReadOptions } from './read.js';
+import { type InputBytes, readFileOnce, readHead, type ReadOptions } from './read.js';
 import type { IngestedSource, IngestProgress, Source } from './segment.js';
 import { readStdin } from './stdin.js';
 import { decodeText, segmentText } from './text.js';
@@ -29,6 +32,8 @@ export interface IngestOptions {
   readonly remember?: Remember | undefined;
   /** true: images are decoded. Otherwise why they are refused, and what to do; by default because the model reads text. */
   readonly images?: true | string | undefined;
+  /** How recordings are heard and seen; by default they are refused. */
+  readonly media?: MediaOptions | undefined;
 }
 
 /**
@@ -52,6 +57,10 @@ export async function ingest(paths: readonly string[], options: IngestOptions = 
     first.set(path, index);
     results.push(await ingestOne(path, index, options));
   }
+  const timed = results.some(({ source }) => source.kind === 'audio' || source.kind === 'video');
+  if (options.media?.ranged === true && !timed) {
+    throw new LodestoneError(ExitCode.usage, `--from and --to choose a part of a recording, and ${paths.map(sourceName).join(', ')} is none`);
+  }
   if (options.pages !== undefined && results.length > 0 && results.every(({ source }) => source.kind !== 'pdf')) {
     throw new LodestoneError(ExitCode.usage, `--pages chooses pages of a PDF, and ${paths.map(sourceName).join(', ')} has none`);
   }
@@ -66,8 +75,20 @@ async function ingestOne(path: string, index: number, options: IngestOptions): P
     signal,
     onBytes: (done, total) => onProgress?.({ path, unit: 'bytes', done, total }),
   };
-  const input = path === '-' ? await readStdin(reading) : await readFileOnce(path, reading);
-  return ingestBytes(input, index, limits, options);
+  if (path === '-') {
+    const input = await readStdin(reading);
+    if (!(await isRecording(path, input.bytes.subarray(0, mediaHeadBytes)))) return ingestBytes(input, index, limits, options);
+    // A recording is decoded from a file: many a format has its index at the end.
+    return withSpooled(input.bytes, (file) => ingestRecording({ path, file, index, sha256: input.sha256, bytes: input.bytes.length }, limits, options));
+  }
+  if (await isRecording(path, await readHead(path, mediaHeadBytes))) return ingestRecording({ path, file: path, index }, limits, options);
+  return ingestBytes(await readFileOnce(path, reading), index, limits, options);
+}
+
+/** Throws where it is a playlist: what it would play is somewhere else. */
+async function isRecording(path: string, head: Uint8Array): Promise<boolean> {
+  if (isPlaylist(head)) throw unreadable(path, 'is a playlist, which points at other files; name those');
+  return (await mediaKind(head)) !== null;
 }
 
 /** The part after reading: what the bytes are, and their segments. `input.bytes` can't be used afterwards. */

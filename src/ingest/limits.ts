@@ -19,6 +19,8 @@ export interface IngestLimits {
   readonly documentMs: number;
   /** Milliseconds without a finished page after which a PDF is given up. */
   readonly pageMs: number;
+  /** Milliseconds without anything decoded after which a recording is given up. */
+  readonly mediaStallMs: number;
   /** MiB of JavaScript heap for the PDF worker. */
   readonly heapMiB: number;
   /** Bytes by which this process may grow while a PDF is parsed (typed arrays lie outside the heap). */
@@ -36,6 +38,7 @@ export const defaultLimits: IngestLimits = {
   documentChars: 64 * MiB,
   documentMs: 120_000,
   pageMs: 30_000,
+  mediaStallMs: 60_000,
   heapMiB: 1024,
   growthBytes: 2048 * MiB,
 };

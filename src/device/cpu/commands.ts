@@ -19,6 +19,8 @@ const opcodes: Record<Command['op'], number> = {
   gelu: 9,
   add: 10,
   averagePool: 11,
+  geluErf: 12,
+  unfold: 13,
 };
 
 /** Throws a RangeError that names the command and what is wrong with it. */
@@ -73,9 +75,14 @@ function encode(command: Command): number[] {
       return [...view(x), ...view(gain), ...view(bias), ...view(out), rows, width, eps];
     }
     case 'gelu':
+    case 'geluErf':
       return [...view(command.x), ...view(command.out), command.count];
     case 'add':
       return [...view(command.x), ...view(command.y), command.count];
+    case 'unfold': {
+      const { x, out, length, width, rows, taps, stride, pad } = command;
+      return [...view(x), ...view(out), length, width, rows, taps, stride, pad];
+    }
     case 'averagePool':
       return [...view(command.x), ...view(command.out), command.side, command.size, command.width];
   }

@@ -48,6 +48,13 @@ export function record(command: Command, to: Recorder): Dispatch[] {
       return perElement({ kernel: 'ge_glu', constants: {}, bind: bindings(to, { gate: command.gate, up: command.up, out: command.out }), params: {} }, command.count);
     case 'gelu':
       return perElement({ kernel: 'gelu', constants: {}, bind: bindings(to, { x: command.x, out: command.out }), params: {} }, command.count);
+    case 'geluErf':
+      return perElement({ kernel: 'gelu_erf', constants: {}, bind: bindings(to, { x: command.x, out: command.out }), params: {} }, command.count);
+    case 'unfold': {
+      const { length, width, rows, taps, stride, pad } = command;
+      const bind = bindings(to, { x: command.x, out: command.out });
+      return perElement({ kernel: 'unfold', constants: {}, bind, params: { length, width, rows, taps, stride, pad } }, rows * taps * width);
+    }
     case 'add':
       return perElement({ kernel: 'add', constants: {}, bind: bindings(to, { x: command.x, y: command.y }), params: {} }, command.count);
     case 'averagePool': {

@@ -13,6 +13,7 @@ export type Kernel =
   | 'embed'
   | 'ge_glu'
   | 'gelu'
+  | 'gelu_erf'
   | 'layer_norm'
   | 'mat_mul'
   | 'mat_mul_q8'
@@ -21,7 +22,8 @@ export type Kernel =
   | 'norm_rope'
   | 'quantize_rows'
   | 'rms_norm'
-  | 'store_kv';
+  | 'store_kv'
+  | 'unfold';
 
 /** Values of the constants that a kernel's first comment names. */
 export type Constants = Readonly<Record<string, number | boolean>>;

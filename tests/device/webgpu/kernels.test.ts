@@ -221,6 +221,24 @@ describe.skipIf(!webgpuAvailable)('webgpu', { timeout: 300_000 }, () => {
     for (const error of errors) expect(error).toBeLessThan(1e-6);
   });
 
+  it('computes what speech needs: exact gelu, and the rows that a convolution reads', async () => {
+    const gelu = async (rig: Rig): Promise<[View, number]> => {
+      const x = rig.data(Float32Array.of(...randomFloats(700, 1, 8), -1e-6, -8, 1e30, -1e30));
+      await rig.run({ op: 'geluErf', x, out: x, count: 702 });
+      return [x, 702];
+    };
+    expect(await compare(device, gelu)).toBeLessThan(5e-7);
+    for (const shape of [{ length: 300, width: 7, rows: 150, taps: 3, stride: 2, pad: 1 }, { length: 2, width: 5, rows: 6, taps: 4, stride: 1, pad: 3 }]) {
+      const elements = shape.rows * shape.taps * shape.width;
+      const error = await compare(device, async (rig) => {
+        const out = rig.data(new Float32Array(elements).fill(7));
+        await rig.run({ op: 'unfold', x: rig.data(randomFloats(shape.length * shape.width, 2)), out, ...shape });
+        return [out, elements];
+      });
+      expect(error).toBe(0);
+    }
+  });
+
   it.each(['q4_k', 'q6_k', 'q5_0'] as const)('unpacks %s to the bits of the reference', async (format) => {
     const [outputs, inputs] = [19, 512];
     const source = { label: 'w', format, outputs, inputs, data: { memory: randomPacked(format, outputs * inputs, 21) } };
