@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
+import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import { embeddedModelDir } from '../paths.js';
 import { lengthList } from '../recall/lengths.js';
 import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
@@ -20,7 +21,7 @@ export interface NeedleOptions extends EndpointFlags {
   readonly seed: number;
   readonly model: string;
   readonly haystack?: readonly string[];
-  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly device: DeviceChoice;
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   readonly kv: KvFormat;
@@ -62,7 +63,7 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .option('--seed <n>', 'of keys, values and places', integer(0), 0)
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--haystack <file...>', 'documents of your own: read whole, with needles between their sentences; with --lengths, in parts')
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
     .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))

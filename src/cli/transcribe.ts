@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { shortClock } from '../clock.js';
+import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { defaultLimits } from '../ingest/limits.js';
 import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
@@ -24,7 +25,7 @@ interface TranscribeOptions {
   readonly language?: string;
   readonly from?: number;
   readonly to?: number;
-  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly device: DeviceChoice;
   readonly threads?: number;
   readonly session: boolean;
   readonly quiet?: boolean;
@@ -110,7 +111,7 @@ export function transcribeCommand(signal: AbortSignal): Command {
     .option('--language <code>', 'en, de, ...; as it sounds by default')
     .option('--from <time>', 'begin here: seconds, MM:SS or H:MM:SS', time)
     .option('--to <time>', 'end here', time)
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .option('--no-session', 'hear everything again, and keep nothing for the next run')
     .option('-q, --quiet', 'no progress and no warnings on stderr')

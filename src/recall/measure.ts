@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { AskEvent } from '../answer/answer.js';
 import { defaultLooks } from '../answer/second-look.js';
-import { selectDevice } from '../device/select.js';
+import { deviceChoices, selectDevice, type DeviceChoice } from '../device/select.js';
 import type { Device, KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { ExitCode, LodestoneError } from '../errors.js';
@@ -31,7 +31,7 @@ const names: readonly Name[] = [...suiteNames, 'documents'];
 interface Options {
   readonly suite: readonly Name[];
   readonly model: string;
-  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly device: DeviceChoice;
   readonly lengths?: readonly number[];
   readonly trials?: number;
   readonly seed: number;
@@ -69,7 +69,7 @@ function parseOptions(): Options {
     .option('--lengths <list>', 'tokens of the prompt and its answer, such as 4096,32K,1M (default: by suite)', lengthList)
     .option('--trials <n>', 'questions per length (default: by suite)', wholeNumber(1))
     .option('--model <dir>', 'model folder', embeddedModelDir)
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--seed <n>', 'of keys, values, places and samples', wholeNumber(0), 0)
     .option('--looks <n>', 'passages of each length that are read again, as in ask; 0 is none', wholeNumber(0), defaultLooks)
     .addOption(new Option('--kv <format>', 'how keys and values of global layers are stored').choices(kvFormats).default(defaultKv.global))

@@ -107,7 +107,7 @@ export class Context {
     this.#storedFrom = config.layers.map(() => 0);
     this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
     this.#ropeGlobal = config.ropeGlobal && createRope(config.headDim, config.ropeGlobal.base, config.ropeGlobal.factor);
-    this.#caches = new KvCaches(device, config, this.chunk, this.kv);
+    this.#caches = new KvCaches(device, config, this.chunk, this.kv, options.positions);
     try {
       this.#activations = this.#createActivations();
     } catch (error) {

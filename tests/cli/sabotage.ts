@@ -17,6 +17,7 @@ function withoutWrapping(device: Device): Device {
     name: device.name,
     description: device.description,
     kernels: device.kernels,
+    kvPageSlots: device.kvPageSlots,
     get allocatedBytes() {
       return device.allocatedBytes;
     },

@@ -13,7 +13,7 @@ it.each([
   [['--suite', 'squad', '--squad', 'nowhere.json'], 7, /^recall: nowhere\.json: /],
   [['--suite', 'gemini', '--haystack', 'nowhere.txt'], 7, /^recall: nowhere\.txt: /],
   [['--trials', '0'], 2, /--trials <n>/],
-  [['--device', 'gpu'], 2, /auto, cpu, reference/],
+  [['--device', 'gpu'], 2, /auto, webgpu, cpu, reference/],
   [['--quick'], 2, /unknown option/],
   [['--model', 'nowhere'], 6, /^recall: nowhere: no such model directory\n$/],
 ] as const)('recall %j exits with %i', (args, status, text) => {
