@@ -1,7 +1,8 @@
 /**
  * The second look. A small extractive model finds more in a page than in a book: when it has read everything, it reads
  * the passages that share most words with the question once more, each alone, and the answer it can best stand by is
- * taken. What a reading is worth is its probability times how much of the question its passage speaks of.
+ * taken. What a reading is worth is its probability times how much of the question its passage speaks of, times how many
+ * readings say the same.
  */
 import type { ParsedAnswer } from '../encode/prompt.js';
 import { fold } from './fold.js';
@@ -27,27 +28,33 @@ export const defaultLooks = 6;
  */
 export const passageCharacters = [260, 400] as const;
 
-/** A passage that lacks a word of the question is much less likely to be the right one. */
-const RELEVANCE_POWER = 4;
-/** What the reading of everything is worth, beside a passage that has all words of the question. */
-const WHOLE_RELEVANCE = 0.1;
-/** Below this worth, "not found" is right more often than the answer. */
-const LEAST_WORTH = 0.01;
+/** A passage that lacks words of the question is less likely to be the right one. */
+const RELEVANCE_POWER = 2;
+/** Below this worth, "not found" is right more often than the answer. Both were chosen as `passageCharacters` was. */
+const LEAST_WORTH = 0.05;
 
 /** An answer in words of the question alone tells nothing. */
 function onlyRepeats(answer: string, question: ReadonlySet<string>): boolean {
   return contentWords(fold(answer).text).every((word) => question.has(word));
 }
 
-/** The best of a reading of everything and readings of passages; not found, where none is worth believing. */
+/**
+ * The best of the readings of passages; not found, where none is worth believing. The reading of everything only has a voice:
+ * alone it is wrong more often than right where passages that share words with the question do not bear it out.
+ */
 export function chooseReading(question: string, whole: Reading, looks: readonly Reading[]): Reading {
   if (looks.length === 0) return whole;
   const asked = new Set(contentWords(fold(question).text));
+  // Passages overlap and differ in length: an answer that several readings give is likelier right.
+  const votes = new Map<string, number>();
+  for (const { parsed } of [...looks, whole]) {
+    const answer = fold(parsed.answer).text;
+    if (parsed.found) votes.set(answer, (votes.get(answer) ?? 0) + 1);
+  }
   const worth = ({ parsed, confidence, passage }: Reading): number => {
-    if (!parsed.found) return 0;
-    if (passage === null) return WHOLE_RELEVANCE * confidence;
-    return onlyRepeats(parsed.answer, asked) ? 0 : confidence * passage.relevance ** RELEVANCE_POWER;
+    if (!parsed.found || onlyRepeats(parsed.answer, asked)) return 0;
+    return confidence * passage!.relevance ** RELEVANCE_POWER * votes.get(fold(parsed.answer).text)!;
   };
-  const best = [...looks, whole].reduce((a, b) => (worth(b) > worth(a) ? b : a));
+  const best = looks.reduce((a, b) => (worth(b) > worth(a) ? b : a));
   return worth(best) >= LEAST_WORTH ? best : { ...whole, parsed: { found: false, answer: '', needle: '' } };
 }

@@ -80,9 +80,17 @@ describe('chooseReading', () => {
     const looks = [reading('the reserve copy', 0.9, 1), reading('K-408', 0.5, 1)];
     expect(chooseReading('Where is the reserve copy?', reading('', 0.9, null), looks).parsed.answer).toBe('K-408');
   });
-  it('does not answer out of unrelated or hesitant readings', () => {
+  it('does not answer out of unrelated or hesitant readings, nor out of the reading of everything alone', () => {
     const looks = [reading('guess', 0.05, 0.4), reading('', 0.9, 0.9)];
-    expect(chooseReading('Who did it?', reading('junk', 0.05, null), looks).parsed.found).toBe(false);
-    expect(chooseReading('Who did it?', reading('sure', 0.9, null), looks).parsed.answer).toBe('sure');
+    expect(chooseReading('Who did it?', reading('sure', 0.9, null), looks).parsed.found).toBe(false);
+  });
+  it('counts how many readings say the same', () => {
+    const looks = [reading('one', 0.6, 0.5), reading('The other', 0.4, 0.5), reading('the other', 0.3, 0.4)];
+    expect(chooseReading('Who did it?', reading('', 0.9, null), looks).parsed.answer).toBe('The other');
+    // The reading of everything has a voice.
+    expect(chooseReading('Who did it?', reading('one', 0.2, null), looks).parsed.answer).toBe('one');
+    const faint = [reading('one', 0.5, 0.2), reading('one', 0.4, 0.2), reading('one', 0.3, 0.2)];
+    expect(chooseReading('Who did it?', reading('', 0.9, null), faint.slice(0, 1)).parsed.found).toBe(false);
+    expect(chooseReading('Who did it?', reading('', 0.9, null), faint).parsed.answer).toBe('one');
   });
 });

@@ -257,12 +257,22 @@ describe.each(devices)('$name device', ({ tolerance, create }) => {
     await model.close();
   });
 
+  interface TinyGolden {
+    readonly ids: number[];
+    readonly logits_last: number[];
+    /** The same, where the first `block` tokens see each other both ways. */
+    readonly both_ways: { readonly block: number; readonly logits_last: number[] };
+  }
   const tinyGolden = join(tinyDir, 'golden.json');
   if (!existsSync(tinyGolden)) console.warn('SKIPPED: models/lodestone-tiny/golden.json is missing; export the model');
   it.skipIf(!existsSync(tinyGolden))('reproduces the logits of lodestone-tiny', async () => {
-    const { ids, logits_last } = JSON.parse(readFileSync(tinyGolden, 'utf8')) as { ids: number[]; logits_last: number[] };
+    const { ids, logits_last, both_ways } = JSON.parse(readFileSync(tinyGolden, 'utf8')) as TinyGolden;
     const tiny = await openModel(tinyDir, device);
     expect(largestDifference(await logitsOf(tiny, ids, 64), logits_last)).toBeLessThan(2e-3);
+    const context = new Context(tiny, { kv: exactKv });
+    const logits = await context.prefill(ids, { bothWays: both_ways.block });
+    expect(largestDifference(logits, both_ways.logits_last)).toBeLessThan(2e-3);
+    context.close();
     await tiny.close();
   });
 });
