@@ -369,7 +369,7 @@ napi_value guarded(napi_env env, napi_callback_info info) {
 }
 
 // Also in src/device/cpu/native.ts. It changes when a function's arguments do, or the numbers of a command or a format.
-constexpr int abi = 4;
+constexpr int abi = 5;
 
 napi_value init(napi_env env, napi_value exports) {
   const struct {

@@ -53,6 +53,14 @@ void Executor::run_one(GeluCommand& c) {
   ranges(c.count, 16384, [&](int64_t begin, int64_t end) { kernels_.gelu(c.args, begin, end); });
 }
 
+void Executor::run_one(GeluErfCommand& c) {
+  ranges(c.count, 16384, [&](int64_t begin, int64_t end) { kernels_.gelu_erf(c.args, begin, end); });
+}
+
+void Executor::run_one(UnfoldCommand& c) {
+  by_rows(c.rows, c.args.taps * c.args.width, [&](int64_t begin, int64_t end) { kernels_.unfold(c.args, begin, end); });
+}
+
 void Executor::run_one(AddCommand& c) {
   ranges(c.count, 65536, [&](int64_t begin, int64_t end) { kernels_.add(c.args, begin, end); });
 }

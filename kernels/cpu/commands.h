@@ -65,6 +65,14 @@ struct GeluCommand {
   Gelu args;
   int64_t count;
 };
+struct GeluErfCommand {
+  Gelu args;
+  int64_t count;
+};
+struct UnfoldCommand {
+  Unfold args;
+  int64_t rows;
+};
 struct AddCommand {
   Add args;
   int64_t count;
@@ -74,7 +82,8 @@ struct AveragePoolCommand {
 };
 
 using Command = std::variant<EmbedCommand, RmsNormCommand, AddNormCommand, MatMulCommand, NormRopeCommand, StoreKvCommand,
-                             AttentionCommand, GeGluCommand, LayerNormCommand, GeluCommand, AddCommand, AveragePoolCommand>;
+                             AttentionCommand, GeGluCommand, LayerNormCommand, GeluCommand, GeluErfCommand, UnfoldCommand, AddCommand,
+                             AveragePoolCommand>;
 
 // Runs commands on a pool; keeps scratch between them. One thread at a time.
 class Executor {
@@ -102,6 +111,8 @@ class Executor {
   void run_one(GeGluCommand&);
   void run_one(LayerNormCommand&);
   void run_one(GeluCommand&);
+  void run_one(GeluErfCommand&);
+  void run_one(UnfoldCommand&);
   void run_one(AddCommand&);
   void run_one(AveragePoolCommand&);
 

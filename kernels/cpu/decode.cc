@@ -6,7 +6,7 @@ namespace lodestone {
 
 namespace {
 
-enum Opcode { kEmbed = 0, kRmsNorm, kAddNorm, kMatMul, kNormRope, kStoreKv, kAttention, kGeGlu, kLayerNorm, kGelu, kAdd, kAveragePool };
+enum Opcode { kEmbed = 0, kRmsNorm, kAddNorm, kMatMul, kNormRope, kStoreKv, kAttention, kGeGlu, kLayerNorm, kGelu, kAdd, kAveragePool, kGeluErf, kUnfold };
 
 class Reader {
  public:
@@ -186,6 +186,25 @@ Command read_command(Reader& r) {
       c.args.x = r.view();
       c.args.out = r.view();
       c.count = r.integer();
+      return c;
+    }
+    case kGeluErf: {
+      GeluErfCommand c;
+      c.args.x = r.view();
+      c.args.out = r.view();
+      c.count = r.integer();
+      return c;
+    }
+    case kUnfold: {
+      UnfoldCommand c;
+      c.args.x = r.view();
+      c.args.out = r.view();
+      c.args.length = r.integer();
+      c.args.width = r.integer();
+      c.rows = r.integer();
+      c.args.taps = r.integer();
+      c.args.stride = r.integer();
+      c.args.pad = r.integer();
       return c;
     }
     case kAdd: {

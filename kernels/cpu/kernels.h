@@ -187,6 +187,13 @@ struct Gelu {
   float* out;
 };
 
+// x [length][width], out [rows][taps][width]
+struct Unfold {
+  const float* x;
+  float* out;
+  int64_t length, width, taps, stride, pad;
+};
+
 struct Add {
   float* x;
   const float* y;
@@ -235,6 +242,8 @@ struct Kernels {
   void (*ge_glu)(const GeGlu&, int64_t begin, int64_t end);
   void (*layer_norm)(const LayerNorm&, int64_t row_begin, int64_t row_end);
   void (*gelu)(const Gelu&, int64_t begin, int64_t end);
+  void (*gelu_erf)(const Gelu&, int64_t begin, int64_t end);
+  void (*unfold)(const Unfold&, int64_t row_begin, int64_t row_end);
   void (*add)(const Add&, int64_t begin, int64_t end);
   void (*average_pool)(const AveragePool&, int64_t cell_begin, int64_t cell_end);
   // out[r][o] += bias[o] for the outputs out_begin .. out_end - 1.

@@ -11,6 +11,7 @@
 #include "unpack.cc"
 #include "embed.cc"
 #include "ge_glu.cc"
+#include "gelu_erf.cc"
 #include "mat_mul.cc"
 #include "quantise_rows.cc"
 #include "lane_blocks.cc"
@@ -18,6 +19,7 @@
 #include "mat_mul_bf16.cc"
 #include "norm_rope.cc"
 #include "store_kv.cc"
+#include "unfold.cc"
 #include "attention.cc"
 #include "convert.cc"
 
@@ -48,6 +50,8 @@ const Kernels kernels = {
     ge_glu,
     layer_norm,
     gelu,
+    gelu_erf,
+    unfold,
     add,
     average_pool,
     add_bias,

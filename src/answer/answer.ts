@@ -1,6 +1,6 @@
 /** What `ask` gives: the shapes of `--json` (schema lodestone.answer/1) and of the events of `--jsonl`. */
 import type { KvFormat } from '../device/device.js';
-import type { IngestProgress, SourceKind } from '../ingest/segment.js';
+import type { FrameCounts, IngestProgress, SourceKind } from '../ingest/segment.js';
 import type { KvFormats } from '../runtime/kv.js';
 import type { Citation } from './citations.js';
 
@@ -39,11 +39,12 @@ export interface Answer {
   readonly sources: readonly SourceSummary[];
 }
 
-/** One reading, and what the model made of it; page or line is where a passage begins. */
+/** One reading, and what the model made of it; page, line or time (in seconds) is where a passage begins. */
 export interface ReadingSummary {
   readonly of: 'everything' | 'passage';
   readonly page?: number;
   readonly line?: number;
+  readonly time?: number;
   /** Share of the question's words in the passage, rare ones weighing more. */
   readonly relevance?: number;
   readonly answer: string;
@@ -55,8 +56,14 @@ export interface SourceSummary {
   readonly kind: SourceKind;
   readonly sha256: string;
   readonly pages?: number;
-  /** Of an image: how often the model is shown it, once whole and then each crop. */
+  /** Of a recording, in seconds. */
+  readonly seconds?: number;
+  /** Of a video whose pictures are looked at. */
+  readonly frames?: FrameCounts;
+  /** Of a source with images: how many the model is shown, each once whole and then its crops. */
   readonly views?: number;
+  /** Pages of a PDF that are shown as images. */
+  readonly page_images?: number;
   readonly segments: number;
   readonly tokens: number;
 }
@@ -77,6 +84,8 @@ export interface Plan {
     /** What the same context would take if every layer held every position, stored as in global layers. */
     readonly bytes_if_all_global: number;
   };
+  /** Pictures of videos: so many are looked at, and so many of them would fit. */
+  readonly frames?: { readonly shown: number; readonly fit: number };
   readonly fits: boolean;
 }
 

@@ -2,13 +2,17 @@
  * The main job: sources and a question -> an answer with its places. Emits events on the way; knows nothing of
  * terminals. One direction: ingest -> prompt -> prefill -> decode -> citations.
  */
+import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
-import { buildPrompt, type Prompt } from '../encode/prompt.js';
+import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
-import type { IngestedSource } from '../ingest/segment.js';
+import type { IngestedSource, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
+import type { TimeRange } from '../ingest/media/media.js';
+import type { FrameChoice } from '../ingest/media/pictures.js';
+import type { VideoVision } from '../ingest/media/recording.js';
 import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage } from '../gemma/weights.js';
@@ -18,9 +22,11 @@ import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
+import { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
 import { encodeImages } from './images.js';
+import { KeptImages } from './kept-images.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
 import { looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
@@ -29,6 +35,8 @@ export interface AskRequest extends ReadRequest {
   /** "-" is standard input. */
   readonly paths: readonly string[];
   readonly pages?: readonly PageRange[];
+  /** Show every page of a PDF as an image. Default: those without a text layer, where the model sees. */
+  readonly pagesAsImages?: boolean;
   /** For encrypted PDFs. */
   readonly password?: string;
   /** Milliseconds after which a PDF is given up. */
@@ -41,6 +49,14 @@ export interface AskRequest extends ReadRequest {
   readonly tiles?: Tiles;
   /** The vision part of a GGUF file. */
   readonly mmproj?: string;
+  /** Folder of the speech model that hears recordings. */
+  readonly speech?: string;
+  /** As `TranscriberOptions`. */
+  readonly language?: string;
+  /** Part of the recordings, in seconds. */
+  readonly range?: TimeRange;
+  /** Pictures of a video: so many a second, and which of them. Default: `defaultFrames`. */
+  readonly frames?: { readonly fps: number; readonly choice: FrameChoice };
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   /** Keep what was read, and use what is kept. Default: neither. */
   readonly cache?: CacheOptions;
@@ -50,6 +66,9 @@ export interface AskRequest extends ReadRequest {
 
 /** As Gemma's authors run it: wide and tall images are shown in parts too. */
 export const defaultTiles: Tiles = 'auto';
+
+/** One a second, as Gemini 1.5 was measured; none again that shows the same. */
+export const defaultFrames = { fps: 1, choice: 'changed' } as const;
 
 export interface Prepared {
   readonly sources: readonly IngestedSource[];
@@ -62,13 +81,21 @@ export interface Prepared {
   readonly openMs: number;
 }
 
+function viewsOf(segments: readonly Segment[], shown: readonly PromptImage[]): Pick<SourceSummary, 'views' | 'page_images'> {
+  if (shown.length === 0) return {};
+  const pages = segments.filter(({ image, page }) => image && page !== undefined).length;
+  return { views: shown.length, ...(pages === 0 ? {} : { page_images: pages }) };
+}
+
 function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSummary[] {
   return sources.map(({ source, segments }, i) => ({
     path: source.path,
     kind: source.kind,
     sha256: source.sha256,
     ...(source.pages === undefined ? {} : { pages: source.pages }),
-    ...(source.kind === 'image' ? { views: prompt.images?.filter((image) => image.source === i).length ?? 0 } : {}),
+    ...(source.seconds === undefined ? {} : { seconds: source.seconds }),
+    ...(source.frames === undefined ? {} : { frames: source.frames }),
+    ...(source.kind === 'video' ? {} : viewsOf(segments, prompt.images?.filter((image) => image.source === i) ?? [])),
     segments: segments.length,
     tokens: prompt.sourceTokens[i]!,
   }));
@@ -102,18 +129,38 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
       global: layers('global'),
       bytes_if_all_global: context * kvPositionBytes(config, formats.global) * config.layers.length,
     },
+    ...framesOf(prompt, summaries, config, context),
     fits: context <= config.maxPositions,
   };
+}
+
+/** How many pictures of videos are looked at, and how many would fit beside everything else. */
+function framesOf(prompt: Prompt, summaries: readonly SourceSummary[], config: ModelFiles['config'], context: number): Pick<Plan, 'frames'> {
+  const shown = summaries.reduce((sum, { frames }) => sum + (frames?.shown ?? 0), 0);
+  if (shown === 0) return {};
+  const filmed = summaries.reduce((sum, { frames, tokens }) => sum + (frames ? tokens : 0), 0);
+  // With what was said between them, which stays when pictures are left out, so this is rather too few.
+  const perFrame = Math.max(1, filmed / shown);
+  const fit = Math.max(0, Math.floor((config.maxPositions - (context - filmed)) / perFrame));
+  return { frames: { shown, fit: Math.min(shown, fit) } };
 }
 
 /** Who asked for how much, for the error of an input that does not fit. */
 function overflowMessage(plan: Plan): string {
   const tiled = plan.sources.some(({ views = 0 }) => views > 1);
+  const filmed = plan.frames === undefined ? '' : `; of ${plan.frames.shown} pictures ${plan.frames.fit} fit`;
+  const timed = plan.sources.some(({ kind }) => kind === 'audio' || kind === 'video');
+  const remedies = [
+    ...(plan.sources.some(({ kind }) => kind === 'pdf') || !timed ? ['choose pages with --pages'] : []),
+    ...(tiled ? ['show images whole only with --tiles 0'] : []),
+    ...(timed ? ['choose a part with --from and --to'] : []),
+    ...(plan.frames === undefined ? [] : ['look at fewer pictures with --fps or --frames scenes']),
+    'or a model with a longer context',
+  ];
   const ledger = plan.sources.map((source) => `${sourceName(source.path)}: ${source.tokens} tokens`).join('; ');
   return (
     `the input takes ${plan.tokens.prompt} tokens and the answer up to ${plan.tokens.answer}, but ${plan.model.id} holds ` +
-    `${plan.tokens.context} (${ledger}). Nothing was cut: choose pages with --pages, ${tiled ? 'show images whole only with --tiles 0, ' : ''}or ` +
-    'a model with a longer context'
+    `${plan.tokens.context} (${ledger}${filmed}). Nothing was cut: ${remedies.join(', ')}`
   );
 }
 
@@ -128,25 +175,18 @@ export function checkFits(plan: Plan): void {
  */
 export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
   const started = performance.now();
-  const { pdfTimeoutMs } = request;
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
   const { config, tokenizer } = files;
   checkKv(config, request.kv ?? defaultKv);
   const opened = performance.now();
-  const sources = await ingest(request.paths, {
-    signal,
-    onProgress: (progress) => emit({ type: 'ingest', ...progress }),
-    pages: request.pages,
-    password: request.password,
-    ...(request.cache ? { remember: rememberIn(textsFolder(request.cache.folder)) } : {}),
-    images: files.visionPlaces ? true : noImages(files),
-    limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
-  });
+  const tiles = request.tiles ?? defaultTiles;
+  if (request.pagesAsImages === true && !files.visionPlaces) throw new LodestoneError(ExitCode.usage, `--pages-as-images needs a model that sees, ${noImages(files)}`);
+  const sources = await ingestAll(request, files, device, signal, emit);
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
   const ingested = performance.now();
-  const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
+  const imageStyle = config.vision ? { vision: config.vision, tiles } : undefined;
   const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
   if (signal.aborted) throw abortError(signal);
   const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
@@ -177,6 +217,53 @@ async function findSession(
     emit({ type: 'warning', message: `no session is used (${(error as Error).message})` });
     return undefined;
   }
+}
+
+/** The sources as segments; a speech model is loaded for as long as that takes, and only if something is heard. */
+async function ingestAll(request: AskRequest, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
+  const { pdfTimeoutMs, speech, range, cache } = request;
+  const sees = files.visionPlaces !== null;
+  const keep = cache === undefined ? null : join(cache.folder, 'speech');
+  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep });
+  try {
+    return await ingest(request.paths, {
+      signal,
+      onProgress: (progress) => emit({ type: 'ingest', ...progress }),
+      pages: request.pages,
+      password: request.password,
+      ...(cache ? { remember: rememberIn(textsFolder(cache.folder)) } : {}),
+      images: sees ? true : noImages(files),
+      pageImages: files.config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(files.config.vision.imageSize, request.tiles ?? defaultTiles) } : undefined,
+      media: {
+        speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
+        vision: videoVision(request, files) ?? `${files.id} reads text only`,
+        range: range ?? { from: 0, to: Infinity },
+        ranged: range !== undefined,
+      },
+      limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
+    });
+  } finally {
+    await transcriber?.close();
+  }
+}
+
+/** Where soft tokens are kept; undefined: they are not, or there are none. */
+async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
+  if (cache === undefined || !visionPlaces || images.length === 0) return undefined;
+  return KeptImages.open(join(cache.folder, 'images'), visionPlaces, device, signal);
+}
+
+function videoVision({ frames = defaultFrames, tiles = defaultTiles }: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
+  if (!visionPlaces || !config.vision) return null;
+  const { imageSize, tokensPerImage } = config.vision;
+  // In parts only where that is asked for: pictures are many.
+  const whole = tiles !== 'auto' && tiles > 0;
+  return { fps: frames.fps, frames: frames.choice, imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
+}
+
+/** Pixels of a page's longer side, so that each of its crops is as sharp as the tower sees; at least two crops', at most four's. */
+function pageEdge(imageSize: number, tiles: Tiles): number {
+  return imageSize * (tiles === 'auto' ? 2 : Math.min(4, Math.max(2, tiles)));
 }
 
 /** Why a model refuses images, and what to do. */
@@ -213,7 +300,8 @@ async function answerPrepared(prepared: Prepared, request: AskRequest, device: D
   try {
     const hashing = request.hashWeights === true ? hashWeights(model.weightFiles, request.cache, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
-    const encode = (from: number, to: number): Promise<Float32Array[]> => encodeImages(model, (prompt.images ?? []).slice(from, to), signal, emit);
+    const kept = await keptImages(request, files, prompt, device, signal);
+    const encode = (from: number, to: number): Promise<Float32Array[]> => encodeImages(model, (prompt.images ?? []).slice(from, to), signal, emit, kept);
     const show = withPlaces(prompt, prepared.sources, beforeLook(model, request, emit));
     const whole = await readEverything(model, request, prompt, signal, show, { session, encode });
     const chosen = await secondLook(model, request, prepared.sources, whole.reading, signal, emit);

@@ -2,9 +2,9 @@
  * From an answer back to its place. What is sought is the answer, or the quote that a chat model gave with it. It is
  * looked up literally in the sources (folded, as whole words); of several places, the one whose surroundings share most
  * with the question comes first. A citation is `verified` only if what was sought stands there to the letter (folded);
- * otherwise it is the most related place, and says so.
+ * otherwise it is the page image that the model names, or the most related place, and says so.
  */
-import type { IngestedSource, Segment } from '../ingest/segment.js';
+import { timeOf, type IngestedSource, type Segment, type Times } from '../ingest/segment.js';
 import type { Passage } from './passages.js';
 import { fold, occurrences, type FoldedText } from './fold.js';
 import { sentenceAround } from './sentences.js';
@@ -17,6 +17,8 @@ export interface Citation {
   readonly page?: number;
   /** 1-based, first and last line of the quote. */
   readonly lines?: readonly [number, number];
+  /** Of a recording: seconds, from and to. */
+  readonly time?: Times;
   readonly quote: string;
   /** The answer stands there to the letter; of a chat model, the quote that it gave does. */
   readonly verified: boolean;
@@ -64,6 +66,7 @@ function toCitation(place: Place, sources: readonly IngestedSource[], verified: 
     source,
     ...(segment.page === undefined ? {} : { page: segment.page }),
     ...(segment.line === undefined ? {} : { lines: [line(start), line(Math.max(start, end - 1))] as const }),
+    ...(segment.time === undefined ? {} : { time: timeOf(segment, start, end)! }),
     quote,
     verified,
   };
@@ -96,8 +99,14 @@ function pairs(segments: readonly FoldedSegment[]): FoldedSegment[] {
     const { segment, offset } = segments[i]!;
     if (next.source !== segment.source || (segment.page !== undefined && next.page !== segment.page + 1)) return [];
     const text = segment.text + next.text;
-    return [{ segment: { ...segment, text }, folded: fold(text), offset }];
+    return [{ segment: { ...segment, text, ...joinedTimes(segment, next) }, folded: fold(text), offset }];
   });
+}
+
+function joinedTimes(first: Segment, next: Segment): Pick<Segment, 'time' | 'words'> {
+  if (!first.time || !next.time) return {};
+  const shifted = (next.words ?? []).map((word) => ({ ...word, at: word.at + first.text.length }));
+  return { time: [first.time[0], next.time[1]], words: [...(first.words ?? []), ...shifted] };
 }
 
 function foldSegments({ segments }: IngestedSource): FoldedSegment[] {
@@ -115,15 +124,24 @@ function liesIn({ segment, folded, offset, start }: Omit<Place, 'score'>, within
 }
 
 function sameCitation(a: Citation, b: Citation): boolean {
-  return a.source === b.source && a.page === b.page && a.quote === b.quote && a.lines?.[0] === b.lines?.[0] && a.lines?.[1] === b.lines?.[1];
+  return a.source === b.source && a.page === b.page && a.quote === b.quote && a.time?.[0] === b.time?.[0] && a.lines?.[0] === b.lines?.[0] && a.lines?.[1] === b.lines?.[1];
+}
+
+/** The page image that a quote was read from, as far as can be told: the only one, or the only one with the number that the model gave. */
+function pageImage(sources: readonly IngestedSource[], quote: string, page: number | undefined): Citation | null {
+  const seen = sources.flatMap(({ segments }) => segments.filter((segment) => segment.image && segment.page !== undefined));
+  const named = page === undefined ? seen : seen.filter((segment) => segment.page === page);
+  const [only, other] = named;
+  return only && !other ? { source: sources[only.source]!.source.path, page: only.page!, quote, verified: false } : null;
 }
 
 /**
  * Citations for an answer, best first; none if the sources share no word with it.
  * @param needle what must stand in the source: the answer of an extractive model, or the quote that a model gave.
  * @param within where the answer was read: if it stands there, it is cited there and nowhere else.
+ * @param page where the model says that it read its quote: what is used where the quote stands in no text.
  */
-export function cite(question: string, needle: string, sources: readonly IngestedSource[], within?: Pick<Passage, 'source' | 'from' | 'to'>): Citation[] {
+export function cite(question: string, needle: string, sources: readonly IngestedSource[], within?: Pick<Passage, 'source' | 'from' | 'to'>, page?: number): Citation[] {
   const segments = sources.flatMap(foldSegments);
   const texts = segments.map((entry) => entry.folded.text);
   const sought = fold(needle.trim()).text.replace(/^["']+|["'.]+$/gu, '');
@@ -145,6 +163,8 @@ export function cite(question: string, needle: string, sources: readonly Ingeste
       .map((place) => toCitation(place, sources, true));
     return citations.filter((citation, i) => citations.findIndex((other) => sameCitation(other, citation)) === i);
   }
+  const image = pageImage(sources, needle.trim(), page);
+  if (image) return [image];
   const all = rareness(new Set([...questionWords, ...contentWords(fold(needle).text)]), texts);
   const related = mostRelated(segments, all);
   return related === null ? [] : [toCitation(related, sources, false)];

@@ -1,6 +1,6 @@
 /** Several questions about the same sources, which are read once. */
 import type { Device } from '../device/device.js';
-import { encodeFollowUp, encodeQuestion, type Prompt } from '../encode/prompt.js';
+import { encodeFollowUp, encodeQuestion, showsPages, type Prompt } from '../encode/prompt.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import type { Context } from '../runtime/context.js';
@@ -102,7 +102,7 @@ export class Conversation {
     if (alone) this.forget();
     const before = { mark: alone ? this.#start : await context.mark(), unread: this.#unread };
     const first = context.length === this.#start.length;
-    const asked = await (first ? encodeQuestion : encodeFollowUp)(model.config.prompt, question, model.tokenizer);
+    const asked = await (first ? encodeQuestion : encodeFollowUp)(model.config.prompt, question, model.tokenizer, showsPages(this.#prepared.prompt));
     const ids = Uint32Array.from([...this.#unread, ...asked]);
     const { most } = this.tokens;
     if (context.length + ids.length + request.maxTokens > most) {

@@ -59,7 +59,7 @@ export function makeAnswer({ request, sources, plan, input, device, model, sha25
     found: parsed.found,
     confidence,
     // An answer read in a passage is cited there; one of the whole, wherever it stands.
-    citations: parsed.found ? cite(request.question, parsed.needle, sources, passage ?? undefined) : [],
+    citations: parsed.found ? cite(request.question, parsed.needle, sources, passage ?? undefined, parsed.page) : [],
     readings: [reading, ...chosen.looks].map(summariseReading),
     finish,
     model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
@@ -90,6 +90,7 @@ function summariseReading({ parsed, confidence, passage }: Reading): ReadingSumm
     of: passage === null ? 'everything' : 'passage',
     ...(first?.page === undefined ? {} : { page: first.page }),
     ...(first?.line === undefined ? {} : { line: first.line }),
+    ...(first?.time === undefined ? {} : { time: first.time[0] }),
     ...(passage === null ? {} : { relevance: passage.relevance }),
     answer: parsed.answer,
     confidence,

@@ -1,5 +1,5 @@
 /** The passages of the sources that share most words with a question, rare words counting most. No model is asked. */
-import type { IngestedSource, Segment } from '../ingest/segment.js';
+import { timeOf, type IngestedSource, type Segment } from '../ingest/segment.js';
 import { fold, type FoldedText } from './fold.js';
 import { contentWords, rareness, stem } from './words.js';
 
@@ -9,7 +9,7 @@ export interface Passage {
   /** [from, to) in the source's text (its segments, concatenated). */
   readonly from: number;
   readonly to: number;
-  /** What the passage covers, cut to it; each piece keeps its page or line. */
+  /** What the passage covers, cut to it; each piece keeps its page, line or time. */
   readonly segments: readonly Segment[];
   /** Share of the question's words, weighted by rareness, that the passage has: 0..1. */
   readonly relevance: number;
@@ -69,7 +69,9 @@ function cut(segments: readonly Segment[], from: number, to: number): Segment[] 
     if (end < segment.text.length) end -= /\S*$/u.exec(segment.text.slice(Math.max(start, end - LONG_WORD), end))![0].length;
     if (start >= end) continue;
     const skipped = segment.text.slice(0, start).match(/\n/gu)?.length ?? 0;
-    pieces.push({ ...segment, text: segment.text.slice(start, end), ...(segment.line === undefined ? {} : { line: segment.line + skipped }) });
+    const { words: _, ...rest } = segment;
+    const time = timeOf(segment, start, end);
+    pieces.push({ ...rest, text: segment.text.slice(start, end), ...(segment.line === undefined ? {} : { line: segment.line + skipped }), ...(time ? { time } : {}) });
   }
   return pieces;
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Device, WeightFormat } from '../device/device.js';
 import { createRandom, seedOf } from '../random.js';
 import { Context } from '../runtime/context.js';
+import type { KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { dequantizeBlocks, isBlockFormat, quantizeBlocks } from '../weights/blocks.js';
 import { bf16ToF32, f16ToF32, f32ToF16 } from '../weights/half.js';
@@ -59,14 +60,13 @@ function decode(format: WeightFormat, bytes: Uint8Array): Float32Array {
   return Float32Array.from(new Uint16Array(bytes.buffer), format === 'f16' ? f16ToF32 : bf16ToF32);
 }
 
-/** The logits after each token: the final states of one reading, through the output matrix. */
-async function allLogits(model: Model, tokens: readonly number[]): Promise<Float32Array[]> {
+/** The logits after each token: the final states of one reading, through the output matrix. `kv`: by default as exact as the peer's in f32. */
+export async function allLogits(model: Model, tokens: readonly number[], kv: KvFormats = { local: 'f32', global: 'f32' }): Promise<Float32Array[]> {
   const { device, weights, config } = model;
   const rows = 64;
   const x = device.createBuffer(rows * config.hiddenSize * 4, 'states');
   const out = device.createBuffer(rows * config.vocabSize * 4, 'logits of many positions');
-  // As exact as the peer with its keys and values in f32.
-  const context = new Context(model, { positions: tokens.length, kv: { local: 'f32', global: 'f32' } });
+  const context = new Context(model, { positions: tokens.length, kv });
   const states: Float32Array[] = [];
   await context.prefill(tokens, {
     logits: false,
@@ -90,13 +90,13 @@ async function allLogits(model: Model, tokens: readonly number[]): Promise<Float
 }
 
 /** Ids of pieces, drawn from a seed. */
-function agreeTokens(count: number, vocabSize: number): number[] {
+export function agreeTokens(count: number, vocabSize: number): number[] {
   const random = createRandom(1);
   return Array.from({ length: count }, (_, i) => (i === 0 ? 2 : 300 + Math.floor(random() * (vocabSize - 300))));
 }
 
 /** A file, written into the folder unless it is there. `widened`: the weights that `format` holds, as f32. */
-async function agreeFile(folder: string, name: string, shape: Shape, format: WeightFormat, widened: boolean): Promise<string> {
+export async function agreeFile(folder: string, name: string, shape: Shape, format: WeightFormat, widened: boolean): Promise<string> {
   const path = join(folder, `lodestone-agree-${name}-${format}${widened ? '-as-f32' : ''}.gguf`);
   if (existsSync(path)) return path;
   const dataOf = (tensor: RandomTensor): Uint8Array => {

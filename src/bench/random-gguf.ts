@@ -2,12 +2,8 @@
 import { open } from 'node:fs/promises';
 import type { WeightFormat } from '../device/device.js';
 import { isBlockFormat, storedBytes } from '../weights/blocks.js';
-import { ggufHeader, padded, type MetadataEntry } from './gguf-file.js';
+import { fileTypes, ggmlTypes, ggufHeader, padded, type MetadataEntry } from '../weights/gguf-header.js';
 import { randomBlocks, type Shape } from './random-model.js';
-
-const ggmlType: Readonly<Record<WeightFormat, number>> = { f32: 0, f16: 1, q4_0: 2, q4_1: 3, q5_0: 6, q5_1: 7, q8_0: 8, q4_k: 12, q5_k: 13, q6_k: 14, bf16: 30 };
-/** `general.file_type`. */
-const fileType: Readonly<Record<WeightFormat, number>> = { f32: 0, f16: 1, q4_0: 2, q4_1: 3, q8_0: 7, q5_0: 8, q5_1: 9, q4_k: 15, q5_k: 17, q6_k: 18, bf16: 32 };
 
 export interface RandomTensor {
   readonly name: string;
@@ -53,7 +49,7 @@ function metadata(shape: Shape, format: WeightFormat): Record<string, MetadataEn
   return {
     'general.architecture': { text: 'gemma3' },
     'general.name': { text: `${shape.name}, random weights` },
-    'general.file_type': { u32: fileType[format] },
+    'general.file_type': { u32: fileTypes[format] },
     'gemma3.context_length': { u32: 131_072 },
     'gemma3.embedding_length': { u32: shape.hiddenSize },
     'gemma3.block_count': { u32: shape.layers },
@@ -93,7 +89,7 @@ export async function writeRandomGguf(path: string, shape: Shape, format: Weight
   const infos = tensors.map((tensor) => ({
     name: tensor.name,
     sizes: tensor.shape,
-    type: ggmlType[tensor.type],
+    type: ggmlTypes[tensor.type],
     bytes: storedBytes(tensor.type, elementsOf(tensor.shape)),
   }));
   const file = await open(path, 'w');

@@ -3,11 +3,10 @@ import { Command } from 'commander';
 import type { Answer, AskEvent } from '../answer/answer.js';
 import type { AskRequest } from '../answer/ask.js';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { resolveModel } from '../models/resolve.js';
 import type { AskScreen } from '../ui/ask-view.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
-import { addAnswerOptions, addSourceOptions, readingRequest, type ReadingOptions } from './reading-options.js';
+import { addAnswerOptions, addSourceOptions, locateModels, readingRequest, type ReadingOptions } from './reading-options.js';
 import { canShowScreen, prepareScreen } from './screen.js';
 
 interface AskOptions extends ReadingOptions {
@@ -50,8 +49,7 @@ async function run(question: string, files: string[], options: AskOptions, signa
   const usage = toRequest(question, files, options);
   // Loaded here, so that --help and usage errors are quick.
   const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
-  const place = await resolveModel(options.model);
-  const request: AskRequest = { ...usage, modelDir: place.path, ...(place.id === undefined ? {} : { modelId: place.id }) };
+  const request: AskRequest = { ...usage, ...(await locateModels(options)) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
   let progress: ProgressLine | undefined;
@@ -89,7 +87,7 @@ export function askCommand(signal: AbortSignal): Command {
   const command = new Command('ask')
     .description('answer a question about documents, with the page or lines it stands on')
     .argument('<question>', 'what you want to know')
-    .argument('[file...]', 'PDF, text, Markdown or, for models that see, images; "-" or a pipe is standard input');
+    .argument('[file...]', 'PDF, text, Markdown, sound, video or, for models that see, images; "-" or a pipe is standard input');
   addSourceOptions(command)
     .option('--json', 'print one JSON object (schema lodestone.answer/1)')
     .option('--jsonl', 'print events as JSON lines while it runs; the last one is the answer')

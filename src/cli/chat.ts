@@ -3,14 +3,13 @@ import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import type { AskEvent } from '../answer/answer.js';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { resolveModel } from '../models/resolve.js';
 import { parseChatLine } from '../ui/chat-commands.js';
 import type { ChatScreen } from '../ui/chat-view.js';
 import { clean } from '../ui/format.js';
 import { formatAnswer } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
 import { ChatSession } from '../ui/chat-session.js';
-import { addAnswerOptions, addSourceOptions, readingRequest, type ReadingOptions } from './reading-options.js';
+import { addAnswerOptions, addSourceOptions, locateModels, readingRequest, type ReadingOptions } from './reading-options.js';
 import { canShowScreen, prepareScreen } from './screen.js';
 
 interface ChatOptions extends ReadingOptions {
@@ -24,8 +23,7 @@ async function run(files: readonly string[], options: ChatOptions, signal: Abort
   const usage = readingRequest(files, options);
   // Loaded here, so that --help and usage errors are quick.
   const [{ Conversation }, { selectDevice }] = await Promise.all([import('../answer/conversation.js'), import('../device/select.js')]);
-  const model = await resolveModel(options.model);
-  const request = { ...usage, modelDir: model.path, ...(model.id === undefined ? {} : { modelId: model.id }) };
+  const request = { ...usage, ...(await locateModels(options)) };
   const { device } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   const onScreen = options.json !== true && options.plain !== true && options.quiet !== true && canShowScreen();
   let screen: ChatScreen | null = null;
@@ -89,7 +87,7 @@ async function talkInLines(session: ChatSession, { json }: ChatOptions, signal: 
 export function chatCommand(signal: AbortSignal): Command {
   const command = new Command('chat')
     .description('ask several questions about the same documents, which are read once; questions from a pipe, one a line')
-    .argument('<file...>', 'PDF, text, Markdown or, for models that see, images');
+    .argument('<file...>', 'PDF, text, Markdown, sound, video or, for models that see, images');
   addAnswerOptions(addSourceOptions(command))
     .option('--json', 'print each answer as a JSON object in a line (schema lodestone.answer/1)')
     .option('--plain', 'plain text, also on a terminal; for screen readers')

@@ -12,6 +12,7 @@ import { planCommand } from './plan.js';
 import { needleCommand } from './needle.js';
 import { sessionCommand } from './session.js';
 import { installSignalHandlers } from './signals.js';
+import { transcribeCommand } from './transcribe.js';
 
 const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
 
@@ -46,6 +47,7 @@ program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
 program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(sessionCommand(program));
+program.addCommand(transcribeCommand(abort.signal).copyInheritedSettings(program));
 program.addHelpText(
   'after',
   `

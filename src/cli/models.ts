@@ -27,6 +27,7 @@ async function inspect(model: string, options: JsonOption & { readonly hash?: bo
 }
 
 interface PullCommandOptions extends JsonOption {
+  readonly textOnly?: boolean;
   readonly connections: number;
   readonly quiet?: boolean;
 }
@@ -38,12 +39,12 @@ async function pull(model: string, options: PullCommandOptions, signal: AbortSig
     import('../ui/models.js'),
     import('../ui/live-line.js'),
   ]);
-  if (!model.startsWith('hf:')) throw new LodestoneError(ExitCode.usage, `${model}: only the hub's models are pulled: lodestone models pull hf:org/repo[:quant]`);
+  if (!model.startsWith('hf:')) throw new LodestoneError(ExitCode.usage, `${model}: only the hub's models are pulled: lodestone models pull hf:org/repo[@revision][:quant]`);
   const name = parseRepoName('hf', model.slice('hf:'.length));
   const line = liveLine(process.stderr, options.quiet !== true);
   const text = pullLine();
   try {
-    const result = await pullModel(name, { signal, connections: options.connections, onProgress: (progress) => line.show(text(progress, performance.now())) });
+    const result = await pullModel(name, { signal, connections: options.connections, textOnly: options.textOnly === true, onProgress: (progress) => line.show(text(progress, performance.now())) });
     line.clear();
     process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : clean(`${result.name}: ${result.unchanged ? 'is there already' : 'pulled'}, ${result.path}\n`));
   } finally {
@@ -124,7 +125,8 @@ export function modelsCommand(program: Command, signal: AbortSignal): Command {
     .action((model: string, options: JsonOption & { readonly hash?: boolean }) => inspect(model, options, signal));
   verb('pull')
     .description("get a model from the Hugging Face hub into our own store; interrupted, the same command goes on where it stopped")
-    .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for one GGUF file')
+    .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for a GGUF model; @branch, @tag or @commit before the colon')
+    .option('--text-only', 'leave the vision part of a GGUF model (mmproj) out')
     .option('--connections <n>', 'ranges of a file that come at the same time', connections, 4)
     .option('--json', 'print one JSON object (schema lodestone.pull/1)')
     .option('-q, --quiet', 'no progress on stderr')
@@ -133,9 +135,9 @@ HF_TOKEN (or the token of a login) opens models whose terms you accepted; HF_END
 LODESTONE_HOME or XDG_DATA_HOME puts the store elsewhere. Every file is checked against the hub's hash.`)
     .action((model: string, options: PullCommandOptions) => pull(model, options, signal));
   verb('convert')
-    .description('write a model again as a directory of safetensors, its matrices in another format')
+    .description('write a model again, its matrices in another format: as a directory of safetensors, or as a GGUF file')
     .argument('<source>', modelHelp)
-    .argument('<directory>', 'that is not there yet')
+    .argument('<destination>', 'directory that is not there yet, or file name that ends in .gguf')
     .addOption(new Option('--to <format>', 'of the matrices').choices(['q8_0', 'q4_0', 'bf16', 'f16']).default('q8_0'))
     .option('--json', 'print one JSON object (schema lodestone.conversion/1)')
     .option('-q, --quiet', 'no progress and no warnings on stderr')

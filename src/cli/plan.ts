@@ -3,18 +3,22 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { ExitCode } from '../errors.js';
-import { configLimits, type GemmaConfig } from '../gemma/config.js';
+import { configLimits } from '../gemma/config.js';
 import { publishedConfig, sizeNames, type SizeName } from '../gemma/sizes.js';
-import { gemmaStorage, plannedGemmaPlaces, type GemmaPlaces, type Quantize } from '../gemma/weights.js';
+import { plannedVisionPlaces, visionBytes } from '../gemma/vision-weights.js';
+import { gemmaStorage, plannedGemmaPlaces, type Quantize } from '../gemma/weights.js';
 import { embeddedModelDir } from '../paths.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
+import type { ModelHeaders } from '../runtime/model.js';
 import { thisMachine } from '../runtime/machine.js';
 import { planMemory, type MemoryPlan } from '../runtime/memory-plan.js';
 import { formatMemoryPlan } from '../ui/plan.js';
 import { tokens } from './numbers.js';
+import { modelHelp } from './reading-options.js';
 
 interface PlanOptions {
   readonly model: string;
+  readonly mmproj?: string;
   readonly size?: SizeName;
   readonly context?: number;
   readonly kv: KvFormat;
@@ -31,13 +35,14 @@ function positive(text: string): number {
 }
 
 /** A published size, or the files of a model. */
-async function openPlanned({ size, model }: PlanOptions): Promise<{ id: string; config: GemmaConfig; places: GemmaPlaces }> {
+async function openPlanned({ size, model, mmproj }: PlanOptions): Promise<Pick<ModelHeaders, 'id' | 'config' | 'places' | 'visionPlaces'>> {
   if (size !== undefined) {
     const config = publishedConfig(size);
-    return { id: `Gemma 3 ${size.toUpperCase()}`, config, places: plannedGemmaPlaces(config) };
+    return { id: `Gemma 3 ${size.toUpperCase()}`, config, places: plannedGemmaPlaces(config), visionPlaces: config.vision && plannedVisionPlaces(config.vision, config.hiddenSize) };
   }
-  const { openModelFiles } = await import('../runtime/model.js');
-  return openModelFiles(model);
+  const [{ openModelFiles }, { resolveModel }] = await Promise.all([import('../runtime/model.js'), import('../models/resolve.js')]);
+  const place = await resolveModel(model);
+  return openModelFiles(place.path, { id: place.id, mmproj: mmproj ?? place.mmproj });
 }
 
 /** 4 where the context is longer than the model's, 5 where the machine has too little memory. */
@@ -47,11 +52,12 @@ export function planExitCode({ context, memory }: MemoryPlan['fits']): ExitCode 
 }
 
 async function run(options: PlanOptions): Promise<void> {
-  const { id, config, places } = await openPlanned(options);
+  const { id, config, places, visionPlaces } = await openPlanned(options);
   const plan = planMemory({
     id,
     config,
     storage: gemmaStorage(places, options.quantize),
+    ...(visionPlaces ? { visionBytes: visionBytes(visionPlaces) } : {}),
     context: options.context ?? config.maxPositions,
     chunk: options.chunk,
     kv: { ...defaultKv, global: options.kv },
@@ -65,7 +71,8 @@ async function run(options: PlanOptions): Promise<void> {
 export function planCommand(): Command {
   return new Command('plan')
     .description('what a model would take on this machine: memory by kind, before anything is loaded')
-    .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
+    .option('--mmproj <path>', 'vision part of a GGUF file (found by itself in the stores)')
     .addOption(new Option('--size <name>', 'a published size of Gemma 3 instead, in bf16: nothing of it need be here').choices(sizeNames).conflicts('model'))
     .option('--context <n>', 'positions, such as 32K (default: as many as the model was made for)', tokens(configLimits.positions))
     .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))

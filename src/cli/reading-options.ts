@@ -1,15 +1,19 @@
 /** Options of the verbs that read documents and answer: which model, where, how much of what. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { defaultFrames } from '../answer/ask.js';
 import type { ConversationRequest } from '../answer/conversation.js';
 import { defaultLooks } from '../answer/second-look.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import type { Tiles } from '../encode/image.js';
+import type { FrameChoice } from '../ingest/media/pictures.js';
 import { parsePageRanges } from '../ingest/pages.js';
+import { resolveModel } from '../models/resolve.js';
 import { embeddedModelDir } from '../paths.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
 import { cacheOptions } from './cache.js';
 import { between, integer } from './numbers.js';
+import { time, timeRange } from './times.js';
 
 export interface ReadingOptions {
   readonly model: string;
@@ -19,9 +23,16 @@ export interface ReadingOptions {
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   readonly kv: KvFormat;
   readonly pages?: string;
+  readonly pagesAsImages?: boolean;
   readonly password?: string;
   readonly pdfTimeout?: number;
   readonly tiles: Tiles;
+  readonly speech?: string;
+  readonly language?: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly fps: number;
+  readonly frames: FrameChoice;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topK: number;
@@ -34,7 +45,7 @@ export interface ReadingOptions {
 }
 
 /** What every verb's `-m`, and every MODEL, takes. */
-export const modelHelp = 'folder of a Gemma 3 (safetensors), GGUF file, hf:org/repo[:quant], ollama:name[:tag], lmstudio:publisher/model, or a short name (see lodestone models ls)';
+export const modelHelp = 'folder of a Gemma 3 (safetensors), GGUF file, hf:org/repo[@revision][:quant], ollama:name[:tag], lmstudio:publisher/model, or a short name (see lodestone models ls)';
 
 function tiles(text: string): Tiles {
   if (text === 'auto') return text;
@@ -47,15 +58,22 @@ function tiles(text: string): Tiles {
 export function addSourceOptions(command: Command): Command {
   return command
     .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
-    .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images')
+    .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images (found by itself in the stores)')
     .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
     .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))
     .option('--pages <list>', 'read only these PDF pages, e.g. 1,4-9 or 12-')
+    .option('--pages-as-images', 'show all pages of a PDF to a model that sees, not only those without a text layer')
     .option('--password <text>', 'of an encrypted PDF')
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
-    .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto');
+    .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto')
+    .addOption(new Option('--speech <model>', 'hears sound and video: folder of a Whisper checkpoint, or hf:org/repo').default(process.env['LODESTONE_SPEECH'] || undefined))
+    .option('--language <code>', 'that is spoken: en, de, ...; as it sounds by default')
+    .option('--from <time>', 'begin sound and video here: seconds, MM:SS or H:MM:SS', time)
+    .option('--to <time>', 'end sound and video here', time)
+    .option('--fps <n>', 'pictures of a video that are looked at, per second', between(0.001, 60), defaultFrames.fps)
+    .addOption(new Option('--frames <which>', 'which of them: all, without repeated ones, or one of each scene').choices(['all', 'changed', 'scenes']).default(defaultFrames.choice));
 }
 
 /** How to answer. */
@@ -72,15 +90,25 @@ export function addAnswerOptions(command: Command): Command {
     .option('--no-session', 'read everything again, and keep nothing for the next question');
 }
 
+/** Where the models lie that the options name. Errors: those of `resolveModel`. */
+export async function locateModels(options: Pick<ReadingOptions, 'model' | 'mmproj' | 'speech'>): Promise<Pick<ConversationRequest, 'modelDir' | 'modelId' | 'mmproj' | 'speech'>> {
+  const { path, id, mmproj: beside } = await resolveModel(options.model);
+  const { mmproj = beside, speech } = options;
+  return { modelDir: path, ...(id === undefined ? {} : { modelId: id }), ...(mmproj === undefined ? {} : { mmproj }), ...(speech === undefined ? {} : { speech: (await resolveModel(speech)).path }) };
+}
+
 /** Errors: LodestoneError(usage). */
 export function readingRequest(paths: readonly string[], options: ReadingOptions): Omit<ConversationRequest, 'modelDir' | 'modelId'> {
   return {
     paths,
     ...(options.pages === undefined ? {} : { pages: parsePageRanges(options.pages) }),
+    ...(options.pagesAsImages === undefined ? {} : { pagesAsImages: options.pagesAsImages }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.pdfTimeout === undefined ? {} : { pdfTimeoutMs: options.pdfTimeout * 1e3 }),
     tiles: options.tiles,
-    ...(options.mmproj === undefined ? {} : { mmproj: options.mmproj }),
+    ...(options.language === undefined ? {} : { language: options.language }),
+    ...(options.from === undefined && options.to === undefined ? {} : { range: timeRange(options.from, options.to) }),
+    frames: { fps: options.fps, choice: options.frames },
     quantize: options.quantize,
     sampling: { temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP, seed: options.seed },
     maxTokens: options.maxTokens,

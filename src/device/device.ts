@@ -1,7 +1,7 @@
 /**
  * The device: memory, weights, and lists of kernel dispatches.
  *
- * The graph code (`gemma/`) records `Command`s, plain data, and never knows which device runs them. A kernel exists
+ * The graph code (`gemma/`, `speech/`) records `Command`s, plain data, and never knows which device runs them. A kernel exists
  * under one name on every device: `device/reference` is the specification, in TypeScript and float64 where that
  * matters; `kernels/cpu` (C++) and later `kernels/wgsl` are tested against it.
  *
@@ -241,6 +241,31 @@ export interface GeluCommand {
   readonly count: number;
 }
 
+/** out = x/2 (1 + erf(x / sqrt 2)), element by element, `count` f32 elements. out may be x. */
+export interface GeluErfCommand {
+  readonly op: 'geluErf';
+  readonly x: View;
+  readonly out: View;
+  readonly count: number;
+}
+
+/**
+ * What a convolution along the rows reads for each of its outputs, side by side: out[r] = x[f], x[f + 1] .. x[f + taps - 1]
+ * with f = r stride - pad, rows outside x being zeros. A product with weights [outputs, taps * width] then is the
+ * convolution. x f32 [length, width], out f32 [rows, taps, width].
+ */
+export interface UnfoldCommand {
+  readonly op: 'unfold';
+  readonly x: View;
+  readonly out: View;
+  readonly length: number;
+  readonly width: number;
+  readonly rows: number;
+  readonly taps: number;
+  readonly stride: number;
+  readonly pad: number;
+}
+
 /** x += y, element by element, `count` f32 elements. */
 export interface AddCommand {
   readonly op: 'add';
@@ -273,6 +298,8 @@ export type Command =
   | GeGluCommand
   | LayerNormCommand
   | GeluCommand
+  | GeluErfCommand
+  | UnfoldCommand
   | AddCommand
   | AveragePoolCommand;
 

@@ -4,16 +4,11 @@
  */
 import { badFile } from '../weights/errors.js';
 import { showValue, type Gguf, type GgufValue } from '../weights/gguf.js';
+import { looksLikeControl, tokenTypes as types, type GgufVocabulary } from './gguf-vocabulary.js';
 import { space, type PieceList } from './pieces.js';
-
-/** `tokenizer.ggml.token_type`; 5, unused, is left out. */
-const types = { normal: 1, unknown: 2, control: 3, userDefined: 4 } as const;
 
 /** Control tokens of Gemma whatever the file says: Google's first quantised files call some of them ordinary. */
 const gemmaControls = new Set(['<pad>', '<eos>', '<bos>', '<unk>', '<start_of_turn>', '<end_of_turn>', '<start_of_image>', '<end_of_image>']);
-
-/** The converter calls these control tokens for their looks; text may hold them, as with Gemma's own tokenizer. */
-const looksLikeControl = /^(?:<unused\d+>|<mask>|\[multimodal\])$/;
 
 const byteToken = /^<0x([0-9A-F]{2})>$/;
 
@@ -65,6 +60,24 @@ export function ggufTokens({ path, metadata }: Pick<Gguf, 'path' | 'metadata'>, 
   const byteCount = Object.keys(bytes).length;
   if (byteCount !== 256) fail(`has ${byteCount} of the 256 tokens of single bytes (<0x00> to <0xFF>)`);
   return { tokens, pieces, added, bytes, controls, largestTextId, skipped: new Set(controls.values()) };
+}
+
+/** The list as it is, for a file that is written again. Errors: those of `ggufTokens`. */
+export function storedVocabulary(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number): GgufVocabulary {
+  const fail = (what: string): never => {
+    throw badFile(gguf.path, what);
+  };
+  const stored = stringsOf(gguf.metadata.get('tokenizer.ggml.tokens'), fail);
+  const typeOf = typesOf(gguf.metadata.get('tokenizer.ggml.token_type'), stored.length, fail);
+  const tokens = stored.slice(0, size);
+  const scores = gguf.metadata.get('tokenizer.ggml.scores');
+  const scored = scores instanceof Float32Array && scores.length === stored.length;
+  return {
+    tokens,
+    types: Int32Array.from(tokens, (token, id) => (gemmaControls.has(token) && typeOf(id) === types.normal ? types.control : typeOf(id))),
+    // Readers that have no scores join by ids, as Gemma's are in order.
+    scores: scored ? scores.slice(0, size) : Float32Array.from(tokens, (_, id) => -id),
+  };
 }
 
 function stringsOf(value: GgufValue | undefined, fail: (what: string) => never): readonly string[] {

@@ -4,6 +4,7 @@
  * The documents come first and the question last, so that a later question about the same documents shares everything
  * but the tail. Text from files and from the user never becomes a control token (`Tokenizer.encodeText`).
  */
+import { shortClock } from '../clock.js';
 import { abortError } from '../errors.js';
 import type { VisionConfig } from '../gemma/vision-config.js';
 import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
@@ -27,6 +28,8 @@ export interface Prompt {
 export interface PromptImage {
   /** Index into the list of sources. */
   readonly source: number;
+  /** Of a PDF. */
+  readonly page?: number;
   readonly image: Raster;
   /** The part that is shown; null: the whole. */
   readonly box: Box | null;
@@ -45,12 +48,14 @@ export const ABSENT_SENTENCE = 'Not in the documents.';
 
 const CHAT_TASK =
   'Read the documents below. Answer the question that follows them from the documents alone.';
-const CHAT_FORM =
+/** @param seen pages are shown as images: their words stand nowhere that we could look them up, so we ask for the page. */
+const chatForm = (seen: boolean): string =>
   'Answer in as few words as possible, on one line. On the next line write Quote: and copy, word for word and in double ' +
-  `quotes, the sentence that holds the answer. If the documents do not answer the question, write only: ${ABSENT_SENTENCE}`;
+  `quotes, the sentence that holds the answer${seen ? ', and behind it the [page] it is on' : ''}. ` +
+  `If the documents do not answer the question, write only: ${ABSENT_SENTENCE}`;
 
 /** Collects token ids without copying them over and over, four bytes each. */
-class IdList {
+export class IdList {
   private readonly parts: Uint32Array[] = [];
   length = 0;
 
@@ -70,27 +75,31 @@ class IdList {
   }
 }
 
+/** What stands in front of a segment, so that a chat model can tell where it is. */
+function markOf({ page, time }: Segment): string {
+  if (page !== undefined) return `[page ${page}]\n`;
+  return time === undefined ? '' : `[${shortClock(time[0])}] `;
+}
+
 /** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
 const batch = 64;
 
-async function pushSource(list: IdList, ends: number[], entry: IngestedSource, tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<number> {
-  const before = list.length;
-  const marked = ({ page, text }: Segment): string => (pageMarks && page !== undefined ? `[page ${page}]\n${text}` : text);
+/** @param ends of the segments are added to it, as positions in the list */
+async function pushText(list: IdList, ends: number[], segments: readonly Segment[], tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<void> {
   const encode = async (segment: Segment): Promise<number[]> => {
     if (signal?.aborted) throw abortError(signal);
-    return tokenizer.encodeText(marked(segment));
+    return tokenizer.encodeText((pageMarks ? markOf(segment) : '') + segment.text);
   };
-  for (let i = 0; i < entry.segments.length; i += batch) {
-    for (const ids of await Promise.all(entry.segments.slice(i, i + batch).map(encode))) {
+  for (let i = 0; i < segments.length; i += batch) {
+    for (const ids of await Promise.all(segments.slice(i, i + batch).map(encode))) {
       list.push(ids);
       ends.push(list.length);
     }
   }
-  return list.length - before;
 }
 
 /** Of Gemma's own processor: what stands around an image, and between it and its crops. */
-const IMAGE_MARGIN = '\n\n';
+export const IMAGE_MARGIN = '\n\n';
 const BEFORE_WHOLE = 'Here is the original image ';
 const BEFORE_CROPS = ' and here are some crops to help you see better ';
 
@@ -120,6 +129,28 @@ async function pushImage(list: IdList, images: PromptImage[], shown: PromptImage
   return count;
 }
 
+/**
+ * Segments some of which are images, in order: a PDF's pages, each after its mark, or a video's pictures, each after its time as
+ * Gemini had them, with what was said between them.
+ */
+async function pushSeen(list: IdList, ends: number[], images: PromptImage[], segments: readonly Segment[], style: ImageStyle, tokenizer: Tokenizer, signal: AbortSignal | undefined): Promise<void> {
+  let text: Segment[] = [];
+  for (const segment of segments) {
+    if (signal?.aborted) throw abortError(signal);
+    if (!segment.image) {
+      text.push(segment);
+      continue;
+    }
+    await pushText(list, ends, text, tokenizer, true, signal);
+    text = [];
+    const { source, page, time, image } = segment;
+    const mark = time ? shortClock(time[0]) : markOf(segment);
+    await pushImage(list, images, { source, ...(page === undefined ? {} : { page }), image, box: null }, style, mark, '', tokenizer);
+    ends.push(list.length);
+  }
+  await pushText(list, ends, text, tokenizer, true, signal);
+}
+
 /** What a prompt begins with: everything up to the question, the same for every question about these sources. */
 export async function encodeDocuments(
   style: PromptStyle,
@@ -140,14 +171,17 @@ export async function encodeDocuments(
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
     const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
-    const image = entry.segments[0]?.image;
-    if (image) {
-      if (!imageStyle || style !== 'gemma-chat') throw new RangeError(`${entry.source.path} is an image, and this prompt has no place for it`);
-      sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle, open, close, tokenizer));
+    const image = entry.segments.find((segment) => segment.image)?.image;
+    if (image && (!imageStyle || style !== 'gemma-chat')) throw new RangeError(`${entry.source.path} is or holds an image, and this prompt has no place for it`);
+    if (image && entry.source.kind === 'image') {
+      sourceTokens.push(await pushImage(list, images, { source: index, image, box: null }, imageStyle!, open, close, tokenizer));
       segmentEnds.push(list.length);
     } else {
       if (style === 'gemma-chat') list.push(await tokenizer.encodeText(open));
-      sourceTokens.push(await pushSource(list, segmentEnds, entry, tokenizer, style === 'gemma-chat', signal));
+      const before = list.length;
+      if (image) await pushSeen(list, segmentEnds, images, entry.segments, imageStyle!, tokenizer, signal);
+      else await pushText(list, segmentEnds, entry.segments, tokenizer, style === 'gemma-chat', signal);
+      sourceTokens.push(list.length - before);
       if (style === 'gemma-chat') list.push(await tokenizer.encodeText(close));
     }
     sourceEnds.push(list.length);
@@ -155,15 +189,20 @@ export async function encodeDocuments(
   return { ids: list.toArray(), sourceTokens, segmentEnds, sourceEnds, ...(images.length === 0 ? {} : { images }) };
 }
 
-/** What a prompt ends with, after which the model answers. */
-export async function encodeQuestion(style: PromptStyle, question: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+/** Does a prompt show pages of PDFs as images? */
+export function showsPages({ images }: Pick<Prompt, 'images'>): boolean {
+  return images?.some(({ page }) => page !== undefined) === true;
+}
+
+/** What a prompt ends with, after which the model answers. `pagesSeen`: as `showsPages` says of the documents. */
+export async function encodeQuestion(style: PromptStyle, question: string, tokenizer: Tokenizer, pagesSeen = false): Promise<Uint32Array> {
   const list = new IdList();
   if (style === 'qa') {
     list.push([tokenizer.controlId('<question>')]);
     list.push(await tokenizer.encodeText(question.trim()));
     list.push([tokenizer.controlId('<answer>')]);
   } else {
-    list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${CHAT_FORM}`));
+    list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${chatForm(pagesSeen)}`));
     list.push([tokenizer.controlId('<end_of_turn>')]);
     list.push(await tokenizer.encodeText('\n'));
     list.push([tokenizer.controlId('<start_of_turn>')]);
@@ -173,14 +212,14 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
 }
 
 /** Another question, after an answer of the model (of which a chat model has read everything). */
-export async function encodeFollowUp(style: PromptStyle, question: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+export async function encodeFollowUp(style: PromptStyle, question: string, tokenizer: Tokenizer, pagesSeen = false): Promise<Uint32Array> {
   if (style === 'qa') return encodeQuestion(style, question, tokenizer);
   const list = new IdList();
   list.push([tokenizer.controlId('<end_of_turn>')]);
   list.push(await tokenizer.encodeText('\n'));
   list.push([tokenizer.controlId('<start_of_turn>')]);
   list.push(await tokenizer.encodeText('user\n'));
-  list.push(await encodeQuestion(style, question, tokenizer));
+  list.push(await encodeQuestion(style, question, tokenizer, pagesSeen));
   return list.toArray();
 }
 
@@ -198,7 +237,7 @@ export async function buildPrompt(
   imageStyle?: ImageStyle,
 ): Promise<Prompt> {
   const documents = await encodeDocuments(style, sources, tokenizer, signal, imageStyle);
-  return joinPrompt(documents, await encodeQuestion(style, question, tokenizer));
+  return joinPrompt(documents, await encodeQuestion(style, question, tokenizer, showsPages(documents)));
 }
 
 /** Documents and a question, as `buildPrompt` puts them together. */
@@ -214,6 +253,8 @@ export interface ParsedAnswer {
   readonly answer: string;
   /** What must stand in the sources to the letter: the quote a chat model gave, else the answer itself. */
   readonly needle: string;
+  /** Where the model says that its quote stands; it is asked where pages are shown as images. */
+  readonly page?: number;
 }
 
 /** The model's text -> answer and needle. `absent`: the model gave its token for "not there". */
@@ -226,9 +267,9 @@ export function parseAnswer(style: PromptStyle, text: string, absent: boolean): 
     const span = trimmed.replace(/\s+/gu, ' ');
     return { found: true, answer: span, needle: span };
   }
-  const quote = /(?:^|\n)\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*$/isu.exec(trimmed);
+  const quote = /(?:^|\n)\s*quote:\s*["\u201c]?(.*?)["\u201d]?\s*(?:[[(]page (\d{1,6})[\])]\.?\s*)?$/isu.exec(trimmed);
   if (quote === null) return { found: true, answer: trimmed, needle: trimmed };
   const needle = quote[1]!.trim();
   // Of a model that gave nothing but a quote, the quote is the answer.
-  return { found: true, answer: trimmed.slice(0, quote.index).trim() || needle, needle };
+  return { found: true, answer: trimmed.slice(0, quote.index).trim() || needle, needle, ...(quote[2] === undefined ? {} : { page: Number(quote[2]) }) };
 }

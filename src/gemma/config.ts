@@ -169,7 +169,7 @@ export function embedScale(config: GemmaConfig, dtype: string): number {
   return roundToBf16(config.embedScale);
 }
 
-function roundToBf16(value: number): number {
+export function roundToBf16(value: number): number {
   const float = new Float32Array([value]);
   const bits = new Uint32Array(float.buffer);
   bits[0] = (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000;

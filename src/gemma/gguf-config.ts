@@ -1,13 +1,13 @@
 /**
  * Metadata of a GGUF file -> the config of a Gemma 3 text model. What GGUF can't say is as llama.cpp has it: the factor of
  * the attention logits is headDim^-1/2, and (d / heads)^-1/2 for the 27B alone, which it knows by its 62 layers; the
- * factor of the embeddings is sqrt(d), unrounded.
+ * factor of the embeddings is sqrt(d), unrounded, but for files that we made of models where it is rounded.
  * Two writers are known: llama.cpp's converter, and Ollama's, which has keys of its own and leaves the RoPE factor out.
  * Source: llama.cpp `src/models/gemma3.cpp` and `conversion/gemma.py`, Ollama `convert/convert_gemma3.go`.
  */
 import { badFile } from '../weights/errors.js';
 import { showValue, type Gguf, type GgufValue } from '../weights/gguf.js';
-import { configLimits as limits, imageTokenId, type GemmaConfig, type LayerConfig } from './config.js';
+import { configLimits as limits, imageTokenId, roundToBf16, type GemmaConfig, type LayerConfig } from './config.js';
 
 const architecture = 'gemma3';
 
@@ -65,7 +65,7 @@ export function parseGgufConfig({ path, metadata, tensors }: Gguf): GemmaConfig 
     heads,
     kvHeads,
     headDim,
-    scale: (layerCount === layersOf27B ? hiddenSize / heads : headDim) ** -0.5,
+    scale: ggufScale({ layers: { length: layerCount }, hiddenSize, heads, headDim }),
     window: windowed ? integer('attention.sliding_window', limits.positions) : maxPositions,
     ropeLocalBase: positive(get('rope.freq_base_swa') === undefined ? 'rope.local.freq_base' : 'rope.freq_base_swa', 1e4),
     ropeGlobal: { base: positive('rope.freq_base', 1e6), factor: ropeFactor(get, positive, fail) },
@@ -75,11 +75,16 @@ export function parseGgufConfig({ path, metadata, tensors }: Gguf): GemmaConfig 
     vocabSize: vocabularySize(metadata.get('tokenizer.ggml.tokens'), tensors.get('token_embd.weight')?.shape[0], fail),
     eps: positive('attention.layer_norm_rms_epsilon', 1e-6),
     maxPositions,
-    embedScale: Math.sqrt(hiddenSize),
+    embedScale: metadata.get('lodestone.embed_scale') === 'bf16' ? roundToBf16(Math.sqrt(hiddenSize)) : Math.sqrt(hiddenSize),
     isGemma: true,
     eosIds: eosIds(metadata, fail),
     prompt: 'gemma-chat',
   };
+}
+
+/** The factor of the attention logits, which GGUF does not say. */
+export function ggufScale({ layers, hiddenSize, heads, headDim }: Pick<GemmaConfig, 'hiddenSize' | 'heads' | 'headDim'> & { readonly layers: { readonly length: number } }): number {
+  return (layers.length === layersOf27B ? hiddenSize / heads : headDim) ** -0.5;
 }
 
 /** A period (the last of so many layers is global), or one flag per layer, true where it is local; 6 where it is not said. */

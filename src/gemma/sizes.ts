@@ -11,10 +11,11 @@ export type SizeName = (typeof sizeNames)[number];
 
 const text = { model_type: 'gemma3_text', vocab_size: 262_144, num_attention_heads: 4, num_key_value_heads: 1, max_position_embeddings: 32_768, sliding_window: 512 };
 
-/** 4B, 12B and 27B are image models: the text model is a section of the config. Their context was extended by a factor of 8. */
+/** 4B, 12B and 27B are image models, all with the same tower: the text model is a section of the config. Their context was extended by a factor of 8. */
 const multimodal = (section: Readonly<Record<string, unknown>>): unknown => ({
   model_type: 'gemma3',
   text_config: { model_type: 'gemma3_text', rope_scaling: { rope_type: 'linear', factor: 8 }, sliding_window: 1024, ...section },
+  vision_config: {},
 });
 
 const published: Readonly<Record<SizeName, unknown>> = {
@@ -33,7 +34,6 @@ const published: Readonly<Record<SizeName, unknown>> = {
   }),
 };
 
-/** The text model of a published size. */
 export function publishedConfig(size: SizeName): GemmaConfig {
   return parseConfig(published[size], `the built-in config of Gemma 3 ${size}`);
 }

@@ -2,7 +2,8 @@
  * Tensors of an image model, by name -> the weights of the vision tower and the projector.
  *
  * In safetensors, what stands before a tower's names differs between generations of transformers; GGUF has the tower in a
- * file of its own (mmproj), whose early versions have the two matrices of the MLP named the wrong way round.
+ * file of its own (mmproj), whose early versions have the two matrices of the MLP named the wrong way round, or, from
+ * Ollama, in the text model's file.
  */
 import type { Device, DeviceBuffer, View, Weight, WeightFormat } from '../device/device.js';
 import { layouts, storedBytes } from '../weights/blocks.js';
@@ -93,6 +94,18 @@ function ggufNaming(swapped: boolean): Naming {
   };
 }
 
+/** Ollama's names; the 1 is added to the projector's gain there too. */
+const ollamaNaming: Naming = {
+  patch: 'v.patch_embedding',
+  positions: 'v.position_embedding',
+  layer: (i) => `v.blk.${i}.`,
+  parts: { norm1: 'layer_norm1', q: 'attn_q', k: 'attn_k', v: 'attn_v', o: 'attn_output', norm2: 'layer_norm2', fc1: 'mlp.fc1', fc2: 'mlp.fc2' },
+  postNorm: 'v.post_layernorm',
+  softNorm: 'mm.mm_soft_emb_norm',
+  projection: 'mm.mm_input_projection.weight',
+  softNormAdd: 0,
+};
+
 const formats: ReadonlyMap<string, WeightFormat> = new Map((Object.keys(layouts) as WeightFormat[]).map((format) => [format.toUpperCase(), format]));
 
 /**
@@ -107,22 +120,29 @@ export function locateVisionWeights(checkpoint: Checkpoint, config: VisionConfig
   return locate(checkpoint, config, textWidth, safetensorsNaming(tower, projector));
 }
 
-/** The same of a GGUF file of the vision part. */
+/** The same of a GGUF file of the vision part, or of one of Ollama's with both. */
 export function locateGgufVisionWeights(checkpoint: Checkpoint, config: VisionConfig, textWidth: number): VisionPlaces {
+  if (checkpoint.tensors.has(`${ollamaNaming.patch}.weight`)) return locate(checkpoint, config, textWidth, ollamaNaming);
   const down = checkpoint.tensors.get('v.blk.0.ffn_down.weight');
   const swapped = down?.shape[1] === config.hiddenSize && config.hiddenSize !== config.intermediateSize;
   return locate(checkpoint, config, textWidth, ggufNaming(swapped));
 }
 
-function locate({ tensors, files }: Checkpoint, config: VisionConfig, textWidth: number, naming: Naming): VisionPlaces {
+/** The tower and projector of this config, all stored as bf16, in no file: for plans (`visionBytes`), not to be loaded. */
+export function plannedVisionPlaces(config: VisionConfig, textWidth: number): VisionPlaces {
+  return locate({ tensors: null, files: [] }, config, textWidth, safetensorsNaming(towerPrefixes[0]!, projectorPrefixes[0]!));
+}
+
+/** @param tensors null: as if all were there, in bf16 */
+function locate({ tensors, files }: { readonly tensors: Checkpoint['tensors'] | null; readonly files: readonly string[] }, config: VisionConfig, textWidth: number, naming: Naming): VisionPlaces {
   const bad = (what: string): Error => badFile(files[0] ?? 'checkpoint', what);
   const { hiddenSize: d, intermediateSize: f, patchSize, side, layers } = config;
   const missing: string[] = [];
   const find = (name: string, shape: readonly number[]): TensorEntry => {
-    const found = tensors.get(name);
+    const found = tensors?.get(name);
     if (!found) {
-      missing.push(name);
-      return { name, dtype: 'F32', shape, path: '', offset: 0, bytes: 0 };
+      if (tensors !== null) missing.push(name);
+      return { name, dtype: 'BF16', shape, path: '', offset: 0, bytes: 0 };
     }
     if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) {
       throw bad(`tensor ${name} is [${found.shape.join(', ')}], but the vision tower's sizes make it [${shape.join(', ')}]`);
@@ -161,7 +181,7 @@ function locate({ tensors, files }: Checkpoint, config: VisionConfig, textWidth:
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
     throw bad(`${missing.length} tensors of the vision tower are missing: ${missing.slice(0, 3).join(', ')}${more}`);
   }
-  if (tensors.has(`${naming.layer(layers)}${naming.parts.norm1}.weight`)) throw bad(`its vision tower has more layers than the ${layers} of its config`);
+  if (tensors?.has(`${naming.layer(layers)}${naming.parts.norm1}.weight`)) throw bad(`its vision tower has more layers than the ${layers} of its config`);
   return places;
 }
 
@@ -218,6 +238,12 @@ async function loadProjection(device: Device, entry: TensorEntry): Promise<Weigh
   const turned = new Float32Array(stored.length);
   for (let i = 0; i < inputs; i++) for (let o = 0; o < outputs; o++) turned[o * inputs + i] = stored[i * outputs + o]!;
   return device.loadWeight({ label: entry.name, format: 'f32', outputs, inputs, data: { memory: new Uint8Array(turned.buffer) } });
+}
+
+/** All tensors of the tower and the projector. */
+export function visionTensors({ patch, positions, layers, postNorm, softNorm, projection }: VisionPlaces): TensorEntry[] {
+  const ofPlace = (place: LinearPlace | NormPlace): TensorEntry[] => ('gain' in place ? [place.gain, place.bias] : [place.weight.entry, place.bias]);
+  return [patch, postNorm, ...layers.flatMap((layer): (LinearPlace | NormPlace)[] => Object.values(layer))].flatMap(ofPlace).concat(positions, softNorm, projection);
 }
 
 /** Bytes of everything that `loadVisionWeights` loads. */

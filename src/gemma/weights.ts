@@ -119,7 +119,7 @@ export function safetensorsNaming(prefix: string): Naming {
 }
 
 /** llama.cpp's names. Its converter has added the 1 to the gains. */
-const ggufNaming: Naming = {
+export const ggufNaming: Naming = {
   embedding: 'token_embd.weight',
   heads: ['output.weight'],
   finalNorm: 'output_norm.weight',

@@ -15,7 +15,7 @@ export interface Detected {
   readonly format?: ImageFormat;
 }
 
-const readable = 'this version reads PDF, text, Markdown and images (PNG, JPEG, WebP, GIF)';
+const readable = 'this version reads PDF, text, Markdown, images (PNG, JPEG, WebP, GIF), sound and video';
 
 /** How much of a file is looked at to tell text from binary, bytes. */
 const sampleBytes = 256 * 1024;

@@ -8,11 +8,18 @@ import { decodeImage } from './image.js';
 import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import type { PageRange } from './pages.js';
+import { mediaHeadBytes, mediaKind, isPlaylist } from './media/kind.js';
+import { ingestRecording, type MediaOptions } from './media/recording.js';
+import { withSpooled } from './media/spool.js';
 import { readPdf, type PdfText } from './pdf.js';
-import { type InputBytes, readFileOnce, type ReadOptions } from './read.js';
+import type { PageImages } from './pdf-protocol.js';
+import { type InputBytes, readFileOnce, readHead, type ReadOptions } from './read.js';
 import type { IngestedSource, IngestProgress, Source } from './segment.js';
 import { readStdin } from './stdin.js';
 import { decodeText, segmentText } from './text.js';
+
+/** Enough for print of a usual size, whole and in two crops. */
+const defaultPageImages: PageImages = { which: 'textless', edge: 1792 };
 
 /** Gives what was made for the key before, or makes it. A key is plain data that says all the result depends on. */
 export type Remember = <T>(key: readonly unknown[], make: () => Promise<T>) => Promise<T>;
@@ -27,8 +34,12 @@ export interface IngestOptions {
   readonly limits?: Partial<IngestLimits> | undefined;
   /** For what takes long. Never used for what a password protects. Default: everything is made anew. */
   readonly remember?: Remember | undefined;
-  /** true: images are decoded. Otherwise why they are refused, and what to do; by default because the model reads text. */
+  /** true: images are decoded, and pages of PDFs drawn. Otherwise why they are refused, and what to do; by default because the model reads text. */
   readonly images?: true | string | undefined;
+  /** Which pages of PDFs are drawn, where `images` is true. Default: those without a text layer. */
+  readonly pageImages?: PageImages | undefined;
+  /** How recordings are heard and seen; by default they are refused. */
+  readonly media?: MediaOptions | undefined;
 }
 
 /**
@@ -52,8 +63,13 @@ export async function ingest(paths: readonly string[], options: IngestOptions = 
     first.set(path, index);
     results.push(await ingestOne(path, index, options));
   }
-  if (options.pages !== undefined && results.length > 0 && results.every(({ source }) => source.kind !== 'pdf')) {
-    throw new LodestoneError(ExitCode.usage, `--pages chooses pages of a PDF, and ${paths.map(sourceName).join(', ')} has none`);
+  const timed = results.some(({ source }) => source.kind === 'audio' || source.kind === 'video');
+  if (options.media?.ranged === true && !timed) {
+    throw new LodestoneError(ExitCode.usage, `--from and --to choose a part of a recording, and ${paths.map(sourceName).join(', ')} is none`);
+  }
+  const asked = options.pages !== undefined ? '--pages chooses' : options.pageImages?.which === 'all' ? '--pages-as-images shows' : null;
+  if (asked !== null && results.length > 0 && results.every(({ source }) => source.kind !== 'pdf')) {
+    throw new LodestoneError(ExitCode.usage, `${asked} pages of a PDF, and ${paths.map(sourceName).join(', ')} has none`);
   }
   return results;
 }
@@ -66,32 +82,46 @@ async function ingestOne(path: string, index: number, options: IngestOptions): P
     signal,
     onBytes: (done, total) => onProgress?.({ path, unit: 'bytes', done, total }),
   };
-  const input = path === '-' ? await readStdin(reading) : await readFileOnce(path, reading);
-  return ingestBytes(input, index, limits, options);
+  if (path === '-') {
+    const input = await readStdin(reading);
+    if (!(await isRecording(path, input.bytes.subarray(0, mediaHeadBytes)))) return ingestBytes(input, index, limits, options);
+    // A recording is decoded from a file: many a format has its index at the end.
+    return withSpooled(input.bytes, (file) => ingestRecording({ path, file, index, sha256: input.sha256, bytes: input.bytes.length }, limits, options));
+  }
+  if (await isRecording(path, await readHead(path, mediaHeadBytes))) return ingestRecording({ path, file: path, index }, limits, options);
+  return ingestBytes(await readFileOnce(path, reading), index, limits, options);
+}
+
+/** Throws where it is a playlist: what it would play is somewhere else. */
+async function isRecording(path: string, head: Uint8Array): Promise<boolean> {
+  if (isPlaylist(head)) throw unreadable(path, 'is a playlist, which points at other files; name those');
+  return (await mediaKind(head)) !== null;
 }
 
 /** The part after reading: what the bytes are, and their segments. `input.bytes` can't be used afterwards. */
 export async function ingestBytes(input: InputBytes, index: number, limits: IngestLimits, options: IngestOptions = {}): Promise<IngestedSource> {
   const { path, bytes, sha256 } = input;
-  const { signal, onProgress } = options;
+  const { signal, onProgress, images = 'and only text is read here' } = options;
   const detected = await detect(path, bytes);
   const source: Source = { path, kind: detected.kind, bytes: bytes.length, sha256 };
   if (detected.kind === 'pdf') {
+    const drawn = images === true ? (options.pageImages ?? defaultPageImages) : images;
     const read = (): Promise<PdfText> =>
       readPdf(path, index, bytes, {
         limits,
         ranges: options.pages,
         password: options.password,
         signal,
+        images: drawn,
         onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
       });
     const { remember, password } = options;
-    const pdf = await (remember && password === undefined ? remember(['pdf', sha256, options.pages ?? null, limits], read) : read());
+    // Pixels are not kept: they are many, and drawn again in less time than they are looked at.
+    const pdf = await (remember && password === undefined && typeof drawn === 'string' ? remember(['pdf', sha256, options.pages ?? null, limits], read) : read());
     return { source: { ...source, pages: pdf.pages }, segments: pdf.segments.map((segment) => ({ ...segment, source: index })), warnings: pdf.warnings };
   }
   if (detected.kind === 'image') {
     const format = detected.format!;
-    const { images = 'and only text is read here' } = options;
     if (images !== true) throw unreadable(path, `is a ${format} image, ${images}`);
     return { source, segments: [{ source: index, text: '', image: await decodeImage(path, bytes, format, limits) }], warnings: [] };
   }

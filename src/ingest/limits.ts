@@ -7,18 +7,22 @@ export interface IngestLimits {
   readonly fileBytes: number;
   /** Bytes of one text or Markdown file: above this, V8 can't hold it as one string with room to work. */
   readonly textBytes: number;
-  /** Pixels of one image. */
+  /** Pixels of one image, also of one in a PDF whose page is drawn. */
   readonly imagePixels: number;
+  /** Pixels of all page images of one PDF, three bytes each: they are held until the model has seen them. */
+  readonly pagePixels: number;
   /** Pages that one PDF may declare. */
   readonly pages: number;
   /** UTF-16 code units of text on one PDF page. */
   readonly pageChars: number;
   /** UTF-16 code units of text in one PDF. */
   readonly documentChars: number;
-  /** Milliseconds for one image, or for one PDF, to which `pageMs / 100` is added for each page: a manual of 5,000 pages is no bomb. */
+  /** Milliseconds for one image, or for one PDF, to which `pageMs / 100` is added for each page (`pageMs / 30` where they are drawn): a manual of 5,000 pages is no bomb. */
   readonly documentMs: number;
   /** Milliseconds without a finished page after which a PDF is given up. */
   readonly pageMs: number;
+  /** Milliseconds without anything decoded after which a recording is given up. */
+  readonly mediaStallMs: number;
   /** MiB of JavaScript heap for the PDF worker. */
   readonly heapMiB: number;
   /** Bytes by which this process may grow while a PDF is parsed (typed arrays lie outside the heap). */
@@ -31,11 +35,13 @@ export const defaultLimits: IngestLimits = {
   fileBytes: 1024 * MiB,
   textBytes: 256 * MiB,
   imagePixels: 100_000_000,
+  pagePixels: 500_000_000,
   pages: 100_000,
   pageChars: 4 * MiB,
   documentChars: 64 * MiB,
   documentMs: 120_000,
   pageMs: 30_000,
+  mediaStallMs: 60_000,
   heapMiB: 1024,
   growthBytes: 2048 * MiB,
 };

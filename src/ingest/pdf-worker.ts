@@ -1,13 +1,14 @@
 /**
  * The thread that parses a PDF. Parsing computes for seconds and may be made to compute for ever, so it has a thread
- * of its own, which `pdf.ts` watches and ends. Sends page after page; stops at the first failure.
+ * of its own, which `pdf.ts` watches and ends. Sends page after page, drawn where the job says so; stops at the first failure.
  */
-import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { choosePages } from './pages.js';
+import { canDraw, drawPage, installDrawingGlobals, paintsImage, requireOfParser, type DrawablePage } from './pdf-draw.js';
 import { layOutPage, type TextPiece } from './pdf-layout.js';
-import type { PdfFailure, PdfJob, PdfMessage } from './pdf-protocol.js';
+import type { PageImages, PdfFailure, PdfJob, PdfMessage } from './pdf-protocol.js';
+import type { Raster } from './segment.js';
 
 /** The part of pdf.js's document that is used here; pdf-parse has it, but its own `getText` gives no positions. */
 interface PdfDocument {
@@ -15,8 +16,8 @@ interface PdfDocument {
   getPage(page: number): Promise<PdfPage>;
 }
 
-interface PdfPage {
-  getViewport(options: { scale: number }): { readonly transform: readonly number[] };
+interface PdfPage extends DrawablePage {
+  getViewport(options: { scale: number }): { readonly transform: readonly number[]; readonly width: number; readonly height: number };
   streamTextContent(options: { includeMarkedContent: boolean }): ReadableStream<{ readonly items: readonly TextItem[] }>;
   cleanup(): void;
 }
@@ -29,6 +30,9 @@ interface TextItem {
   readonly width: number;
 }
 
+/** Characters, white space not counted, up to which a page with an image on it is a scan: a stamped page number is no text layer. */
+const fewCharacters = 20;
+
 class Failure extends Error {
   constructor(readonly failure: PdfFailure) {
     super(failure.reason);
@@ -36,25 +40,20 @@ class Failure extends Error {
 }
 
 /** pdf.js says what it repaired or skipped only in warnings, which go to the console. */
-const heard = { repaired: false, damage: false };
+const heard = { repaired: false, damage: false, pictureLeftOut: false };
 const hear = (...words: unknown[]) => {
   const warning = words.join(' ');
   heard.repaired ||= warning.includes('Indexing all PDF objects');
-  heard.damage ||= /getTextContent - ignoring|Unexpected end of|Bad block|Invalid stream|bad XRef|flate|Page dictionary/i.test(warning);
+  heard.pictureLeftOut ||= warning.includes('exceeded maximum allowed size');
+  heard.damage ||= /(getTextContent|getOperatorList) - ignoring|Unable to decode image|Unexpected end of|Bad block|Invalid stream|bad XRef|flate|Page dictionary/i.test(warning);
 };
 console.log = hear;
 console.warn = hear;
 
-function Unused() {}
-
-// pdf.js takes DOMMatrix from a native canvas, to draw with. We only read: where that addon has no binary, none is needed.
-const globals = globalThis as { DOMMatrix?: unknown; ImageData?: unknown; Path2D?: unknown };
-for (const name of ['DOMMatrix', 'ImageData', 'Path2D'] as const) {
-  globals[name] ??= Unused;
-}
+installDrawingGlobals();
 
 // oxlint-disable-next-line require-post-message-target-origin -- a thread's port, not a window
-const send = (message: PdfMessage) => parentPort!.postMessage(message);
+const send = (message: PdfMessage, give: readonly ArrayBuffer[] = []) => parentPort!.postMessage(message, give);
 
 try {
   await parse(workerData as PdfJob);
@@ -77,9 +76,11 @@ async function parse(job: PdfJob): Promise<void> {
   }
   send({ type: 'opened', total, chosen: pages.length });
   let chars = 0;
+  let drawn = 0;
+  let pixels = 0;
   for (const number of pages) {
     heard.damage = false;
-    const text = await readPage(document, number, job.limits.pageChars).catch((error: unknown) => {
+    const { text, image } = await readPage(document, number, job).catch((error: unknown) => {
       const failure = toFailure(error);
       throw new Failure(failure.reason === 'damaged' ? { ...failure, page: number } : failure);
     });
@@ -87,7 +88,16 @@ async function parse(job: PdfJob): Promise<void> {
     if (chars > job.limits.documentChars) {
       throw new Failure({ reason: 'document-too-long', page: number });
     }
-    send({ type: 'page', page: number, text, damage: heard.damage });
+    if (image === null) {
+      send({ type: 'page', page: number, text, damage: heard.damage });
+      continue;
+    }
+    pixels += image.width * image.height;
+    if (pixels > job.limits.pagePixels) {
+      throw new Failure({ reason: 'too-many-images', page: number, drawn });
+    }
+    drawn++;
+    send({ type: 'page', page: number, text, image, damage: heard.damage }, [image.data.buffer as ArrayBuffer]);
   }
   send({ type: 'done', repaired: heard.repaired });
 }
@@ -96,7 +106,7 @@ async function openDocument(job: PdfJob): Promise<PdfDocument> {
   const { PDFParse } = await import('pdf-parse');
   // The data of pdf.js, from the very version that pdf-parse brings. In Node these must be plain paths that end in a
   // separator: a file: URL is ignored without a word.
-  const pdfjs = dirname(createRequire(createRequire(import.meta.url).resolve('pdf-parse')).resolve('pdfjs-dist/package.json'));
+  const pdfjs = dirname(requireOfParser.resolve('pdfjs-dist/package.json'));
   const parser = new PDFParse({
     data: job.bytes,
     ...(job.password === undefined ? {} : { password: job.password }),
@@ -109,15 +119,36 @@ async function openDocument(job: PdfJob): Promise<PdfDocument> {
     disableFontFace: true,
     useSystemFonts: false,
     enableXfa: false,
-    maxImageSize: 50_000_000,
+    maxImageSize: job.limits.imagePixels,
     stopAtErrors: false,
   });
   // Private by its types only, and the same since 2.0; the version is pinned, and the tests would tell.
   return (await parser['load']()) as PdfDocument;
 }
 
-async function readPage(document: PdfDocument, number: number, mostChars: number): Promise<string> {
+/** Its text, and, where it is to be seen, its image. */
+async function readPage(document: PdfDocument, number: number, { images, limits }: PdfJob): Promise<{ text: string; image: Raster | null }> {
+  heard.pictureLeftOut = false;
   const page = await document.getPage(number);
+  const text = await readText(page, number, limits.pageChars);
+  const image = images && (await isToBeSeen(page, text, images)) ? await draw(page, number, images.edge) : null;
+  page.cleanup();
+  return { text, image };
+}
+
+async function isToBeSeen(page: PdfPage, text: string, { which }: PageImages): Promise<boolean> {
+  if (which === 'all' || text === '') return true;
+  return text.replaceAll(/\s/g, '').length < fewCharacters && (await paintsImage(page));
+}
+
+async function draw(page: PdfPage, number: number, edge: number): Promise<Raster | null> {
+  if (!canDraw) throw new Failure({ reason: 'no-canvas' });
+  const image = await drawPage(page, edge);
+  if (heard.pictureLeftOut) throw new Failure({ reason: 'picture-too-large', page: number });
+  return image;
+}
+
+async function readText(page: PdfPage, number: number, mostChars: number): Promise<string> {
   const { transform } = page.getViewport({ scale: 1 });
   const pieces: TextPiece[] = [];
   let chars = 0;
@@ -144,7 +175,6 @@ async function readPage(document: PdfDocument, number: number, mostChars: number
       throw new Failure({ reason: 'page-too-long', page: number });
     }
   }
-  page.cleanup();
   return layOutPage(pieces);
 }
 

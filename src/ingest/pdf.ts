@@ -5,7 +5,7 @@ import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import { describePages, type PageRange } from './pages.js';
-import type { PdfFailure, PdfJob, PdfMessage } from './pdf-protocol.js';
+import type { PageImages, PdfFailure, PdfJob, PdfMessage } from './pdf-protocol.js';
 import { processGrowth } from './process-memory.js';
 import type { Segment } from './segment.js';
 
@@ -14,13 +14,15 @@ export interface PdfOptions {
   readonly ranges?: readonly PageRange[] | undefined;
   readonly password?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** What is drawn, for a model that sees; or why nothing is, and what to do, to go after "its pages are images, ". */
+  readonly images: PageImages | string;
   readonly onPage?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface PdfText {
   /** Pages of the whole document. */
   readonly pages: number;
-  /** One for each page that has text, in order. */
+  /** One for each page that has text or an image, in order. */
   readonly segments: readonly Segment[];
   readonly warnings: readonly string[];
 }
@@ -29,18 +31,25 @@ export interface PdfText {
 const watchMs = 200;
 
 /**
- * Reads a PDF's text in a thread of its own. `bytes` are handed to that thread and can't be used afterwards.
+ * Reads a PDF's text, and draws its pages, in a thread of its own. `bytes` are handed to that thread and can't be used afterwards.
  * @throws LodestoneError: unreadableInput where the file is damaged, encrypted, without text or beyond a limit; usage
  *   where pages were chosen that it hasn't. What `abortError` says, once the signal fires.
  */
 export async function readPdf(path: string, source: number, bytes: Uint8Array<ArrayBuffer>, options: PdfOptions): Promise<PdfText> {
-  const { limits, signal } = options;
+  const { limits, signal, images } = options;
   if (signal?.aborted) {
     throw abortError(signal);
   }
   const job: PdfJob = {
     bytes,
-    limits: { pages: limits.pages, pageChars: limits.pageChars, documentChars: limits.documentChars },
+    limits: {
+      pages: limits.pages,
+      pageChars: limits.pageChars,
+      documentChars: limits.documentChars,
+      imagePixels: limits.imagePixels,
+      pagePixels: limits.pagePixels,
+    },
+    ...(typeof images === 'string' ? {} : { images }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.ranges === undefined ? {} : { ranges: options.ranges }),
   };
@@ -60,6 +69,8 @@ export async function readPdf(path: string, source: number, bytes: Uint8Array<Ar
   const segments: Segment[] = [];
   const empty: number[] = [];
   const damaged: number[] = [];
+  const shown: number[] = [];
+  let imageBytes = 0;
   let total = 0;
   let chosen = 0;
   let timers: NodeJS.Timeout[] = [];
@@ -78,10 +89,10 @@ export async function readPdf(path: string, source: number, bytes: Uint8Array<Ar
           if (now - pageStarted > limits.pageMs) {
             const where = chosen > 0 ? `${ordinalPage(page, options.ranges)} took` : 'opening it took';
             reject(unreadable(path, `was given up: ${where} longer than ${seconds(limits.pageMs)}; it may be made to exhaust its reader (if you trust it, raise --pdf-timeout)`));
-          } else if (now - started > limits.documentMs + (chosen * limits.pageMs) / 100) {
+          } else if (now - started > limits.documentMs + (chosen * limits.pageMs) / (shown.length > 0 ? 30 : 100)) {
             const where = chosen > 0 ? `at page ${page} of ${chosen}` : 'before it was opened';
             reject(unreadable(path, `was given up after ${seconds(now - started)} ${where}; raise --pdf-timeout${chosen > 1 ? ' or choose fewer pages with --pages' : ''}`));
-          } else if (growth() > limits.growthBytes) {
+          } else if (growth() - imageBytes > limits.growthBytes) {
             reject(unreadable(path, `was given up: parsing it took more than ${formatBytes(limits.growthBytes)} of memory; the PDF is damaged or made to exhaust its reader`));
           }
         }, Math.min(watchMs, limits.pageMs, limits.documentMs)),
@@ -91,10 +102,15 @@ export async function readPdf(path: string, source: number, bytes: Uint8Array<Ar
         if (message.type === 'opened') {
           ({ total, chosen } = message);
         } else if (message.type === 'page') {
-          if (message.text === '') {
-            empty.push(message.page);
+          const { page, image } = message;
+          if (message.text === '' && !image) {
+            empty.push(page);
           } else {
-            segments.push({ source, text: `${message.text}\n`, page: message.page });
+            segments.push({ source, text: message.text === '' ? '' : `${message.text}\n`, page, ...(image ? { image } : {}) });
+          }
+          if (image) {
+            shown.push(page);
+            imageBytes += image.data.length;
           }
           if (message.damage) {
             damaged.push(message.page);
@@ -115,10 +131,12 @@ export async function readPdf(path: string, source: number, bytes: Uint8Array<Ar
         path,
         repaired || damaged.length > 0
           ? `is damaged, and no text was found in it${where}`
-          : `has no text layer${where}: pages that are images need OCR, which this version lacks`,
+          : typeof images === 'string'
+            ? `has no text layer${where}: its pages are images or blank, ${images}`
+            : `has nothing on it${where}: every page is blank`,
       );
     }
-    return { pages: total, segments, warnings: describeLosses(empty, damaged, repaired) };
+    return { pages: total, segments, warnings: describeLosses({ empty, damaged, shown, repaired }, images) };
   } finally {
     timers.forEach((timer) => clearInterval(timer));
     if (stop) {
@@ -149,16 +167,29 @@ function pagesThat(pages: readonly number[], one: string, many: string): string 
   return pages.length === 1 ? `page ${pages[0]} ${one}` : `pages ${describePages(pages)} ${many}`;
 }
 
-function describeLosses(empty: readonly number[], damaged: readonly number[], repaired: boolean): string[] {
+interface Oddities {
+  /** Pages without text and without an image. */
+  readonly empty: readonly number[];
+  readonly damaged: readonly number[];
+  /** Pages that are shown as images. */
+  readonly shown: readonly number[];
+  readonly repaired: boolean;
+}
+
+function describeLosses({ empty, damaged, shown, repaired }: Oddities, images: PageImages | string): string[] {
   const warnings: string[] = [];
   if (repaired) {
     warnings.push('the PDF is damaged and was repaired; some of it may be missing');
   }
   if (damaged.length > 0) {
-    warnings.push(`${pagesThat(damaged, 'is', 'are')} damaged; some of the text there may be missing`);
+    warnings.push(`${pagesThat(damaged, 'is', 'are')} damaged; some of what is there may be missing`);
   }
   if (empty.length > 0) {
-    warnings.push(`${pagesThat(empty, 'has', 'have')} no text (blank, or an image that would need OCR)`);
+    const drawn = typeof images !== 'string';
+    warnings.push(drawn ? pagesThat(empty, 'is blank', 'are blank') : `${pagesThat(empty, 'has', 'have')} no text (blank, or an image, which this model can't see)`);
+  }
+  if (shown.length > 0 && typeof images !== 'string' && images.which === 'textless') {
+    warnings.push(`${pagesThat(shown, 'has', 'have')} no text layer and ${shown.length === 1 ? 'is' : 'are'} shown to the model as ${shown.length === 1 ? 'an image' : 'images'}`);
   }
   return warnings;
 }
@@ -186,6 +217,12 @@ function explain(path: string, failure: PdfFailure): LodestoneError {
       return unreadable(path, 'is a PDF without pages');
     case 'too-many-pages':
       return unreadable(path, `claims to have ${failure.total} pages, more than are read from one PDF`);
+    case 'no-canvas':
+      return unreadable(path, "has pages to be shown as images, which can't be drawn here: the package @napi-rs/canvas, or the part of it for this machine, is not installed (npm install --include=optional)");
+    case 'picture-too-large':
+      return unreadable(path, `shows a picture on page ${failure.page} with more pixels than are read from one; leave that page out with --pages`);
+    case 'too-many-images':
+      return unreadable(path, `has more pages to be shown as images than are held at once (${failure.drawn}, up to page ${failure.page - 1}); choose fewer with --pages`);
     case 'page-too-long':
       return unreadable(path, `holds more text on page ${failure.page} than a page can; leave that page out with --pages`);
     case 'document-too-long':

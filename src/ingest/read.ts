@@ -51,6 +51,28 @@ export async function readFileOnce(path: string, options: ReadOptions): Promise<
   }
 }
 
+/** The first `count` bytes of a regular file, fewer where it is shorter. Errors: as `readFileOnce`. */
+export async function readHead(path: string, count: number): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    refuseSpecial(path, await stat(path));
+    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    try {
+      refuseSpecial(path, await file.stat());
+      const bytes = new Uint8Array(count);
+      let length = 0;
+      for (;;) {
+        const { bytesRead } = await file.read(bytes, length, count - length);
+        if (bytesRead === 0) return bytes.subarray(0, length);
+        length += bytesRead;
+      }
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw explainSystemError(path, error);
+  }
+}
+
 /** Reads a stream (standard input) to its end. */
 export async function readStreamOnce(path: string, stream: Readable, options: ReadOptions): Promise<InputBytes> {
   const { signal } = options;

@@ -117,12 +117,12 @@ function tensorKinds({ tensors }: Checkpoint, { embedding, head, layers, finalNo
   });
 }
 
-function templateOf(value: unknown): string | null {
+export function templateOf(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
 /** A file of its own, or a field of the tokenizer's config. */
-async function folderTemplate(dir: string): Promise<string | null> {
+export async function folderTemplate(dir: string): Promise<string | null> {
   const own = await readFile(join(dir, 'chat_template.jinja'), 'utf8').catch(() => null);
   if (own !== null) return own;
   const config = await readFile(join(dir, 'tokenizer_config.json'), 'utf8').then((text) => JSON.parse(text) as { chat_template?: unknown } | null).catch(() => null);

@@ -2,8 +2,9 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { fileMatches, parseRepoName } from './names.js';
-import { ownFolders, partialFolder, removeEmpty } from './own.js';
+import { partPaths } from '../weights/gguf-parts.js';
+import { fileMatches, isVisionPart, parseRepoName } from './names.js';
+import { ownFolders, partialFolder, recordPath, removeEmpty } from './own.js';
 import { storePlaces, surroundings, type Surroundings } from './places.js';
 import { resolveModel } from './resolve.js';
 import type { Store } from './stores.js';
@@ -37,9 +38,16 @@ export async function planRemoval(model: string, where: Surroundings = surroundi
   }
   if (place.store === null) throw new LodestoneError(ExitCode.usage, `${model === '' ? '""' : model}: is a path, not a model of our own store; remove it yourself`);
   if (place.store !== 'lodestone') throw new LodestoneError(ExitCode.usage, `${place.name}: ${owners[place.store]}; Lodestone removes nothing there`);
-  const record = /\.gguf$/i.test(place.path) ? [`${place.path}.json`] : [];
-  const paths = [place.path, ...record, ...partial];
+  const gguf = /\.gguf$/i.test(place.path);
+  const vision = gguf && place.mmproj !== undefined && (await isLast(place.path)) ? [place.mmproj, recordPath(place.mmproj)] : [];
+  const paths = [...partPaths(place.path), ...(gguf ? [recordPath(place.path)] : []), ...vision, ...partial];
   return { name: place.name, bytes: await sizeOf(paths), paths, own };
+}
+
+/** Is this the only model in its folder? Then the vision part that several share goes with it. */
+async function isLast(path: string): Promise<boolean> {
+  const own = new Set(partPaths(path).map((part) => basename(part)));
+  return (await readdir(dirname(path))).every((name) => !/\.gguf$/i.test(name) || isVisionPart(name) || own.has(name));
 }
 
 /** What has come so far of a model that was not pulled to the end. */

@@ -4,12 +4,15 @@ import { basename } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { describe } from './describe.js';
 import { fileMatches, parseOllamaName, parseRepoName, shortNameMatches, showOllamaName, showRepoName, type RepoName } from './names.js';
+import { readRecord } from './own.js';
 import { storePlaces, surroundings, type StorePlaces, type Surroundings } from './places.js';
 import { survey, type Candidate, type Store } from './stores.js';
 
 export interface ModelPlace {
   /** A model directory or a GGUF file. */
   readonly path: string;
+  /** The vision part of a GGUF file, where one lies beside it in a store. */
+  readonly mmproj?: string;
   /** What to call it; undefined: by its path. */
   readonly id?: string;
   /** null: a path of the user's own. */
@@ -19,7 +22,7 @@ export interface ModelPlace {
 }
 
 /**
- * @param model a path, `hf:org/repo[:quant]`, `ollama:name[:tag]`, `lmstudio:publisher/model[:quant]`, or a short name
+ * @param model a path, `hf:org/repo[@revision][:quant]`, `ollama:name[:tag]`, `lmstudio:publisher/model[:quant]`, or a short name
  * Errors: LodestoneError(badModel), one line that says what was looked for, where, and how to get it; LodestoneError(usage)
  * for a name that is none.
  */
@@ -38,7 +41,7 @@ async function exists(path: string): Promise<boolean> {
   return stat(path).then(() => true, () => false);
 }
 
-const placeOf = ({ path, id, store, name }: Candidate): ModelPlace => ({ path, id, store, name });
+const placeOf = ({ path, mmproj, id, store, name }: Candidate): ModelPlace => ({ path, ...(mmproj === undefined ? {} : { mmproj }), id, store, name });
 
 function missing(message: string): LodestoneError {
   return new LodestoneError(ExitCode.badModel, message);
@@ -52,10 +55,22 @@ function ambiguous(name: string, found: readonly Candidate[]): LodestoneError {
 async function inHub(name: RepoName, places: StorePlaces): Promise<ModelPlace> {
   const { candidates } = await survey(places);
   const inStores = ofRepository(candidates, ['lodestone', 'hugging-face', 'llama.cpp'], name);
-  const found = inStores.length > 0 ? inStores : inFlatCache(candidates, name);
+  const found = name.revision === null ? (inStores.length > 0 ? inStores : inFlatCache(candidates, name)) : await ofRevision(inStores, name.revision);
   const shown = showRepoName('hf', name);
   const looked = [places.own, ...places.huggingFace, ...places.llamaCpp].join(', ');
   return theOne(shown, found, `${shown}: not on this machine (looked in ${looked}); get it with: lodestone models pull ${shown}`);
+}
+
+/** Those that are known to be of a revision: ours by their record, Hugging Face's by the commit in their path. */
+async function ofRevision(candidates: readonly Candidate[], revision: string): Promise<Candidate[]> {
+  const isCommit = (commit: string | undefined): boolean => commit !== undefined && /^[0-9a-f]{7,}$/.test(revision) && commit.startsWith(revision);
+  const found: Candidate[] = [];
+  for (const candidate of candidates) {
+    const record = candidate.store === 'lodestone' ? await readRecord(candidate.path) : null;
+    const snapshot = /[/\\]snapshots[/\\]([0-9a-f]+)/.exec(candidate.path)?.[1];
+    if (record?.revision === revision || isCommit(record?.commit ?? snapshot)) found.push(candidate);
+  }
+  return found;
 }
 
 async function inLmStudio(name: RepoName, places: StorePlaces): Promise<ModelPlace> {

@@ -6,12 +6,14 @@
  * Ollama: manifests/<host>/<namespace>/<model>/<tag>, JSON with layers; blobs/sha256-<hash>.
  * LM Studio: publisher/model/file. llama.cpp: org_repo_file.gguf side by side, or Hugging Face's layout.
  * Ours: hf/org/repo/safetensors/ (a model directory) and hf/org/repo/gguf/file.gguf.
+ * The vision part of a GGUF model (mmproj) lies beside it.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { embeddedModelDir } from '../paths.js';
+import { ggufStem } from '../weights/gguf-parts.js';
 import { ownFolders } from './own.js';
-import { isVisionPart, quantOfFile, showOllamaName, showRepoName, type OllamaName } from './names.js';
+import { isVisionPart, preferredVisionPart, quantOfFile, showOllamaName, showRepoName, type OllamaName } from './names.js';
 import type { StorePlaces } from './places.js';
 
 export type Store = 'embedded' | 'lodestone' | 'hugging-face' | 'llama.cpp' | 'lm-studio' | 'ollama';
@@ -25,6 +27,8 @@ export interface Candidate {
   readonly id: string;
   /** A model directory or a GGUF file. */
   readonly path: string;
+  /** The vision part of a GGUF file, where one lies beside it. */
+  readonly mmproj?: string;
   /** Of repositories: where the model comes from. */
   readonly owner?: string;
   readonly repo?: string;
@@ -69,7 +73,7 @@ class Folders {
     }
   }
 
-  /** GGUF files with text models in a directory and its folders, as paths from it. */
+  /** GGUF files in a directory and its folders, as paths from it; of a model in several parts the first. */
   async ggufs(dir: string, depth: number): Promise<string[]> {
     const found: string[] = [];
     for (const name of await this.names(dir)) {
@@ -79,8 +83,7 @@ class Folders {
         found.push(...(await this.ggufs(join(dir, name), depth - 1)).map((file) => join(name, file)));
       }
     }
-    // Of a model in several parts the first stands for all.
-    return found.filter((file) => !isVisionPart(file) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(file));
+    return found.filter((file) => !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(file));
   }
 }
 
@@ -95,17 +98,19 @@ async function repositoryModels(folders: Folders, dir: string, store: Store, pre
   const found: Candidate[] = [];
   const safetensors = names.some((name) => /\.safetensors(?:\.index\.json)?$/.test(name));
   if (safetensors || (names.includes('config.json') && files.length === 0)) {
-    found.push({ store, name: showRepoName(prefix, { owner, repo, quant: null }), id: repo, path: dir, owner, repo });
+    found.push({ store, name: showRepoName(prefix, { owner, repo, revision: null, quant: null }), id: repo, path: dir, owner, repo });
   }
   return [...found, ...ggufCandidates(dir, files, store, prefix, owner, repo)];
 }
 
-function ggufCandidates(dir: string, files: readonly string[], store: Store, prefix: 'hf' | 'lmstudio', owner: string, repo: string): Candidate[] {
+function ggufCandidates(dir: string, all: readonly string[], store: Store, prefix: 'hf' | 'lmstudio', owner: string, repo: string): Candidate[] {
+  const files = all.filter((file) => !isVisionPart(file));
+  const vision = preferredVisionPart(all);
   const quants = files.map(quantOfFile);
   return files.map((file, i) => {
     // A quantisation that two files share names neither.
     const quant = quants[i] !== null && quants.filter((other) => other === quants[i]).length === 1 ? quants[i]! : basename(file);
-    return { store, name: showRepoName(prefix, { owner, repo, quant }), id: basename(file).replace(/\.gguf$/i, ''), path: join(dir, file), owner, repo };
+    return { store, name: showRepoName(prefix, { owner, repo, revision: null, quant }), id: ggufStem(file), path: join(dir, file), ...(vision === undefined ? {} : { mmproj: join(dir, vision) }), owner, repo };
   });
 }
 
@@ -115,7 +120,7 @@ async function ownModels(folders: Folders, own: string): Promise<Candidate[]> {
     for (const repo of await folders.names(join(own, 'hf', owner))) {
       const { safetensors, gguf } = ownFolders(own, owner, repo);
       if (await isDirectory(safetensors)) {
-        found.push({ store: 'lodestone', name: showRepoName('hf', { owner, repo, quant: null }), id: repo, path: safetensors, owner, repo });
+        found.push({ store: 'lodestone', name: showRepoName('hf', { owner, repo, revision: null, quant: null }), id: repo, path: safetensors, owner, repo });
       }
       found.push(...ggufCandidates(gguf, await folders.ggufs(gguf, 0), 'lodestone', 'hf', owner, repo));
     }
@@ -134,7 +139,7 @@ async function hubModels(folders: Folders, hub: string, store: Store): Promise<C
     if (models.length > 0) found.push(...models);
     else if (looksLikeGemma3(repo)) {
       const problem = 'neither weights nor a GGUF file (an unfinished download?)';
-      found.push({ store, name: showRepoName('hf', { owner, repo, quant: null }), id: repo, path: dir ?? join(hub, name), owner, repo, problem });
+      found.push({ store, name: showRepoName('hf', { owner, repo, revision: null, quant: null }), id: repo, path: dir ?? join(hub, name), owner, repo, problem });
     }
   }
   return found;
@@ -153,8 +158,8 @@ async function snapshotOf(folders: Folders, repository: string): Promise<string 
 
 /** llama.cpp's older cache; which part of a file's name is the repository's can't be told, so its path names it. */
 async function flatModels(folders: Folders, dir: string): Promise<Candidate[]> {
-  const files = await folders.ggufs(dir, 0);
-  return files.map((file) => ({ store: 'llama.cpp', name: join(dir, file), id: file.replace(/\.gguf$/i, ''), path: join(dir, file) }));
+  const files = (await folders.ggufs(dir, 0)).filter((file) => !isVisionPart(file));
+  return files.map((file) => ({ store: 'llama.cpp', name: join(dir, file), id: ggufStem(file), path: join(dir, file) }));
 }
 
 async function publisherModels(folders: Folders, dir: string): Promise<Candidate[]> {

@@ -1,6 +1,9 @@
-/** The buffers of one chunk's activations: what a context allocates beside its caches, and a plan counts. */
+/** The buffers of activations, of a chunk of text and of an image: what is allocated, and what a plan counts. */
+import { kvPageBytes } from '../device/kvLayout.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import type { Activations } from '../gemma/graph.js';
+import { channels, type VisionConfig } from '../gemma/vision-config.js';
+import type { VisionActivations } from '../gemma/vision-graph.js';
 
 export interface PlannedBuffer {
   readonly label: string;
@@ -28,5 +31,33 @@ export function activationBuffers(
     logits: { label: 'logits', bytes: vocabSize * Float32Array.BYTES_PER_ELEMENT },
     ropeLocal: rows(headDim, 'rotary table, local'),
     ropeGlobal: rows(headDim, 'rotary table, global'),
+  };
+}
+
+/** The keys and values of an image in the tower, which every layer uses in its turn. */
+export function towerCache({ side, heads, headDim }: VisionConfig) {
+  return { format: 'f32', ring: false, pageSlots: side ** 2, kvHeads: heads, headDim } as const;
+}
+
+/** Of the vision tower, for one image; all f32. @param textWidth the text model's hiddenSize */
+export function towerBuffers(config: VisionConfig, textWidth: number): Readonly<Record<Exclude<keyof VisionActivations, 'cache'> | 'cacheK' | 'cacheV', PlannedBuffer>> {
+  const { hiddenSize, intermediateSize, side, patchSize, tokensPerImage } = config;
+  const rows = (count: number, width: number, label: string): PlannedBuffer => ({ label, bytes: count * width * Float32Array.BYTES_PER_ELEMENT });
+  const n = side ** 2;
+  const cache = kvPageBytes(towerCache(config));
+  return {
+    cacheK: { label: "the image's keys", bytes: cache },
+    cacheV: { label: "the image's values", bytes: cache },
+    patches: rows(n, channels * patchSize ** 2, "the image's patches"),
+    x: rows(n, hiddenSize, 'residual stream of the image'),
+    normed: rows(n, hiddenSize, 'normed residual stream of the image'),
+    q: rows(n, hiddenSize, 'queries of the image'),
+    k: rows(n, hiddenSize, 'keys of the image'),
+    v: rows(n, hiddenSize, 'values of the image'),
+    attended: rows(n, hiddenSize, 'attention results of the image'),
+    branch: rows(n, hiddenSize, 'branch output of the image'),
+    hidden: rows(n, intermediateSize, 'hidden layer of the image'),
+    pooled: rows(tokensPerImage, hiddenSize, 'pooled image'),
+    soft: rows(tokensPerImage, textWidth, 'soft tokens'),
   };
 }

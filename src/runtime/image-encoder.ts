@@ -1,9 +1,9 @@
 /** Images to soft tokens: the vision tower and the projector, with memory for one image. */
-import type { Device, DeviceBuffer, KvCache, View } from '../device/device.js';
-import { kvPageBytes } from '../device/kvLayout.js';
+import type { Device, DeviceBuffer, View } from '../device/device.js';
 import { abortError } from '../errors.js';
 import { channels, type VisionConfig } from '../gemma/vision-config.js';
 import { recordTower, type VisionActivations, type VisionWeights } from '../gemma/vision-graph.js';
+import { towerBuffers, towerCache } from './activations.js';
 
 export interface EncodeOptions {
   readonly signal?: AbortSignal;
@@ -30,35 +30,16 @@ export class ImageEncoder {
     this.#weights = weights;
     this.#softEps = text.eps;
     this.#width = text.hiddenSize;
-    const { hiddenSize, intermediateSize, heads, headDim, side, patchSize, tokensPerImage } = config;
-    const n = side ** 2;
-    const buffer = (bytes: number, label: string): DeviceBuffer => {
-      const made = device.createBuffer(bytes, label);
-      this.#buffers.push(made);
-      return made;
-    };
-    const rows = (count: number, width: number, label: string): View => ({
-      buffer: buffer(count * width * Float32Array.BYTES_PER_ELEMENT, label),
-      offset: 0,
-    });
+    const planned = towerBuffers(config, text.hiddenSize);
+    const made = {} as Record<keyof typeof planned, View>;
     try {
-      const page = { format: 'f32', ring: false, pageSlots: n, kvHeads: heads, headDim } as const;
-      const bytes = kvPageBytes(page);
-      const cache: KvCache = { ...page, pages: [{ k: buffer(bytes, "the image's keys"), v: buffer(bytes, "the image's values") }] };
-      this.#activations = {
-        patches: rows(n, channels * patchSize ** 2, "the image's patches"),
-        x: rows(n, hiddenSize, 'residual stream of the image'),
-        normed: rows(n, hiddenSize, 'normed residual stream of the image'),
-        q: rows(n, hiddenSize, 'queries of the image'),
-        k: rows(n, hiddenSize, 'keys of the image'),
-        v: rows(n, hiddenSize, 'values of the image'),
-        attended: rows(n, hiddenSize, 'attention results of the image'),
-        branch: rows(n, hiddenSize, 'branch output of the image'),
-        hidden: rows(n, intermediateSize, 'hidden layer of the image'),
-        pooled: rows(tokensPerImage, hiddenSize, 'pooled image'),
-        soft: rows(tokensPerImage, text.hiddenSize, 'soft tokens'),
-        cache,
-      };
+      for (const [name, { bytes, label }] of Object.entries(planned)) {
+        const buffer = device.createBuffer(bytes, label);
+        this.#buffers.push(buffer);
+        made[name as keyof typeof planned] = { buffer, offset: 0 };
+      }
+      const { cacheK, cacheV, ...rows } = made;
+      this.#activations = { ...rows, cache: { ...towerCache(config), pages: [{ k: cacheK.buffer, v: cacheV.buffer }] } };
     } catch (error) {
       this.close();
       throw error;

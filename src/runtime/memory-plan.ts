@@ -1,11 +1,11 @@
 /**
- * What a model and a context take in memory, computed from their shapes: nothing is loaded or allocated. Text only; what
- * kernels take for themselves while they run is not counted.
+ * What a model and a context take in memory, computed from their shapes: nothing is loaded or allocated. What kernels take
+ * for themselves while they run is not counted.
  */
 import type { KvFormat } from '../device/device.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import type { GemmaStorage } from '../gemma/weights.js';
-import { activationBuffers, type PlannedBuffer } from './activations.js';
+import { activationBuffers, towerBuffers, type PlannedBuffer } from './activations.js';
 import { checkKv, chunkSize, kvBytes, kvPageSlots, kvPositionBytes, layerKv, type KvFormats, type LayerKv } from './kv.js';
 
 /** One layer pattern and window: `local` local layers to each global one (0: all are global). */
@@ -37,8 +37,11 @@ export interface MemoryPlan {
   readonly kv: { readonly bytes: number; readonly local: LayerKv; readonly global: LayerKv; readonly local_ring_of_window_alone: number };
   /** Activations of one chunk. */
   readonly scratch: { readonly bytes: number };
+  /** Of a model that sees, and only where images are read: the tower, and its activations, which are given back before the text is read. */
+  readonly vision?: { readonly weight_bytes: number; readonly scratch_bytes: number };
   /** Of weights, caches and activations. */
   readonly largest_buffer: PlannedBuffer;
+  /** The most that is held at a time, images among the input where the model sees. */
   readonly total_bytes: number;
   readonly machine: Machine;
   readonly fits: { readonly context: boolean; readonly memory: boolean };
@@ -58,6 +61,8 @@ export interface MemoryRequest {
   readonly id: string;
   readonly config: GemmaConfig;
   readonly storage: GemmaStorage;
+  /** Bytes of the vision tower's weights; left out where none is loaded. */
+  readonly visionBytes?: number | undefined;
   /** Positions. */
   readonly context: number;
   /** Positions computed at a time, at most. */
@@ -69,14 +74,16 @@ export interface MemoryRequest {
 }
 
 /** Errors: LodestoneError(usage) as `checkKv`. */
-export function planMemory({ id, config, storage, context, kv, machine, rate, ...request }: MemoryRequest): MemoryPlan {
+export function planMemory({ id, config, storage, visionBytes, context, kv, machine, rate, ...request }: MemoryRequest): MemoryPlan {
   checkKv(config, kv);
   const chunk = chunkSize(request.chunk, config, context);
   const caches = kvBytes(config, context, chunk, kv);
   const layersOf = (kind: 'local' | 'global'): LayerKv => layerKv(config, kind, caches, kv);
   const buffers = Object.values(activationBuffers(config, chunk));
   const scratch = buffers.reduce((sum, { bytes }) => sum + bytes, 0);
-  const total = storage.bytes + caches.total + scratch;
+  const tower = visionBytes !== undefined && config.vision ? Object.values(towerBuffers(config.vision, config.hiddenSize)) : [];
+  const towerScratch = tower.reduce((sum, { bytes }) => sum + bytes, 0);
+  const total = storage.bytes + (visionBytes ?? 0) + Math.max(caches.total + scratch, towerScratch);
   return {
     schema: 'lodestone.memory-plan/1',
     model: { id, parameters: storage.parameters, quantization: storage.quantization, context: config.maxPositions },
@@ -85,7 +92,8 @@ export function planMemory({ id, config, storage, context, kv, machine, rate, ..
     weights: { bytes: storage.bytes },
     kv: { bytes: caches.total, local: layersOf('local'), global: layersOf('global'), local_ring_of_window_alone: kvBytes(config, context, 1, kv).local },
     scratch: { bytes: scratch },
-    largest_buffer: [...buffers, ...pageBuffers(config, chunk, kv)].reduce((most, one) => (one.bytes > most.bytes ? one : most), storage.largest),
+    ...(visionBytes === undefined ? {} : { vision: { weight_bytes: visionBytes, scratch_bytes: towerScratch } }),
+    largest_buffer: [...buffers, ...tower, ...pageBuffers(config, chunk, kv)].reduce((most, one) => (one.bytes > most.bytes ? one : most), storage.largest),
     total_bytes: total,
     machine,
     fits: { context: context <= config.maxPositions, memory: total <= machine.memory_bytes },

@@ -6,10 +6,11 @@ import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../encode/toke
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
 import { parseGgufConfig } from '../gemma/gguf-config.js';
-import { parseGgufVisionConfig } from '../gemma/gguf-vision-config.js';
+import { holdsVision, parseGgufVisionConfig } from '../gemma/gguf-vision-config.js';
 import { loadVisionWeights, locateGgufVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
 import { loadGemmaWeights, locateGemmaWeights, locateGgufWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
 import { openGguf, type Gguf } from '../weights/gguf.js';
+import { ggufStem } from '../weights/gguf-parts.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
 
 /** What the headers of a model's files say: the architecture, and where its weights lie. */
@@ -94,12 +95,13 @@ export async function openModelHeaders(path: string, { id, mmproj }: OpenOptions
   return { id: id ?? basename(resolve(path)), config, checkpoint, places: locateGemmaWeights(checkpoint, config), visionPlaces };
 }
 
-/** What an open GGUF file says, and the file of its vision part. Errors: LodestoneError(badModel). */
+/** What an open GGUF file says, and the file of its vision part; Ollama's files hold that themselves. Errors: LodestoneError(badModel). */
 export function ggufHeaders(checkpoint: Gguf, { id, vision }: { readonly id?: string | undefined; readonly vision?: Gguf | undefined } = {}): ModelHeaders {
   const text = parseGgufConfig(checkpoint);
-  const config = vision ? { ...text, vision: parseGgufVisionConfig(vision, text.hiddenSize) } : text;
-  const visionPlaces = vision && config.vision ? locateGgufVisionWeights(vision, config.vision, config.hiddenSize) : null;
-  return { id: id ?? basename(checkpoint.path).replace(ggufName, ''), config, checkpoint, places: locateGgufWeights(checkpoint, config), visionPlaces };
+  const tower = vision ?? (holdsVision(checkpoint) ? checkpoint : null);
+  const config = tower ? { ...text, vision: parseGgufVisionConfig(tower, text.hiddenSize) } : text;
+  const visionPlaces = tower && config.vision ? locateGgufVisionWeights(tower, config.vision, config.hiddenSize) : null;
+  return { id: id ?? ggufStem(checkpoint.path), config, checkpoint, places: locateGgufWeights(checkpoint, config), visionPlaces };
 }
 
 export function isGguf(checkpoint: Checkpoint): checkpoint is Gguf {

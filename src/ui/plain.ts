@@ -1,13 +1,15 @@
 /** Answers and plans as plain text: what scripts, pipes and screen readers get. */
-import type { Answer, Plan } from '../answer/answer.js';
+import type { Answer, Plan, SourceSummary } from '../answer/answer.js';
 import type { Citation } from '../answer/citations.js';
+import { shortClock } from '../clock.js';
 import { sourceName } from '../ingest/name.js';
 import { bytes, clean, count } from './format.js';
 
-/** Where it stands: "report.pdf, page 9", "notes.md, lines 3-4". */
+/** Where it stands: "report.pdf, page 9", "notes.md, lines 3-4", "talk.mp3, 12:34". */
 export function place(citation: Citation): string {
   const source = sourceName(citation.source);
   if (citation.page !== undefined) return `${source}, page ${citation.page}`;
+  if (citation.time !== undefined) return `${source}, ${shortClock(citation.time[0])}`;
   if (citation.lines === undefined) return source;
   const [from, to] = citation.lines;
   return `${source}, ${from === to ? `line ${from}` : `lines ${from}-${to}`}`;
@@ -31,9 +33,21 @@ export function formatAnswer(answer: Answer): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Of an image that is shown in parts too: ", whole and 2 crops". */
-function tilesOf(views = 1): string {
-  return views < 2 ? '' : `, whole and ${views - 1} crops`;
+/** ", 12 pages, 3 of them as images and 6 crops"; of an image that is shown in parts too, ", whole and 2 crops". */
+function partsOf({ pages, page_images, views = 1 }: SourceSummary): string {
+  const crops = views - (page_images ?? 1);
+  const parts = crops === 0 ? '' : ` and ${count(crops)} ${crops === 1 ? 'crop' : 'crops'}`;
+  if (pages === undefined) return parts === '' ? '' : `, whole${parts}`;
+  const seen = page_images === undefined ? '' : `, ${page_images === pages ? 'all' : count(page_images)} of them as images${parts}`;
+  return `, ${count(pages)} ${pages === 1 ? 'page' : 'pages'}${seen}`;
+}
+
+/** Of a recording: ", 12:34", and of what is looked at in it. */
+function lengthOf({ seconds, frames }: SourceSummary): string {
+  const length = seconds === undefined ? '' : `, ${shortClock(seconds)}`;
+  if (frames === undefined) return length;
+  const skipped = frames.skipped === 0 ? '' : `, ${count(frames.skipped)} left out within scenes`;
+  return `${length}, ${count(frames.shown)} pictures (${count(frames.repeated)} repeated ones left out${skipped}), ${count(frames.scenes)} ${frames.scenes === 1 ? 'scene' : 'scenes'}`;
 }
 
 export function formatPlan(plan: Plan): string {
@@ -46,7 +60,7 @@ export function formatPlan(plan: Plan): string {
     'sources',
     ...plan.sources.map(
       (source) =>
-        `  ${sourceName(source.path)}  ${source.kind}${source.pages === undefined ? '' : `, ${count(source.pages)} pages`}${tilesOf(source.views)}  ${count(source.tokens)} tokens`,
+        `  ${sourceName(source.path)}  ${source.kind}${partsOf(source)}${lengthOf(source)}  ${count(source.tokens)} tokens`,
     ),
     `tokens   ${count(tokens.prompt - tokens.cached)} to read${tokens.cached === 0 ? '' : ` (a session has ${count(tokens.cached)} more)`}, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
     `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,

@@ -48,6 +48,7 @@ export function formatMemoryPlan(plan: MemoryPlan): string {
     ...layers('KV, rings', 'local', kv.local),
     ...layers('KV, full', 'global', kv.global),
     row('scratch', plan.scratch.bytes, `activations of ${count(plan.chunk)} positions at a time`),
+    ...(plan.vision ? [row('vision', plan.vision.weight_bytes, `the tower; ${mebibytes(plan.vision.scratch_bytes)} more while it looks at an image, before the text is read`)] : []),
     row('total', plan.total_bytes, `of ${bytes(machine.memory_bytes)} on this machine, ${bytes(machine.available_bytes)} free now`),
     row('largest', plan.largest_buffer.bytes, `one buffer: ${plan.largest_buffer.label}`),
     ...(reading === undefined ? [] : ['', `reading it all: ${duration(reading.seconds)}, at the ${count(reading.tokens_per_second)} tokens per second given`]),

@@ -1,5 +1,6 @@
 /** One live line on stderr, when it is a terminal; warnings always, as lines of their own. */
 import type { AskEvent } from '../answer/answer.js';
+import { shortClock } from '../clock.js';
 import { sourceName } from '../ingest/name.js';
 import { clean, count } from './format.js';
 import { liveLine } from './live-line.js';
@@ -11,6 +12,10 @@ export interface ProgressLine {
 }
 
 function describe(event: AskEvent): string | null {
+  if (event.type === 'ingest' && (event.unit === 'seconds' || event.unit === 'frames')) {
+    const left = event.eta_seconds === undefined ? '' : `  ${shortClock(event.eta_seconds)} left`;
+    return `${event.unit === 'seconds' ? 'listening to' : 'looking through'} ${sourceName(event.path)}  ${shortClock(event.done)} / ${shortClock(event.total)}${left}`;
+  }
   if (event.type === 'ingest') return `reading ${sourceName(event.path)}  ${event.unit} ${count(event.done)} / ${count(event.total)}`;
   if (event.type === 'prefill') {
     const percent = Math.floor((100 * event.done) / Math.max(1, event.total));

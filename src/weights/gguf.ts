@@ -13,6 +13,7 @@ import type { WeightFormat } from '../device/device.js';
 import { LodestoneError } from '../errors.js';
 import { layouts } from './blocks.js';
 import { badFile } from './errors.js';
+import { isPart, joinParts } from './gguf-parts.js';
 import type { Checkpoint, TensorEntry } from './safetensors.js';
 
 /** 64-bit integers that a number can't hold are bigints. */
@@ -21,6 +22,7 @@ export type GgufArray = readonly string[] | readonly boolean[] | ArrayLike<numbe
 
 /** Tensors have torch's order of sizes, [outputs, inputs], and a dtype in ggml's spelling: F32, Q4_K, ... */
 export interface Gguf extends Checkpoint {
+  /** Of several parts the first. */
   readonly path: string;
   readonly metadata: ReadonlyMap<string, GgufValue>;
 }
@@ -163,8 +165,13 @@ class Cursor {
   }
 }
 
-/** Errors: LodestoneError(badModel), one line that says what is wrong with the file. */
+/** Of a model in several parts: any of them opens all. Errors: LodestoneError(badModel), one line that says what is wrong with the file. */
 export async function openGguf(path: string): Promise<Gguf> {
+  const file = await openFile(path);
+  return isPart(file) ? joinParts(file, openFile) : file;
+}
+
+async function openFile(path: string): Promise<Gguf> {
   const file = await open(path).catch((cause: unknown) => {
     throw badFile(path, `can't be opened (${(cause as Error).message})`, cause);
   });
@@ -197,8 +204,6 @@ function readGguf(cursor: Cursor): Gguf {
     if (metadata.has(key)) cursor.fail(`the metadata names ${JSON.stringify(key)} twice`);
     metadata.set(key, readValue(cursor, cursor.u32(`the type of ${key}`), key));
   }
-  const splits = metadata.get('split.count');
-  if (typeof splits === 'number' && splits > 1) cursor.fail(`is one of ${splits} parts; join them (llama-gguf-split --merge)`);
   const tensors = readTensors(cursor, tensorCount, alignmentOf(cursor, metadata));
   return { path, metadata, tensors, files: [path] };
 }

@@ -4,13 +4,16 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { AskEvent } from '../../src/answer/answer.js';
+import { cite } from '../../src/answer/citations.js';
+import { formatPlan } from '../../src/ui/plain.js';
 import { ask, planAsk, type AskRequest } from '../../src/answer/ask.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
-import { buildPrompt } from '../../src/encode/prompt.js';
+import { buildPrompt, parseAnswer } from '../../src/encode/prompt.js';
 import { openTokenizer } from '../../src/encode/tokenizer.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import { ingest } from '../../src/ingest/ingest.js';
 import { embeddedModelDir } from '../../src/paths.js';
+import { linesOfText, pdfOfContents, streamBody } from '../ingest/pdf-builder.js';
 import { scratch } from '../ingest/support.js';
 import { fixtureDir } from '../runtime/fixture.js';
 import { imageDir } from '../runtime/image-fixture.js';
@@ -127,4 +130,66 @@ it('refuses an image by name where the model reads text only', async () => {
   const { exitCode, message } = error as LodestoneError;
   expect(exitCode).toBe(ExitCode.unreadableInput);
   expect(message).toMatch(/square\.png is a PNG image, and lodestone-tiny reads text only; name the folder of a Gemma 3 that sees .* with -m, or its GGUF file/);
+});
+
+describe('pages of a PDF', async () => {
+  const tokenizer = await openTokenizer(dir);
+  const sentence = 'The spare key hangs behind the clock.';
+  const square = (level: number): Buffer => streamBody(Buffer.from(`${level} g 100 100 300 300 re f`));
+  const scanned = join(dir, 'scanned.pdf');
+  writeFileSync(scanned, pdfOfContents([linesOfText([sentence]), square(0.2), square(0.6)]));
+  const withScan = { ...request, paths: [scanned] };
+
+  it('without text are images in the prompt, each after its mark', async () => {
+    const sources = await ingest([scanned], { images: true });
+    const vision = { tokens: { start, end, soft }, tokensPerImage: 4 };
+    const { ids, images, sourceTokens } = await buildPrompt('gemma-chat', 'What?', sources, tokenizer, never, { vision, tiles: 0 });
+    const shown = async (page: number): Promise<number[]> => [...(await tokenizer.encodeText(`[page ${page}]\n\n\n`)), ...block, ...(await tokenizer.encodeText('\n\n'))];
+    const pages = [...(await tokenizer.encodeText(`[page 1]\n${sentence}\n`)), ...(await shown(2)), ...(await shown(3))];
+    expect([...ids].join()).toContain([...(await tokenizer.encodeText(`<document name=${JSON.stringify(scanned)}>\n`)), ...pages, ...(await tokenizer.encodeText('</document>\n\n'))].join());
+    expect(sourceTokens).toEqual([pages.length]);
+    expect(images?.map(({ source, page, box }) => [source, page, box])).toEqual([[0, 2, null], [0, 3, null]]);
+    expect([...ids].join()).toContain((await tokenizer.encodeText('the sentence that holds the answer, and behind it the [page] it is on.')).slice(2, -2).join());
+  });
+
+  it('are counted by a dry run, with their crops', async () => {
+    const events: AskEvent[] = [];
+    const plan = await planAsk({ ...withScan, tiles: 2 }, device, never, (event) => events.push(event));
+    expect(plan.sources[0]).toMatchObject({ kind: 'pdf', pages: 3, page_images: 2, views: 6 });
+    expect(formatPlan(plan)).toMatch(/scanned\.pdf {2}pdf, 3 pages, 2 of them as images and 4 crops {2}\d+ tokens/);
+    expect(events).toContainEqual({ type: 'warning', message: expect.stringMatching(/scanned\.pdf: pages 2-3 have no text layer and are shown to the model as images/) as string });
+    const whole = await planAsk({ ...withScan, tiles: 0 }, device, never, quiet);
+    expect(whole.sources[0]).toMatchObject({ page_images: 2, views: 2 });
+    const all = await planAsk({ ...withScan, tiles: 0, pagesAsImages: true }, device, never, quiet);
+    expect(all.sources[0]).toMatchObject({ page_images: 3, views: 3 });
+    expect(formatPlan(all)).toMatch(/3 pages, all of them as images {2}/);
+  });
+
+  it('are seen: what is on them moves the answer', async () => {
+    const before = device.allocatedBytes;
+    const answer = await ask({ ...withScan, tiles: 0 }, device, never, quiet);
+    expect(device.allocatedBytes).toBe(before);
+    const black = join(dir, 'black.pdf');
+    writeFileSync(black, pdfOfContents([linesOfText([sentence]), square(0), square(0.6)]));
+    const other = await ask({ ...withScan, paths: [black], tiles: 0 }, device, never, quiet);
+    expect(other.confidence).not.toBe(answer.confidence);
+  });
+
+  it('keep their number: quotes are found in the text layer, or cited by the page that the model names', async () => {
+    const read = async (pagesSeen: 'all' | 'textless') => ingest([scanned], { images: true, pageImages: { which: pagesSeen, edge: 56 } });
+    const all = await read('all');
+    const named = parseAnswer('gemma-chat', 'Seven\nQuote: "There are seven." [page 3]', false);
+    expect(named).toEqual({ found: true, answer: 'Seven', needle: 'There are seven.', page: 3 });
+    expect(cite('Where is the key?', sentence, all)).toEqual([{ source: scanned, page: 1, quote: sentence, verified: true }]);
+    expect(cite('How many?', named.needle, all, undefined, named.page)).toEqual([{ source: scanned, page: 3, quote: 'There are seven.', verified: false }]);
+    // Of several pages that it may be, none is guessed; and a page that isn't there is not believed.
+    expect(cite('How many?', named.needle, all)).toEqual([]);
+    expect(cite('How many?', named.needle, all, undefined, 9)).toEqual([]);
+    expect(cite('How many?', named.needle, [{ ...all[0]!, segments: all[0]!.segments.slice(1, 2) }])).toMatchObject([{ page: 2, verified: false }]);
+  });
+
+  it('as images need a model that sees', async () => {
+    const error: unknown = await planAsk({ ...withScan, modelDir: embeddedModelDir, pagesAsImages: true }, device, never, quiet).catch((e: unknown) => e);
+    expect(error).toMatchObject({ exitCode: ExitCode.usage, message: expect.stringMatching(/--pages-as-images needs a model that sees, and lodestone-tiny reads text only; name the folder/) as string });
+  });
 });

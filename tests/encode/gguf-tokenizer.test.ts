@@ -1,9 +1,6 @@
-/** The tokenizer of a GGUF file: on a small vocabulary, and on Gemma's own where that is at hand. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+/** The tokenizer of a GGUF file, on a small vocabulary; on Gemma's own in gemma-vocabulary.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../../src/encode/tokenizer.js';
+import { openGgufTokenizer, type Tokenizer } from '../../src/encode/tokenizer.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import type { GgufValue } from '../../src/weights/gguf.js';
 
@@ -108,46 +105,5 @@ describe('a small vocabulary', () => {
     expect(error).toBeInstanceOf(LodestoneError);
     expect(error).toMatchObject({ exitCode: ExitCode.badModel });
     expect((error as Error).message).toMatch(message);
-  });
-});
-
-/** Gemma's tokenizer is not in this repository. */
-const gemmaDir = ['../../../shared/data/gemma3', '../../../../shared/data/gemma3'].map((path) => fileURLToPath(new URL(path, import.meta.url))).find((path) => existsSync(join(path, 'tokenizer.json')));
-if (gemmaDir === undefined) console.warn("SKIPPED: Gemma's tokenizer.json and vectors are not at hand, so its vocabulary in a GGUF file is not tested");
-
-describe.skipIf(gemmaDir === undefined)("Gemma's vocabulary", () => {
-  interface Vector {
-    readonly text: string;
-    readonly ids: number[];
-    readonly decoded: string;
-  }
-
-  it('gives the ids of its tokenizer.json', async () => {
-    const json = JSON.parse(readFileSync(join(gemmaDir!, 'tokenizer.json'), 'utf8')) as { added_tokens: { id: number; content: string; special: boolean }[] };
-    // As the converter writes it: see the types in gguf-tokenizer.ts.
-    const vocabulary = (JSON.parse(readFileSync(join(gemmaDir!, 'vocab.json'), 'utf8')) as string[]).map((token): [string, number] => [token, /^<0x..>$/.test(token) ? byte : normal]);
-    for (const { id, content, special } of json.added_tokens) {
-      vocabulary[id] = special || /^<unused|^<mask>/.test(content) ? [content, control] : [content.replaceAll('\u2581', ' '), userDefined];
-    }
-    const [ours, theirs] = [await open(vocabulary, {}, 262_144), await openTokenizer(gemmaDir!)];
-    const vectors = JSON.parse(readFileSync(join(gemmaDir!, 'tokenizer_vectors.json'), 'utf8')) as Vector[];
-    let plain = 0;
-    for (const { text, ids, decoded } of vectors) {
-      expect(await ours.encodeText(text), JSON.stringify(text)).toEqual(await theirs.encodeText(text));
-      expect(await ours.decode(ids), JSON.stringify(text)).toBe(await theirs.decode(ids));
-      // The vectors take the spelling of a control token for the token; we never do.
-      if ([...theirs.controls.keys()].some((name) => text.includes(name))) continue;
-      plain++;
-      expect(await ours.encodeText(text), JSON.stringify(text)).toEqual(ids);
-      expect(await ours.decode(ids)).toBe(decoded);
-    }
-    expect(vectors.length).toBe(113);
-    expect(plain).toBeGreaterThan(100);
-    for (const file of ['../../fixtures/long-report-source.txt', '../../src/encode/tokenizer.ts', '../../README.md']) {
-      const text = readFileSync(new URL(file, import.meta.url), 'utf8');
-      const ids = await ours.encodeText(text);
-      expect(ids).toEqual(await theirs.encodeText(text));
-      expect(await ours.decode(ids)).toBe(text);
-    }
   });
 });

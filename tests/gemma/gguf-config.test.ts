@@ -53,6 +53,7 @@ it('4B as llama.cpp writes it', () => {
     ropeLocalBase: 1e4,
     ropeGlobal: { base: 1e6, factor: 8 },
     globalLogScale: false,
+    looksBothWays: false,
     vocabSize: 6,
     vision: null,
     eps: Math.fround(1e-6),

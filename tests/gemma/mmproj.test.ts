@@ -1,8 +1,8 @@
 /** The vision part of GGUF models, in old and new names, against transformers; and what is refused. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { MetadataEntry } from '../../src/bench/gguf-file.js';
+import type { MetadataEntry } from '../../src/weights/gguf-header.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import { imagePatches } from '../../src/encode/image.js';
 import { parseGgufVisionConfig } from '../../src/gemma/gguf-vision-config.js';
@@ -10,58 +10,14 @@ import { loadVisionWeights, locateGgufVisionWeights } from '../../src/gemma/visi
 import { ImageEncoder } from '../../src/runtime/image-encoder.js';
 import { openModelFiles } from '../../src/runtime/model.js';
 import { openGguf } from '../../src/weights/gguf.js';
-import { readTensorF32 } from '../../src/weights/read.js';
-import { openCheckpoint } from '../../src/weights/safetensors.js';
 import { scratch } from '../ingest/support.js';
 import { fixtureDir, largestDifference } from '../runtime/fixture.js';
-import { imageDir, readImageGolden } from '../runtime/image-fixture.js';
-import { ggmlTypes, ggufFile, type GgufTensorData } from '../weights/gguf-files.js';
+import { readImageGolden } from '../runtime/image-fixture.js';
+import { ggufFile, readGgufFile, tensorsOf } from '../weights/gguf-files.js';
+import { mmprojMetadata as metadata, writeMmproj } from './mmproj-file.js';
 
 const dir = scratch();
-const metadata: Record<string, MetadataEntry> = {
-  'general.architecture': { text: 'clip' },
-  'clip.projector_type': { text: 'gemma3' },
-  'clip.vision.image_size': { u32: 112 },
-  'clip.vision.patch_size': { u32: 14 },
-  'clip.vision.embedding_length': { u32: 48 },
-  'clip.vision.feed_forward_length': { u32: 80 },
-  'clip.vision.block_count': { u32: 3 },
-  'clip.vision.attention.head_count': { u32: 4 },
-  'clip.vision.attention.layer_norm_epsilon': { f32: 1e-6 },
-  'clip.vision.projection_dim': { u32: 64 },
-};
-
-const renames: readonly (readonly [RegExp, string])[] = [
-  [/^vision_tower\.vision_model\.embeddings\.patch_embedding/, 'v.patch_embd'],
-  [/^vision_tower\.vision_model\.embeddings\.position_embedding/, 'v.position_embd'],
-  [/^vision_tower\.vision_model\.encoder\.layers\.(\d+)\./, 'v.blk.$1.'],
-  [/^vision_tower\.vision_model\.post_layernorm/, 'v.post_ln'],
-  [/layer_norm(\d)/, 'ln$1'],
-  [/self_attn\.(q|k|v|out)_proj/, 'attn_$1'],
-  [/^multi_modal_projector\.mm_input_projection_weight/, 'mm.input_projection.weight'],
-  [/^multi_modal_projector\.mm_soft_emb_norm/, 'mm.soft_emb_norm'],
-];
-
-/** The fixture's tower as the converter of llama.cpp writes it: vectors and patches in F32, 1 added to the projector's gain. */
-async function write(name: string, early: boolean, entries = metadata): Promise<string> {
-  const tensors: Record<string, GgufTensorData> = {};
-  for (const entry of (await openCheckpoint(imageDir)).tensors.values()) {
-    if (!/^(vision_tower|multi_modal)/.test(entry.name)) continue;
-    const renamed = renames
-      .reduce((text, [from, to]) => text.replace(from, to), entry.name)
-      .replace('mlp.fc1', early ? 'ffn_down' : 'ffn_up')
-      .replace('mlp.fc2', early ? 'ffn_up' : 'ffn_down');
-    const sizes = entry.shape.toReversed();
-    const whole = sizes.length === 1 || /embd/.test(renamed);
-    const values = await readTensorF32(entry);
-    const gains = renamed === 'mm.soft_emb_norm.weight' ? values.map((value) => value + 1) : values;
-    const stored = whole ? new Uint8Array(gains.buffer) : new Uint8Array(readFileSync(entry.path).subarray(entry.offset, entry.offset + entry.bytes));
-    tensors[renamed] = { sizes, type: whole ? ggmlTypes.F32 : ggmlTypes.BF16, bytes: stored };
-  }
-  const path = join(dir, name);
-  writeFileSync(path, ggufFile(entries, tensors));
-  return path;
-}
+const write = (name: string, early: boolean, entries = metadata): Promise<string> => writeMmproj(join(dir, name), early, entries);
 
 // The fixture has 2 x 2 soft tokens of 4 x 4 patches each, which is llama.cpp's default.
 it.each([false, true])('gives the soft tokens of transformers (early names: %s)', async (early) => {
@@ -85,6 +41,36 @@ it('goes with a text model in GGUF', async () => {
   expect((await openModelFiles(join(fixtureDir, 'bf16.gguf'))).visionPlaces).toBeNull();
   await expect(openModelFiles(fixtureDir, { mmproj: 'mmproj.gguf' })).rejects.toThrow(/^mmproj.gguf: .* is a directory/);
   await expect(openModelFiles(join(fixtureDir, 'bf16.gguf'), { mmproj: join(fixtureDir, 'bf16.gguf') })).rejects.toThrow(/is "gemma3", not clip/);
+});
+
+/** As Ollama has it: text model and tower in one file, under names and keys of its own. */
+async function writeTogether(name: string, change: Record<string, MetadataEntry> = {}): Promise<string> {
+  const tower = tensorsOf(await openGguf(await write('mmproj-of-it.gguf', false)));
+  const ollama = Object.entries(tower).map(([tensor, data]) => [
+    tensor
+      .replace('patch_embd', 'patch_embedding').replace('position_embd', 'position_embedding').replace('post_ln', 'post_layernorm').replace(/ln(\d)/, 'layer_norm$1')
+      .replace('attn_out.', 'attn_output.').replace('ffn_up', 'mlp.fc1').replace('ffn_down', 'mlp.fc2').replace(/mm\.(input_projection|soft_emb_norm)/, 'mm.mm_$1'),
+    data,
+  ]);
+  const text = await readGgufFile(join(fixtureDir, 'bf16.gguf'));
+  const keys = Object.entries(metadata).flatMap(([key, value]) => (key.startsWith('clip.vision.') && key !== 'clip.vision.projection_dim' ? [[key.replace('clip.vision.', 'gemma3.vision.'), value]] : []));
+  const path = join(dir, name);
+  writeFileSync(path, ggufFile({ ...text.metadata, ...Object.fromEntries(keys), 'gemma3.mm.tokens_per_image': { u32: 4 }, ...change }, { ...tensorsOf(text.gguf), ...Object.fromEntries(ollama) }));
+  return path;
+}
+
+it('is found in a file of Ollama\u2019s, and gives the same soft tokens', async () => {
+  const device = createReferenceDevice();
+  const { config, visionPlaces } = await openModelFiles(await writeTogether('together.gguf'));
+  expect(config.vision).toMatchObject({ headDim: 12, side: 8, poolSize: 4, tokensPerImage: 4 });
+  const { weights } = await loadVisionWeights(device, visionPlaces!);
+  const encoder = new ImageEncoder(device, config.vision!, weights, { hiddenSize: 64, eps: 1e-6 });
+  const golden = readImageGolden();
+  const soft = await encoder.encode(imagePatches(golden.images[0]!, config.vision!));
+  expect(largestDifference(soft, golden.softTokens.subarray(0, soft.length))).toBeLessThan(2e-5);
+  encoder.close();
+  await device.close();
+  await expect(openModelFiles(await writeTogether('odd-together.gguf', { 'gemma3.mm.tokens_per_image': { u32: 5 } }))).rejects.toThrow(/8 x 8 patches are not averaged evenly into 5 tokens/u);
 });
 
 describe('refuses', () => {

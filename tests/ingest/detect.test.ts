@@ -108,7 +108,7 @@ describe('what this version does not read is called by its name', () => {
   });
   it('junk of every kind of byte', async () => {
     const junk = Uint8Array.from({ length: 4096 }, (_, i) => (i * 7919 + 13) % 256);
-    expect(await refusal(detect('junk.txt', junk), 'junk.txt')).toMatch(/reads PDF, text, Markdown and images/);
+    expect(await refusal(detect('junk.txt', junk), 'junk.txt')).toMatch(/reads PDF, text, Markdown, images/);
   });
   it('a name with a line break and escapes stays one line', async () => {
     expect(await refusal(detect('a\nb\u001b[31m.txt', Buffer.alloc(0)), 'a\\x0ab\\x1b[31m.txt')).toMatch(/is empty/);

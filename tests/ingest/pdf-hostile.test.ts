@@ -91,7 +91,7 @@ describe('without text', () => {
   });
   it('a blank page among others is said', async () => {
     const { warnings } = await textOf('gap.pdf', pdfOfLines([prose, [], prose, []]));
-    expect(warnings).toEqual(['pages 2, 4 have no text (blank, or an image that would need OCR)']);
+    expect(warnings).toEqual(['pages 2, 4 have no text (blank, or an image, which this model can\'t see)']);
   });
 });
 

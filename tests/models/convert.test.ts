@@ -8,7 +8,8 @@ import { openGgufTokenizer, openTokenizer } from '../../src/encode/tokenizer.js'
 import { tokenizerJson } from '../../src/encode/tokenizer-json.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import type { Quantize } from '../../src/gemma/weights.js';
-import { configJson, convertModel, type ConversionTarget } from '../../src/models/convert.js';
+import type { ConversionTarget } from '../../src/models/conversion-tensors.js';
+import { configJson, convertModel } from '../../src/models/convert.js';
 import { inspectModel } from '../../src/models/inspect.js';
 import { embeddedModelDir } from '../../src/paths.js';
 import { Context } from '../../src/runtime/context.js';

@@ -23,6 +23,8 @@ export interface FakeHub {
   /** Replaces the answer to the list of files. */
   list: unknown;
   commit: string;
+  /** As it stands in the address. */
+  revision: string;
   files: Record<string, Uint8Array>;
   /** Files of fewer bytes are not in LFS. */
   lfsFrom: number;
@@ -59,7 +61,7 @@ export async function fakeHub(files: Record<string, Uint8Array>, name = 'google/
   const front = await listen(
     handler('hub', (asked, response) => {
       const [, file] = /^\/[^/]+\/[^/]+\/resolve\/[^/]+\/(.+)$/.exec(asked.url) ?? [];
-      if (asked.url === `/api/models/${name}/revision/main?blobs=true`) response.setHeader('content-type', 'application/json').end(JSON.stringify(hub.list ?? listOf(hub)));
+      if (asked.url === `/api/models/${name}/revision/${hub.revision}?blobs=true`) response.setHeader('content-type', 'application/json').end(JSON.stringify(hub.list ?? listOf(hub)));
       else if (file !== undefined && file in hub.files) response.writeHead(302, { location: `${content.origin}/blobs/${encodeURIComponent(file)}` }).end();
       else response.writeHead(404).end('Not Found');
     }),
@@ -71,6 +73,7 @@ export async function fakeHub(files: Record<string, Uint8Array>, name = 'google/
     fault: null,
     list: null,
     commit: commits.first,
+    revision: 'main',
     files,
     lfsFrom: 100_000,
     requests: (of) => hub.asked.filter(({ url }) => url.includes(of)),

@@ -177,7 +177,7 @@ describe('-m', () => {
     ['hf:ggml-org/gemma-3-4b-it-GGUF:Q6_K', ExitCode.badModel, /lodestone models pull hf:ggml-org\/gemma-3-4b-it-GGUF:Q6_K$/u],
     ['ollama:gemma3:27b', ExitCode.badModel, /^ollama:gemma3:27b: not in Ollama's store .*ollama pull gemma3:27b$/u],
     ['lmstudio:google/gemma-3-4b', ExitCode.badModel, /not in LM Studio's store/u],
-    ['hf:gemma', ExitCode.usage, /is not of the form hf:org\/repo\[:quant\]$/u],
+    ['hf:gemma', ExitCode.usage, /is not of the form hf:org\/repo\[@revision\]\[:quant\]$/u],
     ['hf:../etc', ExitCode.usage, /is not of the form/u],
     ['hf:a/..', ExitCode.usage, /is not of the form/u],
     ['hf:a/b:../c', ExitCode.usage, /is not of the form/u],
@@ -212,7 +212,10 @@ describe('-m', () => {
 
 describe('names', () => {
   it('of repositories and of Ollama', () => {
-    expect(parseRepoName('hf', 'google/gemma-3-1b-it')).toEqual({ owner: 'google', repo: 'gemma-3-1b-it', quant: null });
+    expect(parseRepoName('hf', 'google/gemma-3-1b-it')).toEqual({ owner: 'google', repo: 'gemma-3-1b-it', revision: null, quant: null });
+    expect(parseRepoName('hf', 'a/b@refs/pr/1:Q4_0')).toEqual({ owner: 'a', repo: 'b', revision: 'refs/pr/1', quant: 'Q4_0' });
+    for (const odd of ['a/b@', 'a/b@../x', 'a/b@x//y', 'a/b@/x', 'a/b@x y']) expect(() => parseRepoName('hf', odd)).toThrow(/is not of the form/u);
+    expect(() => parseRepoName('lmstudio', 'a/b@main')).toThrow(/is not of the form/u);
     expect(parseRepoName('hf', 'a/b:Q4_K_M').quant).toBe('Q4_K_M');
     for (const [name, shown] of [['gemma3', 'ollama:gemma3:latest'], ['gemma3:4b', 'ollama:gemma3:4b'], ['me/g:x', 'ollama:me/g:x'], ['hf.co/a/b:Q4_0', 'ollama:hf.co/a/b:Q4_0']] as const) {
       expect(showOllamaName(parseOllamaName(name))).toBe(shown);

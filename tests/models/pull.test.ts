@@ -12,6 +12,8 @@ import { resolveModel } from '../../src/models/resolve.js';
 import { openModelFiles } from '../../src/runtime/model.js';
 import { scratch } from '../cli/run.js';
 import { commits, fakeHub, fileOf, listOf, rangeOf, sendFile, type FakeHub, type Fault } from './hub.js';
+import { writeMmproj } from '../gemma/mmproj-file.js';
+import { ggufFile, readGgufFile, tensorsOf } from '../weights/gguf-files.js';
 import { at, folderFiles, surroundingsOf, tiny, fillStores } from './stores.js';
 
 const model = Object.fromEntries(folderFiles.map((name) => [name, readFileSync(tiny(name))]));
@@ -97,7 +99,7 @@ describe('a model directory', () => {
 
 describe('a GGUF file', () => {
   beforeEach(() => {
-    hub.files = { 'README.md': Buffer.from('#'), 'gemma-3-tiny-Q4_0.gguf': readFileSync(tiny('q4_0.gguf')), 'gemma-3-tiny-Q8_0.gguf': readFileSync(tiny('q8_0.gguf')), 'mmproj-Q8_0.gguf': Buffer.alloc(10) };
+    hub.files = { 'README.md': Buffer.from('#'), 'gemma-3-tiny-Q4_0.gguf': readFileSync(tiny('q4_0.gguf')), 'gemma-3-tiny-Q8_0.gguf': readFileSync(tiny('q8_0.gguf')) };
   });
 
   it('comes alone, by its quantisation', async () => {
@@ -113,6 +115,63 @@ describe('a GGUF file', () => {
     expect((await listModels(where())).models.map(({ name }) => name)).toEqual(['lodestone-tiny', 'hf:google/gemma-3-tiny:Q4_0', 'hf:google/gemma-3-tiny:Q8_0']);
   });
 
+  it('comes with its vision part, which its quantisations share and the last takes along', async () => {
+    const mmproj = { 'mmproj-model-bf16.gguf': Buffer.from('never'), 'mmproj-model-f16.gguf': readFileSync(await writeMmproj(path.join(home, 'x.gguf'), false)) };
+    hub.files = { ...hub.files, ...mmproj };
+    const first = await pull('google/gemma-3-tiny:q4_0');
+    const vision = path.join(path.dirname(first.path), 'mmproj-model-f16.gguf');
+    expect(first).toMatchObject({ mmproj: vision, files: [{ name: 'gemma-3-tiny-Q4_0.gguf' }, { name: 'mmproj-model-f16.gguf' }] });
+    expect(first.bytes).toBe(hub.files['gemma-3-tiny-Q4_0.gguf']!.length + mmproj['mmproj-model-f16.gguf'].length);
+    expect(await resolveModel('hf:google/gemma-3-tiny:Q4_0', where())).toMatchObject({ path: first.path, mmproj: vision });
+    const seeing = await openModelFiles(first.path, { mmproj: vision });
+    expect(seeing.visionPlaces?.layers).toHaveLength(3);
+    const { sent } = hub;
+    await pull('google/gemma-3-tiny:q8_0');
+    expect(hub.sent - sent).toBe(hub.files['gemma-3-tiny-Q8_0.gguf']!.length);
+    expect((await listModels(where())).models.map(({ name }) => name)).toEqual(['lodestone-tiny', 'hf:google/gemma-3-tiny:Q4_0', 'hf:google/gemma-3-tiny:Q8_0']);
+    await removeModel(await planRemoval('hf:google/gemma-3-tiny:Q4_0', where()));
+    expect(existsSync(vision)).toBe(true);
+    await removeModel(await planRemoval('hf:google/gemma-3-tiny:Q8_0', where()));
+    expect(existsSync(own())).toBe(true);
+    expect(readdirSync(own())).toEqual([]);
+    expect(await pull('google/gemma-3-tiny:q4_0', { textOnly: true })).not.toHaveProperty('mmproj');
+    expect(existsSync(vision)).toBe(false);
+  });
+
+  it('comes in all its parts', async () => {
+    const { gguf, metadata } = await readGgufFile(tiny('q8_0.gguf'));
+    const tensors = Object.entries(tensorsOf(gguf));
+    const parts = [0, 1].map((i) => {
+      const keys = { 'split.no': { u32: i }, 'split.count': { u32: 2 }, 'split.tensors.count': { u32: tensors.length } };
+      return ggufFile({ ...(i === 0 ? metadata : {}), ...keys }, Object.fromEntries(tensors.filter((_, t) => t % 2 === i)));
+    });
+    hub.files = { 'q8/g-Q8_0-00001-of-00002.gguf': parts[0]!, 'q8/g-Q8_0-00002-of-00002.gguf': parts[1]!, 'g-Q4_0.gguf': readFileSync(tiny('q4_0.gguf')) };
+    await refused(ExitCode.badModel, /say which after a colon: Q8_0, Q4_0$/u);
+    const result = await pull('google/gemma-3-tiny:Q8_0');
+    expect(result.path).toBe(path.join(own(), 'hf/google/gemma-3-tiny/gguf/g-Q8_0-00001-of-00002.gguf'));
+    expect(await pull('google/gemma-3-tiny:Q8_0')).toMatchObject({ unchanged: true });
+    expect((await listModels(where())).models.map(({ name, problem }) => [name, problem])).toEqual([['lodestone-tiny', null], ['hf:google/gemma-3-tiny:Q8_0', null]]);
+    await removeModel(await planRemoval('hf:google/gemma-3-tiny:Q8_0', where()));
+    expect(readdirSync(own())).toEqual([]);
+  });
+
+  it('of a revision, which is known again', async () => {
+    hub.revision = encodeURIComponent('refs/pr/1');
+    hub.commit = commits.second;
+    await refused(ExitCode.badModel, /no such repository \(HTTP 404\)/u);
+    await refused(ExitCode.badModel, /no such repository, or no such revision of it \(HTTP 404\)/u, {}, 'google/gemma-3-tiny@v2:Q4_0');
+    hub.revision = 'refs/pr/1';
+    const result = await pull('google/gemma-3-tiny@refs/pr/1:Q4_0');
+    expect(result).toMatchObject({ name: 'hf:google/gemma-3-tiny@refs/pr/1:Q4_0', commit: commits.second });
+    expect(hub.requests('/resolve/').every(({ url }) => url.includes(`/resolve/${commits.second}/`))).toBe(true);
+    for (const revision of ['refs/pr/1', commits.second.slice(0, 7)]) expect(await resolveModel(`hf:google/gemma-3-tiny@${revision}:Q4_0`, where())).toMatchObject({ path: result.path });
+    await expect(resolveModel('hf:google/gemma-3-tiny@main:Q4_0', where())).rejects.toThrow(/hf:google\/gemma-3-tiny@main:Q4_0: not on this machine .* lodestone models pull hf:google\/gemma-3-tiny@main:Q4_0$/u);
+    // The same files under another name: nothing comes, and the record follows.
+    hub.revision = 'main';
+    expect(await pull('google/gemma-3-tiny:Q4_0')).toMatchObject({ unchanged: true });
+    await resolveModel('hf:google/gemma-3-tiny@main:Q4_0', where());
+  });
+
   it.each([
     ['google/gemma-3-tiny', /there are several GGUF files; say which after a colon: Q4_0, Q8_0$/u],
     ['google/gemma-3-tiny:Q6_K', /no GGUF file is Q6_K; there are Q4_0, Q8_0$/u],
@@ -122,8 +181,8 @@ describe('a GGUF file', () => {
     hub.list = { ...listOf(hub), gguf: { architecture: 'llama' } };
     await refused(ExitCode.badModel, /architecture "llama"; only gemma3/u, {}, 'google/gemma-3-tiny:Q4_0');
     hub.list = null;
-    hub.files = { 'g-Q4_0-00001-of-00002.gguf': Buffer.alloc(1), 'g-Q4_0-00002-of-00002.gguf': Buffer.alloc(1) };
-    await refused(ExitCode.badModel, /in several parts/u, {}, 'google/gemma-3-tiny:Q4_0');
+    hub.files = { 'g-Q4_0-00001-of-00002.gguf': Buffer.alloc(1) };
+    await refused(ExitCode.badModel, /the repository has no g-Q4_0-00002-of-00002\.gguf, a part of g-Q4_0/u, {}, 'google/gemma-3-tiny:Q4_0');
     hub.files = { 'README.md': Buffer.alloc(1) };
     await refused(ExitCode.badModel, /neither model\.safetensors nor a GGUF file/u);
     hub.files = model;

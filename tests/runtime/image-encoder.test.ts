@@ -5,6 +5,8 @@ import { parseConfig } from '../../src/gemma/config.js';
 import { loadVisionWeights, locateVisionWeights, visionBytes } from '../../src/gemma/vision-weights.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Device } from '../../src/device/device.js';
+import { towerBuffers } from '../../src/runtime/activations.js';
+import { ImageEncoder } from '../../src/runtime/image-encoder.js';
 import { openCheckpoint, type TensorEntry } from '../../src/weights/safetensors.js';
 import { largestDifference, workingDevices } from './fixture.js';
 import { encodeImages, imageDir, openImageModel, readImageGolden, type ImageModel } from './image-fixture.js';
@@ -33,6 +35,15 @@ describe.each(devices)('$name', ({ create }) => {
       expect(largestDifference(tower, golden.tower.subarray(i * perTower, (i + 1) * perTower))).toBeLessThan(2e-5);
       expect(largestDifference(soft, golden.softTokens.subarray(i * perImage, (i + 1) * perImage))).toBeLessThan(2e-5);
     }
+  });
+
+  it('allocates what a plan says', async () => {
+    const before = device.allocatedBytes;
+    const encoder = new ImageEncoder(device, model.vision, model.tower, { hiddenSize: 64, eps: 1e-6 });
+    const planned = Object.values(towerBuffers(model.vision, 64)).reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(device.allocatedBytes - before).toBe(planned);
+    encoder.close();
+    expect(device.allocatedBytes).toBe(before);
   });
 
   it('gives the same bits again, whatever was encoded between', async () => {

@@ -7,6 +7,7 @@ import { imagePatches } from '../../src/encode/image.js';
 import type { Raster } from '../../src/ingest/segment.js';
 import type { GemmaConfig } from '../../src/gemma/config.js';
 import type { VisionConfig } from '../../src/gemma/vision-config.js';
+import type { VisionWeights } from '../../src/gemma/vision-graph.js';
 import { loadVisionWeights, locateVisionWeights } from '../../src/gemma/vision-weights.js';
 import { loadGemmaWeights, type GemmaWeights } from '../../src/gemma/weights.js';
 import { ImageEncoder } from '../../src/runtime/image-encoder.js';
@@ -50,6 +51,7 @@ export interface ImageModel {
   readonly config: GemmaConfig;
   readonly vision: VisionConfig;
   readonly weights: GemmaWeights;
+  readonly tower: VisionWeights;
   readonly encoder: ImageEncoder;
 }
 
@@ -59,7 +61,7 @@ export async function openImageModel(device: Device): Promise<ImageModel> {
   const weights = await loadGemmaWeights(device, checkpoint, config);
   const vision = config.vision!;
   const loaded = await loadVisionWeights(device, locateVisionWeights(checkpoint, vision, config.hiddenSize)!);
-  return { device, config, vision, weights, encoder: new ImageEncoder(device, vision, loaded.weights, config) };
+  return { device, config, vision, weights, tower: loaded.weights, encoder: new ImageEncoder(device, vision, loaded.weights, config) };
 }
 
 export function encodeImages({ encoder, vision }: ImageModel, images: readonly Raster[]): Promise<Float32Array[]> {

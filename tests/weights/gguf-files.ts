@@ -1,6 +1,6 @@
 /** GGUF files made by hand, and made over. */
 import { readFileSync } from 'node:fs';
-import { ggufHeader, padded, type MetadataEntry } from '../../src/bench/gguf-file.js';
+import { ggufHeader, padded, type MetadataEntry } from '../../src/weights/gguf-header.js';
 import { dequantizeBlocks, isBlockFormat } from '../../src/weights/blocks.js';
 import { openGguf, type Gguf, type GgufValue } from '../../src/weights/gguf.js';
 import { bf16ToF32 } from '../../src/weights/half.js';

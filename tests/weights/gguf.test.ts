@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { MetadataEntry } from '../../src/bench/gguf-file.js';
+import type { MetadataEntry } from '../../src/weights/gguf-header.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import { parseGgufConfig } from '../../src/gemma/gguf-config.js';
 import { locateGgufWeights } from '../../src/gemma/weights.js';
@@ -147,7 +147,7 @@ describe('a file is refused', () => {
     ['with an alignment of 0', Buffer.concat([start(0, 1), entry('general.alignment', 4, u32(0))]), /general\.alignment is 0, not a power of two/],
     ['with an alignment of 24', Buffer.concat([start(0, 1), entry('general.alignment', 4, u32(24))]), /general\.alignment is 24/],
     ['with an alignment that is a text', Buffer.concat([start(0, 1), entry('general.alignment', 8, text('32'))]), /general\.alignment is "32", not/],
-    ['that is a part of several', Buffer.concat([start(0, 1), entry('split.count', 2, Buffer.of(3, 0))]), /is one of 3 parts; join them/],
+    ['that is a part of several', Buffer.concat([start(0, 1), entry('split.count', 2, Buffer.of(3, 0))]), /is one of 3 parts, which must lie side by side under the names NAME-00001-of-00003\.gguf to NAME-00003-of-00003\.gguf/],
     ['with a tensor of no dimensions', tensor(info('t', [], 0, 0)), /tensor t has 0 dimensions, not 1 to 4/],
     ['with a tensor of five dimensions', tensor(info('t', [1, 1, 1, 1, 1], 0, 0)), /tensor t has 5 dimensions/],
     ['with a tensor of absurdly many dimensions', withData(Buffer.concat([start(1, 0), text('t'), u32(0xffffffff)]), 64), /tensor t has 4294967295 dimensions/],

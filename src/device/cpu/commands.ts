@@ -18,6 +18,8 @@ const opcodes: Record<Command['op'], number> = {
   gelu: 9,
   add: 10,
   averagePool: 11,
+  geluErf: 12,
+  unfold: 13,
 };
 
 /** What the encoder asks of the device: whether a buffer or weight is one of its own and alive. */
@@ -155,12 +157,27 @@ class Encoder {
         this.numbers.push(rows, width, command.eps);
         return;
       }
-      case 'gelu': {
+      case 'gelu':
+      case 'geluErf': {
         const { count } = command;
         this.count('count', count);
         this.view('x', command.x, count);
         this.view('out', command.out, count);
         this.numbers.push(count);
+        return;
+      }
+      case 'unfold': {
+        const { length, width, rows, taps, stride, pad } = command;
+        this.count('length', length);
+        this.size('width', width);
+        this.count('rows', rows);
+        this.size('taps', taps);
+        this.size('stride', stride);
+        this.count('pad', pad);
+        this.view('x', command.x, length * width);
+        this.view('out', command.out, rows * taps * width);
+        if (rows > 0 && overlaps(command.x, length * width, command.out, rows * taps * width)) this.refuse('out overlaps x');
+        this.numbers.push(length, width, rows, taps, stride, pad);
         return;
       }
       case 'add': {

@@ -58,7 +58,7 @@ export interface Native {
 }
 
 /** The addon's interface that this code speaks: `abi` in kernels/cpu/addon.cc, and changed together with it. */
-const addonAbi = 4;
+const addonAbi = 5;
 
 /** Relative to src/device/cpu and to dist/device/cpu alike. */
 const addonPath = fileURLToPath(new URL('../../../build/lodestone-cpu.node', import.meta.url));

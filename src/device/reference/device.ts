@@ -8,12 +8,14 @@ import { averagePool } from './averagePool.js';
 import { embed } from './embed.js';
 import { geGlu } from './geGlu.js';
 import { gelu } from './gelu.js';
+import { geluErf } from './geluErf.js';
 import { layerNorm } from './layerNorm.js';
 import { matMul } from './matMul.js';
 import { memoryOf, ReferenceBuffer } from './memory.js';
 import { normRope } from './normRope.js';
 import { rmsNorm } from './rmsNorm.js';
 import { storeKv } from './storeKv.js';
+import { unfold } from './unfold.js';
 import { loadReferenceWeight } from './weight.js';
 
 /** How long the event loop may wait for a kernel, in milliseconds. */
@@ -128,6 +130,10 @@ function kernel(command: Command): Generator<void> {
       return layerNorm(command);
     case 'gelu':
       return gelu(command);
+    case 'geluErf':
+      return geluErf(command);
+    case 'unfold':
+      return unfold(command);
     case 'add':
       return add(command);
     case 'averagePool':

@@ -1,13 +1,16 @@
-/** Which files of a repository are needed: a model directory's, or one GGUF file. */
+/** Which files of a repository are needed: a model directory's, or one GGUF model's and its vision part. */
 import { basename } from 'node:path';
+import { ggufStem, partPaths } from '../../weights/gguf-parts.js';
 import { ExitCode, LodestoneError } from '../../errors.js';
-import { fileMatches, isVisionPart, quantOfFile, showRepoName, type RepoName } from '../names.js';
+import { fileMatches, isVisionPart, preferredVisionPart, quantOfFile, showRepoName, type RepoName } from '../names.js';
 import type { HubFile, HubRepository } from './hub.js';
 
 export interface Choice {
   readonly format: 'safetensors' | 'gguf';
-  /** Small ones first: what is wrong with a config shows before gigabytes have come. */
+  /** Small ones first, what is wrong with a config shows before gigabytes have come; the parts of a GGUF model in order. */
   readonly files: readonly HubFile[];
+  /** Of a GGUF model: its vision part, where the repository has one. */
+  readonly vision?: HubFile | undefined;
 }
 
 const required = ['config.json', 'tokenizer.json'];
@@ -31,13 +34,15 @@ export function chooseFiles(name: RepoName, { files, ggufArchitecture }: HubRepo
   }
   const quant = name.quant;
   const found = quant === null ? ggufs : ggufs.filter((file) => fileMatches(file.name, quant));
-  const choices = ggufs.map((file) => quantOfFile(file.name) ?? basename(file.name)).join(', ');
+  const choices = [...new Set(ggufs.map((file) => quantOfFile(file.name) ?? basename(file.name)))].join(', ');
   if (ggufs.length === 0) return fail(quant === null ? 'the repository has neither model.safetensors nor a GGUF file' : 'the repository has no GGUF files; without the quantisation its safetensors are pulled');
   if (found.length === 0) return fail(`no GGUF file is ${quant}; there are ${choices}`);
-  if (found.some((file) => /-\d{5}-of-\d{5}\.gguf$/i.test(file.name))) return fail('its GGUF file is in several parts, which are not supported');
-  if (found.length > 1) return fail(`there are several GGUF files; say which after a colon: ${quant === null ? choices : found.map((file) => basename(file.name)).join(', ')}`);
+  const [first] = found;
+  const parts = partPaths(first!.name).map((part) => files.find((file) => file.name === part) ?? fail(`the repository has no ${part}, a part of ${ggufStem(part)}`));
+  if (found.some((file) => !parts.includes(file))) return fail(`there are several GGUF files; say which after a colon: ${quant === null ? choices : found.map((file) => basename(file.name)).join(', ')}`);
   if (ggufArchitecture !== null && ggufArchitecture !== 'gemma3') return fail(`its GGUF files are of the architecture ${JSON.stringify(ggufArchitecture)}; only gemma3 is supported`);
-  return { format: 'gguf', files: found };
+  const vision = preferredVisionPart(files.map((file) => file.name));
+  return { format: 'gguf', files: parts, vision: files.find((file) => file.name === vision) };
 }
 
 /** One file, or the index and its shards; null where there are none. */

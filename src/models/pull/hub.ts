@@ -1,7 +1,7 @@
 /**
  * The Hugging Face hub, or a mirror of it (HF_ENDPOINT): what a repository holds, and where its files are.
  *
- * GET {endpoint}/api/models/{org}/{repo}/revision/main?blobs=true -> { sha, siblings: [{ rfilename, size, blobId,
+ * GET {endpoint}/api/models/{org}/{repo}/revision/{revision}?blobs=true -> { sha, siblings: [{ rfilename, size, blobId,
  * lfs?: { sha256, size } }], gguf?: { architecture } }: sha is the commit, blobId git's hash of a file that is not in LFS.
  * GET {endpoint}/{org}/{repo}/resolve/{commit}/{file} -> the file, mostly by a redirect to another host.
  */
@@ -66,8 +66,8 @@ const longestList = 64 * 2 ** 20;
 export async function listRepository(name: RepoName, http: HttpOptions): Promise<HubRepository> {
   const shown = showRepoName('hf', name);
   const text = await withRetries(shown, http, async () => {
-    const reply = await get(`${http.endpoint}/api/models/${name.owner}/${name.repo}/revision/main?blobs=true`, {}, http).catch((error: unknown) => {
-      throw refusal(error, shown, name, http, 'no such repository');
+    const reply = await get(`${http.endpoint}/api/models/${name.owner}/${name.repo}/revision/${encodeURIComponent(name.revision ?? 'main')}?blobs=true`, {}, http).catch((error: unknown) => {
+      throw refusal(error, shown, name, http, name.revision === null ? 'no such repository' : 'no such repository, or no such revision of it');
     });
     const parts: Uint8Array[] = [];
     let bytes = 0;

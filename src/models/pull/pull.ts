@@ -11,7 +11,7 @@ import { parseConfig } from '../../gemma/config.js';
 import { openModelFiles } from '../../runtime/model.js';
 import { showRepoName, type RepoName } from '../names.js';
 import { storePlaces, surroundings, type Surroundings } from '../places.js';
-import { ownFolders, partialFolder, removeEmpty } from '../own.js';
+import { ownFolders, partialFolder, readRecord, recordPath, removeEmpty, type PullRecord } from '../own.js';
 import { chooseFiles, type Choice } from './choose.js';
 import { bytesThere, downloadFile, forgetState } from './download.js';
 import { fileUrl, hubEndpoint, hubToken, listRepository, refusal, type HubFile, type HubRepository } from './hub.js';
@@ -29,6 +29,8 @@ export interface PullOptions {
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
   readonly where?: Surroundings;
+  /** Leave the vision part of a GGUF model out. */
+  readonly textOnly?: boolean;
   /** Side by side, for one file. */
   readonly connections?: number;
   readonly segmentBytes?: number;
@@ -44,6 +46,8 @@ export interface PullResult {
   /** What `-m` takes. */
   readonly name: string;
   readonly path: string;
+  /** The vision part of a GGUF model. */
+  readonly mmproj?: string;
   readonly commit: string;
   readonly bytes: number;
   /** It was there already. */
@@ -73,34 +77,71 @@ export async function pullModel(name: RepoName, options: PullOptions): Promise<P
   const { own } = await storePlaces(where);
   const repository = await listRepository(name, http);
   const choice = chooseFiles(name, repository);
+  // The vision part is a model file of its own: other quantisations of the repository share it.
+  const choices: Choice[] = choice.vision === undefined || options.textOnly === true ? [choice] : [choice, { format: 'gguf', files: [choice.vision] }];
+  const job: Job = { own, name, shown, repository, http, options, total: choices.reduce((sum, { files }) => sum + total(files), 0) };
+  let unchanged = true;
+  let before = 0;
+  for (const each of choices) {
+    unchanged = (await pullChoice(job, each, before)) && unchanged;
+    before += total(each.files);
+  }
   const place = placeOf(own, name, choice);
-  const result = (unchanged: boolean): PullResult => ({
+  const vision = choices[1] && placeOf(own, name, choices[1]).path;
+  if (!unchanged) {
+    await openModelFiles(place.path, { mmproj: vision }).catch((cause: unknown) => {
+      throw new LodestoneError(ExitCode.badModel, `${shown} was pulled, but can't be used: ${(cause as Error).message}`, { cause });
+    });
+  }
+  return {
     schema: 'lodestone.pull/1',
     name: shown,
     path: place.path,
+    ...(vision === undefined ? {} : { mmproj: vision }),
     commit: repository.commit,
-    bytes: total(choice.files),
+    bytes: job.total,
     unchanged,
-    files: choice.files.map((file) => ({ name: file.name, size: file.size, hash: `${file.hash.kind}:${file.hash.hex}` })),
-  });
-  if (await isRecorded(place, choice)) return result(true);
+    files: choices.flatMap(({ files }) => files).map((file) => ({ name: file.name, size: file.size, hash: `${file.hash.kind}:${file.hash.hex}` })),
+  };
+}
 
+interface Job {
+  readonly own: string;
+  readonly name: RepoName;
+  readonly shown: string;
+  readonly repository: HubRepository;
+  readonly http: HttpOptions;
+  readonly options: PullOptions;
+  /** Bytes of all choices. */
+  readonly total: number;
+}
+
+/**
+ * @param before bytes of the choices before this one
+ * @returns whether it was there already
+ */
+async function pullChoice(job: Job, choice: Choice, before: number): Promise<boolean> {
+  const { own, name, shown, repository, options } = job;
+  const place = placeOf(own, name, choice);
+  const record = recordOf(name, repository.commit, choice);
+  if (await isRecorded(place, choice)) {
+    // The same files may be those of another revision.
+    await writeFile(recordPath(place.path), record);
+    return true;
+  }
   await makeFolder(place.partial);
   const release = await takeLock(place.partial, shown);
   try {
     // Another process may have finished it meanwhile.
-    if (await isRecorded(place, choice)) return result(true);
+    if (await isRecorded(place, choice)) return true;
     await checkRoom(place, choice, shown, options.freeBytes ?? freeBytes);
-    await fetchAll(name, repository, choice, place, http, options);
-    await settle(place, choice, repository.commit, name);
+    await fetchAll(job, choice, place, before);
+    await settle(place, choice, record);
   } finally {
     await release();
     await removeEmpty(place.partial, own);
   }
-  await openModelFiles(place.path).catch((cause: unknown) => {
-    throw new LodestoneError(ExitCode.badModel, `${shown} was pulled, but can't be used: ${(cause as Error).message}`, { cause });
-  });
-  return result(false);
+  return false;
 }
 
 const total = (files: readonly HubFile[]): number => files.reduce((sum, { size }) => sum + size, 0);
@@ -108,8 +149,6 @@ const total = (files: readonly HubFile[]): number => files.reduce((sum, { size }
 interface Place {
   /** Where the model will be. */
   readonly path: string;
-  /** Says what it is. */
-  readonly record: string;
   /** Where it grows. */
   readonly partial: string;
   /** Where a file of the repository lies in `partial`, and at the end. */
@@ -122,11 +161,11 @@ function placeOf(own: string, { owner, repo }: RepoName, { format, files }: Choi
   const partial = partialFolder(own, owner, repo);
   if (format === 'safetensors') {
     const growing = join(partial, 'safetensors');
-    return { path: safetensors, record: join(safetensors, 'source.json'), partial: growing, growing: (file) => join(growing, 'files', file.name), final: (file) => join(safetensors, file.name) };
+    return { path: safetensors, partial: growing, growing: (file) => join(growing, 'files', file.name), final: (file) => join(safetensors, file.name) };
   }
   const file = basename(files[0]!.name);
   const growing = join(partial, file);
-  return { path: join(gguf, file), record: join(gguf, `${file}.json`), partial: growing, growing: () => join(growing, file), final: () => join(gguf, file) };
+  return { path: join(gguf, file), partial: growing, growing: (part) => join(growing, basename(part.name)), final: (part) => join(gguf, basename(part.name)) };
 }
 
 async function makeFolder(dir: string): Promise<void> {
@@ -135,15 +174,14 @@ async function makeFolder(dir: string): Promise<void> {
   });
 }
 
-interface Record {
-  readonly repository: string;
-  readonly commit: string;
-  readonly files: readonly { readonly name: string; readonly size: number; readonly hash: string }[];
+function recordOf({ owner, repo, revision }: RepoName, commit: string, { files }: Choice): string {
+  const record: PullRecord = { repository: `${owner}/${repo}`, revision: revision ?? 'main', commit, files: files.map(({ name, size, hash }) => ({ name, size, hash: hash.hex })) };
+  return `${JSON.stringify(record, null, 2)}\n`;
 }
 
 /** Are these very files there already? By the record, and their sizes. */
 async function isRecorded(place: Place, { files }: Choice): Promise<boolean> {
-  const record = await readFile(place.record, 'utf8').then((text) => JSON.parse(text) as Partial<Record> | null).catch(() => null);
+  const record = await readRecord(place.path);
   for (const file of files) {
     if (!record?.files?.some(({ name, hash }) => name === file.name && hash === file.hash.hex)) return false;
     if ((await stat(place.final(file)).catch(() => null))?.size !== file.size) return false;
@@ -164,9 +202,8 @@ async function checkRoom({ partial, growing }: Place, { files }: Choice, shown: 
   throw new LodestoneError(ExitCode.outOfMemory, `${shown}: ${Math.ceil(needed / 2 ** 20)} MiB are to come, but ${partial} has room for ${Math.floor(Math.max(0, there - spareBytes) / 2 ** 20)} MiB; LODESTONE_HOME puts the store on another disk`);
 }
 
-async function fetchAll(name: RepoName, { commit }: HubRepository, choice: Choice, place: Place, http: HttpOptions, options: PullOptions): Promise<void> {
-  const all = total(choice.files);
-  let before = 0;
+async function fetchAll({ name, repository: { commit }, http, options, total: all }: Job, choice: Choice, place: Place, earlier: number): Promise<void> {
+  let before = earlier;
   for (const file of choice.files) {
     const shown = `${showRepoName('hf', name)}: ${file.name}`;
     await downloadFile({
@@ -198,19 +235,17 @@ async function checkConfig(path: string, shown: string): Promise<void> {
 }
 
 /** All of it is there: into its place, by renames. */
-async function settle(place: Place, { format, files }: Choice, commit: string, { owner, repo }: RepoName): Promise<void> {
-  const record: Record = { repository: `${owner}/${repo}`, commit, files: files.map(({ name, size, hash }) => ({ name, size, hash: hash.hex })) };
-  const text = `${JSON.stringify(record, null, 2)}\n`;
+async function settle(place: Place, { format, files }: Choice, record: string): Promise<void> {
   await makeFolder(dirname(place.path));
   if (format === 'gguf') {
-    await rm(place.record, { force: true });
-    await rename(place.growing(files[0]!), place.path);
-    await writeFile(place.record, text);
-    await forgetState(place.growing(files[0]!));
+    await rm(recordPath(place.path), { force: true });
+    for (const file of files) await rename(place.growing(file), place.final(file));
+    await writeFile(recordPath(place.path), record);
+    for (const file of files) await forgetState(place.growing(file));
     return;
   }
   const grown = join(place.partial, 'files');
-  await writeFile(join(grown, 'source.json'), text);
+  await writeFile(join(grown, 'source.json'), record);
   // An older commit's directory steps aside for the moment between two renames.
   const old = join(place.partial, 'old');
   await rm(old, { recursive: true, force: true });

@@ -1,5 +1,12 @@
-/** The header of a GGUF file, written: version 3, little-endian. What a file holds is explained in weights/gguf.ts. */
+/** The header of a GGUF file, written: version 3, little-endian. What a file holds is explained in gguf.ts. */
+import type { WeightFormat } from '../device/device.js';
+
 export const ggufAlignment = 32;
+
+/** ggml's numbers of tensor types. */
+export const ggmlTypes: Readonly<Record<WeightFormat, number>> = { f32: 0, f16: 1, q4_0: 2, q4_1: 3, q5_0: 6, q5_1: 7, q8_0: 8, q4_k: 12, q5_k: 13, q6_k: 14, bf16: 30 };
+/** `general.file_type` of a file whose matrices are in a format. */
+export const fileTypes: Readonly<Record<WeightFormat, number>> = { f32: 0, f16: 1, q4_0: 2, q4_1: 3, q8_0: 7, q5_0: 8, q5_1: 9, q4_k: 15, q5_k: 17, q6_k: 18, bf16: 32 };
 
 /** The metadata types in use. */
 export type MetadataEntry =

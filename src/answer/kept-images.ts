@@ -1,0 +1,53 @@
+/**
+ * Soft tokens kept on disk, a file an image, by what the vision tower was shown and by the tower itself: the same picture is
+ * encoded once, and an interrupted video goes on. Nothing but time is lost with them.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Device } from '../device/device.js';
+import { visionTensors, type VisionPlaces } from '../gemma/vision-weights.js';
+
+export class KeptImages {
+  readonly #dir: string;
+  readonly #tower: string;
+
+  private constructor(dir: string, tower: string) {
+    this.#dir = dir;
+    this.#tower = tower;
+  }
+
+  /** @param device devices agree on soft tokens nearly, not to the bit */
+  static async open(dir: string, places: VisionPlaces, device: Pick<Device, 'description'>, signal?: AbortSignal): Promise<KeptImages> {
+    const hash = createHash('sha256').update(device.description);
+    for (const { name, path, offset, bytes } of visionTensors(places)) {
+      hash.update(name);
+      for await (const chunk of createReadStream(path, { start: offset, end: offset + bytes - 1, signal })) hash.update(chunk as Buffer);
+    }
+    return new KeptImages(dir, hash.digest('hex'));
+  }
+
+  /** @param patches what the tower is shown; null: it was never shown that, or nothing of this length was kept */
+  async find(patches: Float32Array, length: number): Promise<Float32Array | null> {
+    const bytes = await readFile(this.#path(patches)).catch(() => null);
+    return bytes?.length === length * Float32Array.BYTES_PER_ELEMENT ? new Float32Array(new Uint8Array(bytes).buffer) : null;
+  }
+
+  async keep(patches: Float32Array, soft: Float32Array): Promise<void> {
+    const path = this.#path(patches);
+    try {
+      await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+      // Under another name until it is whole.
+      await writeFile(`${path}.${process.pid}`, new Uint8Array(soft.buffer, soft.byteOffset, soft.byteLength), { mode: 0o600 });
+      await rename(`${path}.${process.pid}`, path);
+    } catch {
+      // No place to keep it: it is encoded again next time.
+    }
+  }
+
+  #path(patches: Float32Array): string {
+    const shown = createHash('sha256').update(this.#tower).update(new Uint8Array(patches.buffer, patches.byteOffset, patches.byteLength));
+    return join(this.#dir, `${shown.digest('hex')}.f32`);
+  }
+}

@@ -1,0 +1,118 @@
+/** `lodestone transcribe`: a recording's speech as text, with times, while it is heard. */
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { shortClock } from '../clock.js';
+import { ExitCode, LodestoneError } from '../errors.js';
+import { defaultLimits } from '../ingest/limits.js';
+import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
+import { sourceName, unreadable } from '../ingest/name.js';
+import { readHead } from '../ingest/read.js';
+import { cacheFolder } from '../models/places.js';
+import { resolveModel } from '../models/resolve.js';
+import { formatSegment, opening, transcriptFormats, type TranscriptFormat } from '../speech/formats.js';
+import type { SpeechSegment } from '../speech/transcribe.js';
+import type { Transcriber } from '../speech/transcriber.js';
+import { liveLine } from '../ui/live-line.js';
+import { clean } from '../ui/format.js';
+import { sha256OfFiles } from '../weights/hash.js';
+import { integer } from './numbers.js';
+import { time, timeRange } from './times.js';
+
+interface TranscribeOptions {
+  readonly model?: string;
+  readonly format: TranscriptFormat;
+  readonly language?: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly threads?: number;
+  readonly keep: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Throws LodestoneError(unreadableInput) where the file is no recording. */
+async function refuseOthers(path: string): Promise<void> {
+  const head = await readHead(path, mediaHeadBytes);
+  if (head.length === 0) throw unreadable(path, 'is empty');
+  if (isPlaylist(head)) throw unreadable(path, 'is a playlist, which points at other files; name those');
+  if ((await mediaKind(head)) === null) throw unreadable(path, 'is no recording (WAV, FLAC, MP3, M4A, Ogg, Opus, MP4, MKV, WebM, ... are)');
+}
+
+async function run(path: string, options: TranscribeOptions, signal: AbortSignal): Promise<void> {
+  if (options.model === undefined) {
+    throw new LodestoneError(ExitCode.usage, 'no speech model: name the folder of a Whisper checkpoint with -m, or in LODESTONE_SPEECH');
+  }
+  const range = timeRange(options.from, options.to);
+  await refuseOthers(path);
+  const [{ openRecording }, { listen }, { Transcriber: Transcribers }, { selectDevice }] = await Promise.all([
+    import('../ingest/media/open.js'),
+    import('../ingest/media/listen.js'),
+    import('../speech/transcriber.js'),
+    import('../device/select.js'),
+  ]);
+  const place = await resolveModel(options.model);
+  const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
+  const line = liveLine(process.stderr, options.quiet !== true);
+  const warn = (message: string): void => {
+    if (options.quiet === true) return;
+    line.clear();
+    process.stderr.write(`lodestone: ${clean(message)}\n`);
+  };
+  if (device.name === 'reference' && options.device === 'auto') warn(why);
+  let transcriber: Transcriber | undefined;
+  try {
+    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.keep ? join(cacheFolder(), 'speech') : null });
+    const recording = await openRecording(path, signal);
+    if (!recording.audio) throw unreadable(path, 'has no sound track');
+    const end = Math.min(range.to, recording.seconds ?? Infinity);
+    if (range.from >= end) throw new LodestoneError(ExitCode.usage, `--from ${shortClock(range.from)}: ${sourceName(path)} ends at ${shortClock(end)}`);
+    const sha256 = await sha256OfFiles([path], signal);
+    const segments: SpeechSegment[] = [];
+    let language: string | null = null;
+    const started = performance.now();
+    let first: number | undefined;
+    process.stdout.write(opening(options.format));
+    const decoding = { range, signal, stallMs: defaultLimits.mediaStallMs, onDamage: (what: string) => warn(`${sourceName(path)}: ${what}`) };
+    for await (const window of listen(transcriber, recording, sha256, decoding)) {
+      language ??= window.language;
+      for (const segment of window.segments) {
+        segments.push(segment);
+        line.clear();
+        process.stdout.write(clean(formatSegment(segment, segments.length, options.format)));
+      }
+      first ??= window.heard;
+      line.show(progress(window.heard, first, end, (performance.now() - started) / 1000));
+    }
+    line.clear();
+    const summary = { source: path, sha256, language, seconds: recording.seconds, segments };
+    if (options.format === 'json') process.stdout.write(`${JSON.stringify({ schema: 'lodestone.transcript/1', ...summary })}\n`);
+    if (options.format === 'jsonl') process.stdout.write(`${JSON.stringify({ type: 'end', ...summary, segments: segments.length })}\n`);
+  } finally {
+    line.clear();
+    await transcriber?.close();
+    await device.close();
+  }
+}
+
+/** @param first seconds that were heard when the clock had hardly begun: an earlier run may have heard much */
+function progress(heard: number, first: number, end: number, seconds: number): string {
+  const rate = (heard - first) / Math.max(seconds, 1e-3);
+  const left = end < Infinity && rate > 0 ? `  ${rate.toFixed(1)}x  ${shortClock((end - heard) / rate)} left` : '';
+  return `listening ${shortClock(heard)}${end < Infinity ? ` / ${shortClock(end)}` : ''}${left}`;
+}
+
+export function transcribeCommand(signal: AbortSignal): Command {
+  return new Command('transcribe')
+    .description("write down a recording's speech, with times, while it is heard")
+    .argument('<file>', 'WAV; with ffmpeg FLAC, MP3, M4A, Ogg, Opus, and the sound of MP4, MKV, WebM, MOV, ...')
+    .addOption(new Option('-m, --model <model>', 'folder of a Whisper checkpoint (safetensors), or hf:org/repo').default(process.env['LODESTONE_SPEECH'] || undefined))
+    .addOption(new Option('--format <name>', 'how to write it').choices(transcriptFormats).default('txt'))
+    .option('--language <code>', 'en, de, ...; as it sounds by default')
+    .option('--from <time>', 'begin here: seconds, MM:SS or H:MM:SS', time)
+    .option('--to <time>', 'end here', time)
+    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .option('--threads <n>', 'threads of the cpu device', integer(1))
+    .option('--no-keep', 'neither use nor keep what was heard before (an interrupted run goes on otherwise)')
+    .option('-q, --quiet', 'no progress and no warnings on stderr')
+    .action((file: string, options: TranscribeOptions) => run(file, options, signal));
+}

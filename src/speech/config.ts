@@ -1,0 +1,165 @@
+/**
+ * A Whisper checkpoint's `config.json` and `generation_config.json` -> plain data with every field explicit.
+ * Source: Whisper (arXiv 2212.04356), transformers `configuration_whisper.py`, `generation_whisper.py` 5.18.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { badFile } from '../weights/errors.js';
+import { showJson } from '../weights/json.js';
+
+export interface SpeechConfig {
+  readonly width: number;
+  readonly encoderLayers: number;
+  readonly decoderLayers: number;
+  readonly encoderHeads: number;
+  readonly decoderHeads: number;
+  readonly encoderHidden: number;
+  readonly decoderHidden: number;
+  readonly melBands: number;
+  /** Positions of the encoder's result: two frames of 10 ms each. A window of sound is so long. */
+  readonly sourcePositions: number;
+  /** The most tokens that the decoder holds. */
+  readonly targetPositions: number;
+  readonly vocabSize: number;
+  /** Factor of the decoder's token embeddings. */
+  readonly embeddingScale: number;
+  readonly tokens: SpeechTokens;
+  /** Cross-attention heads that follow the sound, [layer, head]; those of the upper half where the checkpoint names none. */
+  readonly alignmentHeads: readonly (readonly [number, number])[];
+}
+
+export interface SpeechTokens {
+  /** `<|startoftranscript|>` */
+  readonly start: number;
+  /** `<|endoftext|>`; all ids from it on are no text. */
+  readonly end: number;
+  /** `<|transcribe|>`; null, with `languages` empty: a model of English alone. */
+  readonly transcribe: number | null;
+  /** `en` -> id of `<|en|>`. */
+  readonly languages: ReadonlyMap<string, number>;
+  /** `<|nospeech|>`; null: not known. */
+  readonly noSpeech: number | null;
+  /** `<|0.00|>`; each id more is 20 ms later. */
+  readonly firstTime: number;
+  /** Never written, and never written first. */
+  readonly suppressed: readonly number[];
+  readonly suppressedFirst: readonly number[];
+  /** The latest that the first piece of speech in a window may begin, in steps of 20 ms. */
+  readonly latestStart: number;
+}
+
+/** Seconds of a position of the encoder's result, and of a step of the time tokens. */
+export const secondsPerPosition = 0.02;
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Above this, a number is taken for damage. */
+const mostOfAnything = 2 ** 20;
+
+/** Errors: LodestoneError(badModel), one line with the file. */
+export async function openSpeechConfig(dir: string): Promise<SpeechConfig> {
+  const path = join(dir, 'config.json');
+  const config = await readObject(path);
+  if (config === null) throw badFile(dir, 'no config.json (a speech model is a folder with config.json, model.safetensors and tokenizer.json of a Whisper checkpoint)');
+  return parseSpeechConfig(config, (await readObject(join(dir, 'generation_config.json'))) ?? {}, path);
+}
+
+/** null where there is no such file. */
+async function readObject(path: string): Promise<Json | null> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return null;
+    throw badFile(path, `can't be read (${cause.message})`, cause);
+  });
+  if (text === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw badFile(path, 'is not JSON', cause);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badFile(path, 'is not an object');
+  return value as Json;
+}
+
+/**
+ * @param path of the config, for messages
+ * Errors: LodestoneError(badModel).
+ */
+export function parseSpeechConfig(config: Json, generation: Json, path: string): SpeechConfig {
+  const fail = (what: string): never => {
+    throw badFile(path, what);
+  };
+  if (config['model_type'] !== 'whisper') fail(`is of a model of the type ${showJson(config['model_type'] ?? null)}; speech is recognised by Whisper checkpoints`);
+  const whole = (value: unknown, name: string, least = 1): number => {
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > mostOfAnything) {
+      return fail(`${name} is ${showJson(value ?? null)}, not a whole number from ${least} to ${mostOfAnything}`);
+    }
+    return value as number;
+  };
+  const size = (key: string): number => whole(config[key], key);
+  const activation = config['activation_function'] ?? 'gelu';
+  if (activation !== 'gelu') fail(`activation_function is ${showJson(activation)}, not gelu`);
+  const width = size('d_model');
+  const heads = (key: string): number => {
+    const value = size(key);
+    return width % value === 0 ? value : fail(`d_model of ${width} is not a multiple of its ${value} heads (${key})`);
+  };
+  const vocabSize = size('vocab_size');
+  const decoderLayers = size('decoder_layers');
+  const decoderHeads = heads('decoder_attention_heads');
+  return {
+    width,
+    encoderLayers: size('encoder_layers'),
+    decoderLayers,
+    encoderHeads: heads('encoder_attention_heads'),
+    decoderHeads,
+    encoderHidden: size('encoder_ffn_dim'),
+    decoderHidden: size('decoder_ffn_dim'),
+    melBands: size('num_mel_bins'),
+    sourcePositions: size('max_source_positions'),
+    targetPositions: size('max_target_positions'),
+    vocabSize,
+    embeddingScale: config['scale_embedding'] === true ? Math.sqrt(width) : 1,
+    tokens: parseTokens(config, generation, vocabSize, fail),
+    alignmentHeads: parseHeads(generation['alignment_heads'], decoderLayers, decoderHeads, fail),
+  };
+}
+
+function parseTokens(config: Json, generation: Json, vocabSize: number, fail: (what: string) => never): SpeechTokens {
+  const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < vocabSize;
+  const id = (value: unknown, name: string): number => (isId(value) ? value : fail(`${name} is ${showJson(value ?? null)}, not an id below ${vocabSize}`));
+  const ids = (value: unknown, name: string): number[] => {
+    if (value === undefined || value === null) return [];
+    // -1 stands for a list that only the tokenizer's authors have.
+    return Array.isArray(value) ? value.filter((each) => each !== -1).map((each) => id(each, name)) : fail(`${name} is ${showJson(value)}, not a list of ids`);
+  };
+  const start = id(config['decoder_start_token_id'] ?? generation['decoder_start_token_id'], 'decoder_start_token_id');
+  const noTimes = id(generation['no_timestamps_token_id'], 'no_timestamps_token_id of generation_config.json');
+  const table = generation['lang_to_id'] ?? {};
+  if (typeof table !== 'object' || table === null) return fail(`lang_to_id is ${showJson(table)}, not an object`);
+  const languages = new Map(Object.entries(table).map(([name, value]) => [name.replaceAll(/[<|>]/g, ''), id(value, `lang_to_id[${name}]`)]));
+  const tasks = generation['task_to_id'] as Json | undefined;
+  const latest = generation['max_initial_timestamp_index'] ?? 50;
+  return {
+    start,
+    end: id(config['eos_token_id'] ?? generation['eos_token_id'], 'eos_token_id'),
+    transcribe: languages.size === 0 ? null : id(tasks?.['transcribe'], 'task_to_id.transcribe'),
+    languages,
+    // In all of Whisper's vocabularies it stands right before <|notimestamps|>.
+    noSpeech: noTimes > 0 ? noTimes - 1 : null,
+    firstTime: noTimes + 1,
+    suppressed: ids(generation['suppress_tokens'] ?? config['suppress_tokens'], 'suppress_tokens'),
+    suppressedFirst: ids(generation['begin_suppress_tokens'] ?? config['begin_suppress_tokens'], 'begin_suppress_tokens'),
+    latestStart: Number.isSafeInteger(latest) ? (latest as number) : fail(`max_initial_timestamp_index is ${showJson(latest)}`),
+  };
+}
+
+function parseHeads(value: unknown, layers: number, heads: number, fail: (what: string) => never): (readonly [number, number])[] {
+  if (value === undefined || value === null) {
+    const upper = Array.from({ length: layers - Math.floor(layers / 2) }, (_, i) => Math.floor(layers / 2) + i);
+    return upper.flatMap((layer) => Array.from({ length: heads }, (_, head) => [layer, head] as const));
+  }
+  const inside = (at: unknown, count: number): boolean => Number.isSafeInteger(at) && (at as number) >= 0 && (at as number) < count;
+  const sound = Array.isArray(value) && value.length > 0 && value.every((pair) => Array.isArray(pair) && pair.length === 2 && inside(pair[0], layers) && inside(pair[1], heads));
+  return sound ? (value as [number, number][]) : fail(`alignment_heads is ${showJson(value)}, not a list of [layer, head]`);
+}
