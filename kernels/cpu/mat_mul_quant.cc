@@ -196,15 +196,20 @@ static void quant_one_row(const QuantProduct& p, int64_t row, int64_t panel_begi
     const uint8_t* rows[panel_outputs];
     for (int i = 0; i < int(panel_outputs); i++) rows[i] = weights.data + (output + i < last ? output + i : last) * row_bytes;
     const uint8_t* next = weights.data + (output + panel_outputs) * row_bytes;
+    [[maybe_unused]] const uint8_t* asked = next;
     F acc[vectors];
     for (F& a : acc) a = zero();
     for (int64_t first = 0; first < x.blocks; first += Q::blocks) {
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++) {
         Q::each(rows + v * lanes, first / Q::blocks * Q::bytes, [&](int index, const LaneBlock& block) __attribute__((always_inline)) {
-          constexpr int64_t asked = (lanes * Q::bytes + Q::blocks - 1) / Q::blocks;
-          for (int64_t i = 0; i < asked; i += 64) prefetch(next + i);
-          next += asked;
+          constexpr int64_t share = (lanes * Q::bytes + Q::blocks - 1) / Q::blocks;
+          if constexpr (Q::blocks == 1) {  // a few lines twice, but no branch to guess
+            for (int64_t i = 0; i < share; i += 64) prefetch(next + i);
+            next += share;
+          } else {
+            for (next += share; asked < next; asked += 64) prefetch(asked);
+          }
           const int64_t at = tile + (first + index) * x.tile_rows;
           const F scale = set(x.scales[at]);
           acc[v] = fma(to_float(block_sum<Q>(x, at, block)), block.scale * scale, acc[v]);
