@@ -16,7 +16,7 @@ import type { VideoVision } from '../ingest/media/recording.js';
 import type { PageRange } from '../ingest/pages.js';
 import { visionBytes } from '../gemma/vision-weights.js';
 import { gemmaStorage } from '../gemma/weights.js';
-import { checkKv, chunkSize, defaultKv, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
+import { checkKv, chunkSize, defaultKv, globalPageSlots, kvBytes, kvPositionBytes, layerKv } from '../runtime/kv.js';
 import { loadModel, openModelFiles, type Model, type ModelFiles } from '../runtime/model.js';
 import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
@@ -106,7 +106,7 @@ function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
   const storage = gemmaStorage(files.places, request.quantize);
-  const kv = kvBytes(config, context, chunkSize(request.chunk, config, context), formats);
+  const kv = kvBytes(config, context, chunkSize(request.chunk, config, context), formats, globalPageSlots(device, context));
   const layers = (kind: 'local' | 'global'): PlannedLayers => {
     const { slots, ...rest } = layerKv(config, kind, kv, formats);
     return { ...rest, positions: slots };

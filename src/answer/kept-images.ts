@@ -4,9 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Device } from '../device/device.js';
+import { writePrivately } from '../sessions/private-file.js';
 import { visionTensors, type VisionPlaces } from '../gemma/vision-weights.js';
 
 export class KeptImages {
@@ -35,15 +36,9 @@ export class KeptImages {
   }
 
   async keep(patches: Float32Array, soft: Float32Array): Promise<void> {
-    const path = this.#path(patches);
-    try {
-      await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-      // Under another name until it is whole.
-      await writeFile(`${path}.${process.pid}`, new Uint8Array(soft.buffer, soft.byteOffset, soft.byteLength), { mode: 0o600 });
-      await rename(`${path}.${process.pid}`, path);
-    } catch {
-      // No place to keep it: it is encoded again next time.
-    }
+    const bytes = new Uint8Array(soft.buffer, soft.byteOffset, soft.byteLength);
+    // Where there is no place for it, it is encoded again next time.
+    await writePrivately(this.#path(patches), (file) => file.writeFile(bytes)).catch(() => undefined);
   }
 
   #path(patches: Float32Array): string {

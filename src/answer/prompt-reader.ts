@@ -5,6 +5,7 @@ import type { Model } from '../runtime/model.js';
 import { imagesBefore, imageTokens } from '../sessions/prefix.js';
 import type { Session } from '../sessions/session.js';
 import type { AskEvent } from './answer.js';
+import { prefillEvents } from './prefill-events.js';
 
 export interface ReaderOptions extends ContextOptions {
   /** Of the prompt's documents. Default: nothing is restored or kept. */
@@ -12,9 +13,6 @@ export interface ReaderOptions extends ContextOptions {
   /** Soft tokens of the prompt's images from .. to - 1. */
   readonly encode?: (from: number, to: number) => Promise<Float32Array[]>;
 }
-
-/** Least time between two events of progress: a text of millions of tokens has many thousands of chunks. */
-const progressMs = 50;
 
 export class PromptReader {
   readonly context: Context;
@@ -24,11 +22,11 @@ export class PromptReader {
   readonly #session: Session | undefined;
   readonly #signal: AbortSignal;
   readonly #emit: (event: AskEvent) => void;
+  /** Of the part of the prompt that no session had. */
+  #progress: ReturnType<typeof prefillEvents> = () => undefined;
   /** Soft tokens of all images. */
   #images: Float32Array[] = [];
   #imagesRead = 0;
-  #started = 0;
-  #shown = -Infinity;
 
   private constructor(context: Context, prompt: Prompt, session: Session | undefined, signal: AbortSignal, emit: (event: AskEvent) => void) {
     this.context = context;
@@ -52,7 +50,7 @@ export class PromptReader {
       reader.cached = found.length;
       reader.#imagesRead = found.images.length;
       reader.#images = [...found.images, ...(await encode(found.images.length, known)), ...soft];
-      reader.#started = performance.now();
+      reader.#progress = prefillEvents(emit, prompt.ids.length);
       return reader;
     } catch (error) {
       context.close();
@@ -94,7 +92,7 @@ export class PromptReader {
     const onProgress = (done: number, total: number): void => {
       // What an interruption had left may not do, and then all of it is read again.
       this.cached = Math.max(0, Math.min(this.cached, end - total));
-      this.#progress(end - total + done);
+      this.#progress(end - total + done, this.cached);
     };
     const options = { signal: this.#signal, images, onProgress };
     const result = logits ? await context.prefill(ids, options) : await context.prefill(ids, { ...options, logits: false });
@@ -108,16 +106,5 @@ export class PromptReader {
     } catch (error) {
       this.#emit({ type: 'warning', message: `what was read could not be kept for the next question (${(error as Error).message})` });
     }
-  }
-
-  /** Of the part of the prompt that no session had. */
-  #progress(position: number): void {
-    const now = performance.now();
-    const end = this.#prompt.ids.length;
-    if (position < end && now - this.#shown < progressMs) return;
-    this.#shown = now;
-    const [done, total] = [position - this.cached, end - this.cached];
-    const rate = done / Math.max(1e-3, (now - this.#started) / 1e3);
-    this.#emit({ type: 'prefill', done, total, cached: this.cached, tokens_per_second: rate, eta_seconds: (total - done) / Math.max(rate, 1e-9) });
   }
 }

@@ -6,9 +6,11 @@ import { generate } from '../runtime/generate.js';
 import { defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import type { Sampling } from '../runtime/sampler.js';
+import type { SharedPrefix } from '../runtime/shared-prefix.js';
 import type { AskEvent } from './answer.js';
 import { Slices } from './extract.js';
 import { relatedPassages } from './passages.js';
+import { prefillEvents } from './prefill-events.js';
 import { PromptReader, type ReaderOptions } from './prompt-reader.js';
 import { passageCharacters, type Reading } from './second-look.js';
 
@@ -70,6 +72,8 @@ export interface ManyReadings {
   readonly readings: readonly Reading[];
   /** Tokens that went through the model before the answers, documents and questions. */
   readonly tokensRead: number;
+  /** Tokens of the documents whose keys and values were there from the documents before. */
+  readonly tokensReused: number;
   /** For `tokensRead`. */
   readonly prefillMs: number;
   readonly decodeMs: number;
@@ -78,53 +82,45 @@ export interface ManyReadings {
 }
 
 /**
- * Asks several questions about the same documents (`encodeDocuments`), read once; each as if it were the only one.
- * Emits prefill events of the documents.
+ * Reads documents (`encodeDocuments`), as far as `prefix` does not hold them, and answers what each of `ends`
+ * (`encodeQuestion`) asks as if it were the only one. Emits prefill events of the documents.
  */
-export async function askMany(
+export async function answerEach(
   model: Model,
-  request: Omit<ReadRequest, 'question'>,
-  documents: Prompt,
-  questions: readonly string[],
+  request: Pick<ReadRequest, 'sampling' | 'maxTokens'>,
+  documents: Pick<Prompt, 'ids' | 'sourceTokens'>,
+  ends: readonly Uint32Array[],
+  prefix: SharedPrefix,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,
 ): Promise<ManyReadings> {
-  const ends: Uint32Array[] = [];
-  for (const question of questions) ends.push(await encodeQuestion(model.config.prompt, question, model.tokenizer));
-  const longest = Math.max(0, ...ends.map((end) => end.length));
-  const positions = documents.ids.length + longest + request.maxTokens;
-  const reader = await PromptReader.open(model, documents, { chunk: request.chunk, positions, kv: request.kv ?? defaultKv }, signal, emit);
-  const { context } = reader;
-  try {
-    const readings: Reading[] = [];
-    let started = performance.now();
-    await reader.readDocuments();
-    let prefillMs = performance.now() - started;
-    let tokensRead = documents.ids.length;
-    let decodeMs = 0;
-    let bytes = context.kvBytes;
-    const mark = await context.mark();
-    const slices = slicesOf(model, documents);
-    for (const end of ends) {
-      context.rewind(mark);
-      started = performance.now();
-      const logits = await context.prefill(end, { signal });
-      const answering = performance.now();
-      slices?.restart();
-      readings.push((await write(context, logits, model, request, slices, signal, () => undefined)).reading);
-      prefillMs += answering - started;
-      decodeMs += performance.now() - answering;
-      tokensRead += end.length;
-      bytes = Math.max(bytes, context.kvBytes);
-    }
-    return { readings, tokensRead, prefillMs, decodeMs, kvBytes: bytes };
-  } finally {
-    context.close();
+  const { context } = prefix;
+  const readings: Reading[] = [];
+  let started = performance.now();
+  const progress = prefillEvents(emit, documents.ids.length);
+  const { reused, end } = await prefix.read(documents.ids, { signal, onProgress: (done) => progress(done, 0) });
+  let prefillMs = performance.now() - started;
+  let tokensRead = documents.ids.length - reused;
+  let decodeMs = 0;
+  let bytes = context.kvBytes;
+  const slices = slicesOf(model, documents);
+  for (const question of ends) {
+    context.rewind(end);
+    started = performance.now();
+    const logits = await context.prefill(question, { signal });
+    const answering = performance.now();
+    slices?.restart();
+    readings.push((await write(context, logits, model, request, slices, signal, () => undefined)).reading);
+    prefillMs += answering - started;
+    decodeMs += performance.now() - answering;
+    tokensRead += question.length;
+    bytes = Math.max(bytes, context.kvBytes);
   }
+  return { readings, tokensRead, tokensReused: reused, prefillMs, decodeMs, kvBytes: bytes };
 }
 
 /** What an extractive model may answer: slices of the sources' tokens, which follow `<bos>`. Others answer freely. */
-export function slicesOf({ config }: Model, { ids, sourceTokens }: Prompt): Slices | undefined {
+export function slicesOf({ config }: Model, { ids, sourceTokens }: Pick<Prompt, 'ids' | 'sourceTokens'>): Slices | undefined {
   if (config.prompt !== 'qa') return undefined;
   const end = 1 + sourceTokens.reduce((sum, tokens) => sum + tokens, 0);
   return new Slices(ids.subarray(1, end), config.vocabSize);
@@ -141,7 +137,7 @@ export async function write(
   context: Context,
   logits: Float32Array,
   model: Model,
-  request: Omit<ReadRequest, 'question'>,
+  request: Pick<ReadRequest, 'sampling' | 'maxTokens'>,
   slices: Slices | undefined,
   signal: AbortSignal,
   emit: (event: AskEvent) => void,

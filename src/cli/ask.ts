@@ -2,14 +2,16 @@
 import { Command } from 'commander';
 import type { Answer, AskEvent } from '../answer/answer.js';
 import type { AskRequest } from '../answer/ask.js';
+import type { EndpointOptions } from '../endpoint/client.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { AskScreen } from '../ui/ask-view.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
+import { addEndpointOptions, endpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { addAnswerOptions, addSourceOptions, locateModels, readingRequest, type ReadingOptions } from './reading-options.js';
 import { canShowScreen, prepareScreen } from './screen.js';
 
-interface AskOptions extends ReadingOptions {
+interface AskOptions extends ReadingOptions, EndpointFlags {
   readonly json?: boolean;
   readonly jsonl?: boolean;
   readonly dryRun?: boolean;
@@ -31,7 +33,7 @@ function toRequest(question: string, files: readonly string[], options: AskOptio
 }
 
 /** Exit code of an answer that was given without an error. */
-export function answerExitCode(answer: Answer, options: { strict?: boolean; requireCitations?: boolean }): ExitCode {
+export function answerExitCode(answer: Pick<Answer, 'found' | 'citations'>, options: { strict?: boolean; requireCitations?: boolean }): ExitCode {
   if (!answer.found) return options.strict === true || options.requireCitations === true ? ExitCode.notFound : ExitCode.ok;
   const verified = answer.citations.some((citation) => citation.verified);
   return options.requireCitations === true && !verified ? ExitCode.citationUnverified : ExitCode.ok;
@@ -47,6 +49,8 @@ async function openScreen(options: AskOptions): Promise<AskScreen | null> {
 
 async function run(question: string, files: string[], options: AskOptions, signal: AbortSignal): Promise<void> {
   const usage = toRequest(question, files, options);
+  const server = endpointOptions(options, signal);
+  if (server !== null) return runEndpoint(usage, server, options);
   // Loaded here, so that --help and usage errors are quick.
   const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
   const request: AskRequest = { ...usage, ...(await locateModels(options)) };
@@ -83,6 +87,25 @@ async function run(question: string, files: string[], options: AskOptions, signa
   }
 }
 
+/** Without the terminal's view: a server tells nothing of its progress. */
+async function runEndpoint(request: Omit<AskRequest, 'modelDir' | 'modelId'>, server: EndpointOptions, options: AskOptions): Promise<void> {
+  if (options.dryRun === true) throw new LodestoneError(ExitCode.usage, '--dry-run plans a run on this machine, not on a server');
+  const { askEndpoint } = await import('../answer/ask-endpoint.js');
+  const line = progressLine(process.stderr, options.quiet !== true && options.jsonl !== true);
+  try {
+    const answer = await askEndpoint(request, server, (event) => {
+      if (options.jsonl === true) process.stdout.write(`${JSON.stringify(event)}\n`);
+      else if (event.type !== 'answer') line.show(event);
+    });
+    line.clear();
+    if (options.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+    else if (options.jsonl !== true) process.stdout.write(formatAnswer(answer));
+    process.exitCode = answerExitCode(answer, options);
+  } finally {
+    line.clear();
+  }
+}
+
 export function askCommand(signal: AbortSignal): Command {
   const command = new Command('ask')
     .description('answer a question about documents, with the page or lines it stands on')
@@ -94,7 +117,7 @@ export function askCommand(signal: AbortSignal): Command {
     .option('--dry-run', 'print what it would take (tokens, memory, device) and stop')
     .option('--strict', 'exit with 8 if the answer is not in the sources')
     .option('--require-citations', 'exit with 9 if no citation could be verified, and with 8 if there is no answer to cite');
-  return addAnswerOptions(command)
+  return addEndpointOptions(addAnswerOptions(command))
     .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
     .action((question: string, files: string[], options: AskOptions) => run(question, files, options, signal));

@@ -7,7 +7,11 @@ import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
 import { askCommand } from './ask.js';
 import { chatCommand } from './chat.js';
+import { completionCommand, exitCodes, manCommand } from './completion.js';
+import { devicesCommand } from './devices.js';
+import { doctorCommand } from './doctor.js';
 import { modelsCommand } from './models.js';
+import { perplexityCommand } from './perplexity.js';
 import { planCommand } from './plan.js';
 import { needleCommand } from './needle.js';
 import { sessionCommand } from './session.js';
@@ -45,16 +49,15 @@ program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(chatCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(modelsCommand(program, abort.signal));
 program.addCommand(planCommand().copyInheritedSettings(program));
+program.addCommand(devicesCommand().copyInheritedSettings(program));
 program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
+program.addCommand(perplexityCommand(abort.signal).copyInheritedSettings(program));
 program.addCommand(sessionCommand(program));
 program.addCommand(transcribeCommand(abort.signal).copyInheritedSettings(program));
-program.addHelpText(
-  'after',
-  `
-Exit codes: 0 answered · 2 usage · 3 a recall gate failed · 4 input exceeds the context · 5 not enough memory
-            6 model missing or invalid · 7 input unreadable · 8 not in the sources (--strict, --require-citations)
-            9 citation not verified (--require-citations) · 130 interrupted · 141 closed pipe · 143 terminated · 1 internal error`,
-);
+program.addCommand(doctorCommand().copyInheritedSettings(program));
+program.addCommand(completionCommand(program).copyInheritedSettings(program));
+program.addCommand(manCommand(program).copyInheritedSettings(program));
+program.addHelpText('after', `\nExit codes:\n${exitCodes.map(([code, meaning]) => `${String(code).padStart(5)}  ${meaning}`).join('\n')}`);
 
 try {
   await program.parseAsync();

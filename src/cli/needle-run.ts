@@ -1,6 +1,5 @@
 /** `lodestone needle`, once its options are read: measures, shows, writes reports, and gates. */
-import { appendFileSync, existsSync } from 'node:fs';
-import path from 'node:path';
+import { appendFileSync } from 'node:fs';
 import type { AskEvent } from '../answer/answer.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { compare, readBaseline } from '../recall/baseline.js';
@@ -10,32 +9,31 @@ import type { TrialRecord } from '../recall/record.js';
 import { jsonLine, oneLine } from '../recall/reports/escape.js';
 import { reportByExtension, writeReports, type ReportFile } from '../recall/reports/files.js';
 import { githubAnnotations, githubSummary } from '../recall/reports/github.js';
-import type { NeedleReport } from '../recall/reports/report.js';
+import { readingOf, type NeedleReport } from '../recall/reports/report.js';
 import { endLines, headLine, missLines, textReport } from '../recall/reports/text.js';
-import { modelAnswerer } from '../recall/respond.js';
 import type { RunSettings } from '../recall/settings.js';
 import { summarise } from '../recall/summary.js';
 import { openTrialLog, type TrialLog } from '../recall/trial-log.js';
 import { plannedQuestions, runTrials } from '../recall/trials.js';
-import { selectDevice } from '../device/select.js';
-import { checkKv, defaultKv } from '../runtime/kv.js';
-import { openModel, type Model } from '../runtime/model.js';
+import type { openModel } from '../runtime/model.js';
 import { liveLine, type LiveLine } from '../ui/live-line.js';
 import { initialNeedleState, type NeedleState } from '../ui/needle-state.js';
 import type { NeedleScreen } from '../ui/needle-view.js';
+import { endpointOptions } from './endpoint-options.js';
 import type { NeedleOptions } from './needle.js';
+import { openLocal, openServer, type Subject } from './needle-subject.js';
 import { canShowScreen, prepareScreen } from './screen.js';
-import { sha256OfFiles } from '../weights/hash.js';
 
-function reportFiles({ report = [], junit, tap, html, svg }: NeedleOptions): ReportFile[] {
-  const named = Object.entries({ junit, tap, html, svg }).flatMap(([form, file]) => (file === undefined ? [] : [{ form, file } as ReportFile]));
+function reportFiles({ report = [], junit, tap, html, svg, png }: NeedleOptions): ReportFile[] {
+  const named = Object.entries({ junit, tap, html, svg, png }).flatMap(([form, file]) => (file === undefined ? [] : [{ form, file } as ReportFile]));
   return [...report.map(reportByExtension), ...named];
 }
 
 function limitsOf(options: NeedleOptions): GateLimits {
-  const { minRecall, minCell, maxSeconds, maxDrop, effectiveLength, baseline } = options;
+  const { minRecall, minCell, maxSeconds, maxDrop, maxPerplexityChange, effectiveLength, baseline } = options;
   if (maxDrop !== undefined && baseline === undefined) throw new LodestoneError(ExitCode.usage, '--max-drop needs --baseline, the --json of an earlier run');
-  const limits = { minRecall, minCell, maxSeconds, maxDrop, effectiveLength: effectiveLength?.[0] };
+  if (maxPerplexityChange !== undefined && baseline === undefined) throw new LodestoneError(ExitCode.usage, '--max-perplexity-change needs --baseline, the --json of an earlier run with --perplexity');
+  const limits = { minRecall, minCell, maxSeconds, maxDrop, maxPerplexityChange, effectiveLength: effectiveLength?.[0] };
   return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
 }
 
@@ -47,19 +45,9 @@ async function openScreen(options: NeedleOptions): Promise<NeedleScreen | null> 
   return needleScreen(process.stdout);
 }
 
-/** The model as files: what is in them decides, not what they are called. */
-async function modelHash(model: Model, modelPath: string, signal: AbortSignal): Promise<string> {
-  const beside = ['config.json', 'tokenizer.json'].map((name) => path.join(modelPath, name)).filter((file) => existsSync(file));
-  return sha256OfFiles([...beside, ...model.weightFiles], signal);
-}
-
-function settingsOf(options: NeedleOptions, model: Model, sha256: string, plan: Plan): RunSettings {
+function settingsOf(options: NeedleOptions, subject: Subject, plan: Plan): RunSettings {
   return {
-    model: model.id,
-    model_sha256: sha256,
-    quantization: model.quantization,
-    device: model.device.name,
-    kv: options.kv,
+    ...subject.settings,
     looks: options.looks,
     seed: options.seed,
     suites: plan.suites.map(({ suite, lengths, questions }) => ({ name: suite.name, lengths, depths: suite.depths ?? [], questions })),
@@ -74,11 +62,12 @@ export function needleExitCode(gate: Gate | null, trials: readonly TrialRecord[]
   return failed === undefined ? ExitCode.ok : (failed.error_code ?? ExitCode.internal);
 }
 
-export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Promise<void> {
+export async function runNeedle(options: NeedleOptions, signal: AbortSignal, open?: typeof openModel): Promise<void> {
   const limits = limitsOf(options);
   const files = reportFiles(options);
-  const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
+  const server = endpointOptions(options, signal);
   const line = liveLine(process.stderr, options.quiet !== true && options.jsonl !== true);
+  let subject: Subject | null = null;
   let log: TrialLog | null = null;
   let screen: NeedleScreen | null = null;
   try {
@@ -86,23 +75,21 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
       line.clear();
       if (options.quiet !== true) process.stderr.write(`lodestone: ${oneLine(message)}\n`);
     };
-    if (device.name === 'reference' && options.device === 'auto') say(why);
-    const model = await openModel(options.model, device, { quantize: options.quantize, signal });
-    const kv = { ...defaultKv, global: options.kv };
-    checkKv(model.config, kv);
-    const answerer = modelAnswerer(model);
-    const plan = await planNeedle(planRequest(options, signal), model, answerer);
+    subject = server === null ? await openLocal(options, signal, say, open) : await openServer(options, server);
+    const { answerer, model, device } = subject;
+    const plan = await planNeedle(planRequest(options, signal), { id: model.id, context: model.context ?? Infinity }, answerer);
     for (const warning of plan.warnings) say(warning);
-    const settings = settingsOf(options, model, await modelHash(model, options.model, signal), plan);
+    const settings = settingsOf(options, subject, plan);
     const baseline = options.baseline === undefined ? null : readBaseline(options.baseline, settings);
+    if (limits.maxPerplexityChange !== undefined && baseline?.loss === null) throw new LodestoneError(ExitCode.usage, `--max-perplexity-change: ${options.baseline!} was measured without --perplexity`);
     log = options.log === undefined ? null : await openTrialLog(options.log, settings);
     if (log !== null && log.done.size > 0) say(`${options.log}: ${log.done.size} trials are there and are not asked again`);
     screen = await openScreen(options);
     const started = new Date().toISOString();
-    const about = { settings, model: describe(model), device: { name: device.name, adapter: device.description } };
+    const about = { settings, model, device };
     const progress = progressOf(options, plan, headLine(about), screen, line);
     const trials: TrialRecord[] = [];
-    const run = { seed: options.seed, looks: options.looks, kv, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }) };
+    const run = { seed: options.seed, looks: options.looks, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }) };
     for await (const records of runTrials(answerer, plan.suites, run)) {
       await log?.append(records);
       trials.push(...records);
@@ -111,7 +98,9 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
     }
     const suites = summarise(plan.suites, trials, options.threshold);
     const seconds = trials.reduce((sum, trial) => sum + trial.seconds, 0);
-    const comparison = baseline === null ? null : compare(baseline, trials);
+    const wanted = options.perplexity === true || limits.maxPerplexityChange !== undefined;
+    const loss = wanted && subject.loss !== null ? await subject.loss(plan.text) : null;
+    const comparison = baseline === null ? null : compare(baseline, trials, loss);
     const gate = checkGate(limits, { suites, threshold: options.threshold, seconds, comparison });
     const { threshold } = options;
     const report: NeedleReport = {
@@ -121,14 +110,16 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
       haystacks: plan.haystacks,
       threshold,
       seconds,
+      reading: readingOf(trials),
       suites,
+      loss,
       comparison,
       gate,
       trials,
     };
     progress.end(report);
     line.clear();
-    writeReports(files, report);
+    await writeReports(files, report);
     print(options, report, screen !== null);
     tellGithub(report);
     process.exitCode = needleExitCode(gate, trials);
@@ -136,7 +127,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal): Pr
     line.clear();
     await screen?.close();
     await log?.close();
-    await device.close();
+    await subject?.close();
   }
 }
 
@@ -144,19 +135,15 @@ function planRequest(options: NeedleOptions, signal: AbortSignal): Parameters<ty
   const { preset, depths, needles, model: modelDir, suite, lengths, trials, haystack } = options;
   return {
     preset,
-    depths,
     needles,
     modelDir,
     signal,
+    ...(depths === undefined ? {} : { depths }),
     ...(suite === undefined ? {} : { suites: suite }),
     ...(lengths === undefined ? {} : { lengths }),
     ...(trials === undefined ? {} : { trials }),
     ...(haystack === undefined ? {} : { haystack }),
   };
-}
-
-function describe({ id, quantization, weightBytes, config }: Model): NeedleReport['model'] {
-  return { id, quantization, weight_bytes: weightBytes, context: config.maxPositions };
 }
 
 function print(options: NeedleOptions, report: NeedleReport, onScreen: boolean): void {

@@ -5,6 +5,7 @@ import type { ConversationRequest } from '../answer/conversation.js';
 import { defaultLooks } from '../answer/second-look.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
+import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import type { Tiles } from '../encode/image.js';
 import type { FrameChoice } from '../ingest/media/pictures.js';
 import { parsePageRanges } from '../ingest/pages.js';
@@ -18,7 +19,7 @@ import { time, timeRange } from './times.js';
 export interface ReadingOptions {
   readonly model: string;
   readonly mmproj?: string;
-  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly device: DeviceChoice;
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
   readonly kv: KvFormat;
@@ -59,7 +60,7 @@ export function addSourceOptions(command: Command): Command {
   return command
     .option('-m, --model <model>', modelHelp, process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--mmproj <path>', 'vision part of a GGUF file, so that it can see images (found by itself in the stores)')
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))
     .addOption(new Option('--kv <format>', 'store the keys and values of global layers so').choices(kvFormats).default(defaultKv.global))

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { shortClock } from '../clock.js';
+import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { defaultLimits } from '../ingest/limits.js';
 import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
@@ -24,9 +25,9 @@ interface TranscribeOptions {
   readonly language?: string;
   readonly from?: number;
   readonly to?: number;
-  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly device: DeviceChoice;
   readonly threads?: number;
-  readonly keep: boolean;
+  readonly session: boolean;
   readonly quiet?: boolean;
 }
 
@@ -61,7 +62,7 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
   if (device.name === 'reference' && options.device === 'auto') warn(why);
   let transcriber: Transcriber | undefined;
   try {
-    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.keep ? join(cacheFolder(), 'speech') : null });
+    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.session ? join(cacheFolder(), 'speech') : null });
     const recording = await openRecording(path, signal);
     if (!recording.audio) throw unreadable(path, 'has no sound track');
     const end = Math.min(range.to, recording.seconds ?? Infinity);
@@ -110,9 +111,9 @@ export function transcribeCommand(signal: AbortSignal): Command {
     .option('--language <code>', 'en, de, ...; as it sounds by default')
     .option('--from <time>', 'begin here: seconds, MM:SS or H:MM:SS', time)
     .option('--to <time>', 'end here', time)
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
-    .option('--no-keep', 'neither use nor keep what was heard before (an interrupted run goes on otherwise)')
+    .option('--no-session', 'hear everything again, and keep nothing for the next run')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
     .action((file: string, options: TranscribeOptions) => run(file, options, signal));
 }

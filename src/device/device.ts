@@ -309,6 +309,8 @@ export interface Device {
   readonly description: string;
   /** Names the code that computes, beyond our TypeScript: where it is the same, so are the results, bit for bit. */
   readonly kernels: string;
+  /** Positions per page of a paged cache that suit it: each page costs attention a dispatch, and a short context a page. */
+  readonly kvPageSlots: number;
   /** Zero-filled. Throws LodestoneError(outOfMemory) naming the label and size when it can't be had. */
   createBuffer(bytes: number, label: string): DeviceBuffer;
   destroyBuffer(buffer: DeviceBuffer): void;

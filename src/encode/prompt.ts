@@ -9,6 +9,7 @@ import { abortError } from '../errors.js';
 import type { VisionConfig } from '../gemma/vision-config.js';
 import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
 import { tileBoxes, type Box, type Tiles } from './image.js';
+import { splitAtSpaces } from './split.js';
 import type { Tokenizer } from './tokenizer.js';
 
 export type PromptStyle = 'gemma-chat' | 'qa';
@@ -83,6 +84,15 @@ function markOf({ page, time }: Segment): string {
 
 /** Segments encoded at a time: the native tokenizer has threads of its own, and one call takes longer to come back than to run. */
 const batch = 64;
+
+/** Where a chat model is told what it reads. */
+function documentTags({ source }: IngestedSource): { readonly open: string; readonly close: string } {
+  return { open: `<document name=${JSON.stringify(source.path)}>\n`, close: '</document>\n\n' };
+}
+
+function chatQuestion(question: string, pagesSeen: boolean): string {
+  return `Question: ${question.trim()}\n${chatForm(pagesSeen)}`;
+}
 
 /** @param ends of the segments are added to it, as positions in the list */
 async function pushText(list: IdList, ends: number[], segments: readonly Segment[], tokenizer: Tokenizer, pageMarks: boolean, signal: AbortSignal | undefined): Promise<void> {
@@ -170,7 +180,7 @@ export async function encodeDocuments(
   const sourceEnds: number[] = [];
   const images: PromptImage[] = [];
   for (const [index, entry] of sources.entries()) {
-    const [open, close] = [`<document name=${JSON.stringify(entry.source.path)}>\n`, '</document>\n\n'];
+    const { open, close } = documentTags(entry);
     const image = entry.segments.find((segment) => segment.image)?.image;
     if (image && (!imageStyle || style !== 'gemma-chat')) throw new RangeError(`${entry.source.path} is or holds an image, and this prompt has no place for it`);
     if (image && entry.source.kind === 'image') {
@@ -202,12 +212,42 @@ export async function encodeQuestion(style: PromptStyle, question: string, token
     list.push(await tokenizer.encodeText(question.trim()));
     list.push([tokenizer.controlId('<answer>')]);
   } else {
-    list.push(await tokenizer.encodeText(`Question: ${question.trim()}\n${chatForm(pagesSeen)}`));
-    list.push([tokenizer.controlId('<end_of_turn>')]);
-    list.push(await tokenizer.encodeText('\n'));
-    list.push([tokenizer.controlId('<start_of_turn>')]);
-    list.push(await tokenizer.encodeText('model\n'));
+    list.push(await encodeTurnEnd(chatQuestion(question, pagesSeen), '', tokenizer));
   }
+  return list.toArray();
+}
+
+/** Characters encoded at a time of a text that has no segments. */
+const partCharacters = 1500;
+
+async function encodeAfter(controls: readonly string[], text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
+  const list = new IdList();
+  list.push(controls.map((name) => tokenizer.controlId(name)));
+  for (const part of splitAtSpaces(text, partCharacters)) {
+    if (signal?.aborted) throw abortError(signal);
+    list.push(await tokenizer.encodeText(part));
+  }
+  return list.toArray();
+}
+
+/** A text by itself. */
+export function encodePlain(text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
+  return encodeAfter(['<bos>'], text, tokenizer, signal);
+}
+
+/** A chat's prompt whose words are the caller's: the user's turn, still open. */
+export function encodeOpenTurn(text: string, tokenizer: Tokenizer, signal?: AbortSignal): Promise<Uint32Array> {
+  return encodeAfter(['<bos>', '<start_of_turn>'], `user\n${text}`, tokenizer, signal);
+}
+
+/** The end of that turn, and the model's own, which begins with `prefix`. */
+export async function encodeTurnEnd(tail: string, prefix: string, tokenizer: Tokenizer): Promise<Uint32Array> {
+  const list = new IdList();
+  list.push(await tokenizer.encodeText(tail));
+  list.push([tokenizer.controlId('<end_of_turn>')]);
+  list.push(await tokenizer.encodeText('\n'));
+  list.push([tokenizer.controlId('<start_of_turn>')]);
+  list.push(await tokenizer.encodeText(`model\n${prefix}`));
   return list.toArray();
 }
 
@@ -246,6 +286,16 @@ export function joinPrompt({ ids, ...rest }: Prompt, question: Uint32Array): Pro
   all.set(ids);
   all.set(question, ids.length);
   return { ...rest, ids: all };
+}
+
+/** The words of the user's turn in style `gemma-chat`, for engines with a tokenizer of their own. Throws RangeError where there are images. */
+export function chatPrompt(question: string, sources: readonly IngestedSource[]): string {
+  const documents = sources.map((entry) => {
+    if (entry.segments.some(({ image }) => image)) throw new RangeError(`${entry.source.path} is or holds an image`);
+    const { open, close } = documentTags(entry);
+    return open + entry.segments.map((segment) => markOf(segment) + segment.text).join('') + close;
+  });
+  return `${CHAT_TASK}\n\n${documents.join('')}${chatQuestion(question, false)}`;
 }
 
 export interface ParsedAnswer {

@@ -28,16 +28,16 @@ export interface OutputRanges {
  * Which outputs of a prompt anything reads, for a prompt that ends at position `end` (exclusive).
  *
  * Below the last global layer G everything is read: G needs K and V of all positions. G's own output, and what the local
- * layers above it compute, is read only by the last positions: logits read one position of the last layer, and a local
- * layer that computes n positions reads K and V of n + W - 1. With n = 0 that is still W - 1: what a later prefill or
- * decode from `end` on can see. So skipping the rest changes nothing, now or later.
+ * layers above it compute, is read only by the last positions: logits read the last `logitRows` positions of the last layer,
+ * and a local layer that computes n positions reads K and V of n + W - 1. With n = 0 that is still W - 1: what a later
+ * prefill or decode from `end` on can see. So skipping the rest changes nothing, now or later.
  */
-export function outputRanges(config: Pick<GemmaConfig, 'layers' | 'window'>, end: number, logits: boolean): OutputRanges {
+export function outputRanges(config: Pick<GemmaConfig, 'layers' | 'window'>, end: number, logitRows: number): OutputRanges {
   const { layers, window } = config;
   const lastGlobal = layers.findLastIndex(({ kind }) => kind === 'global');
   const kvFrom: number[] = layers.map(() => 0);
   const outFrom: number[] = layers.map(() => 0);
-  let need = logits ? 1 : 0;
+  let need = logitRows;
   for (let l = layers.length - 1; l >= 0 && l >= lastGlobal; l--) {
     outFrom[l] = Math.max(0, end - need);
     if (l === lastGlobal) break;

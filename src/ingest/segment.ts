@@ -81,8 +81,7 @@ export interface IngestedSource {
 
 export interface IngestProgress {
   readonly path: string;
-  /** Seconds are those of a recording's speech; frames, those of its pictures, in seconds too. */
-  readonly unit: 'pages' | 'bytes' | 'seconds' | 'frames';
+  readonly unit: 'pages' | 'bytes' | 'seconds of sound' | 'seconds of pictures';
   readonly done: number;
   /** `done`, where a recording does not say how long it is. */
   readonly total: number;

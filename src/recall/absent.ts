@@ -5,7 +5,7 @@
 import { drawDistinct } from '../random.js';
 import { heldOutFact, type Family } from './heldout.js';
 import { linearDepths } from './haystack.js';
-import { drawMagic, hideInProse, magicQuestion, magicSentence, type Prose } from './niah.js';
+import { drawMagic, drawStart, hideInProse, magicQuestion, magicSentence, type Prose } from './niah.js';
 import { trialRandom, type Suite, type Trial, type TrialQuestion, type TrialRequest } from './trial.js';
 
 /** Facts in each haystack, and as many questions about others. */
@@ -19,6 +19,7 @@ export function absentSuite(prose: Prose, cities: readonly string[], families: r
       'magic numbers of other cities; held-out phrasings, half of them with a fact of the same kind about another key',
     lengths: [4096, 32_768],
     questions: 160,
+    round: 4 * FACTS,
     make: (request) => absentTrials(prose, cities, families, request),
   };
 }
@@ -31,7 +32,7 @@ async function* absentTrials(prose: Prose, cities: readonly string[], families: 
     const ofNeedles = turn % 2 === 0 || families.length < 2 * FACTS;
     const { sentences, questions } = ofNeedles ? needles() : phrasings();
     const depths = linearDepths(FACTS);
-    const { pieces } = await hideInProse(prose, sentences.map((text, i) => ({ text, depthPercent: depths[i]! })), tokens, random, request.count);
+    const { pieces } = await hideInProse(prose, sentences.map((text, i) => ({ text, depthPercent: depths[i]! })), tokens, drawStart(prose, random), request.count);
     yield { pieces, needles: sentences, questions: questions.slice(0, request.questions - made) };
     made += questions.length;
   }
@@ -39,10 +40,12 @@ async function* absentTrials(prose: Prose, cities: readonly string[], families: 
   function needles(): { sentences: string[]; questions: TrialQuestion[] } {
     const magic = drawMagic(cities, 2 * FACTS, prose, random);
     const present = magic.slice(0, FACTS);
+    // One of the numbers, or none.
+    const guesses = [...present.map(({ number }) => number), ''];
     const questions = magic.map(({ key, number }, i): TrialQuestion =>
       i < FACTS
-        ? { question: magicQuestion(key), expected: [number], scoring: 'contains', part: 'needle, there' }
-        : { question: magicQuestion(key), expected: [], scoring: 'absent', part: 'needle, absent' },
+        ? { question: magicQuestion(key), expected: [number], scoring: 'contains', part: 'needle, there', guesses }
+        : { question: magicQuestion(key), expected: [], scoring: 'absent', part: 'needle, absent', guesses },
     );
     return { sentences: present.map(magicSentence), questions: interleave(questions) };
   }
@@ -50,14 +53,15 @@ async function* absentTrials(prose: Prose, cities: readonly string[], families: 
   function phrasings(): { sentences: string[]; questions: TrialQuestion[] } {
     const drawn = drawDistinct(families, FACTS + FACTS / 2, random);
     const facts = drawn.slice(0, FACTS).map((family) => heldOutFact(family, prose.text, random));
-    const there = facts.map(({ question, value }): TrialQuestion => ({ question, expected: [value], scoring: 'contains', part: 'phrasing, there' }));
+    const guesses = [...facts.map(({ value }) => value), ''];
+    const there = facts.map(({ question, value }): TrialQuestion => ({ question, expected: [value], scoring: 'contains', part: 'phrasing, there', guesses }));
     const otherKey = drawn.slice(0, FACTS / 2).map((family, i): TrialQuestion => {
       const { question } = heldOutFact(family, prose.text, random, facts[i]!.key);
-      return { question, expected: [], scoring: 'absent', part: 'phrasing, absent, other key there' };
+      return { question, expected: [], scoring: 'absent', part: 'phrasing, absent, other key there', guesses };
     });
     const otherKind = drawn.slice(FACTS).map((family): TrialQuestion => {
       const { question } = heldOutFact(family, prose.text, random);
-      return { question, expected: [], scoring: 'absent', part: 'phrasing, absent' };
+      return { question, expected: [], scoring: 'absent', part: 'phrasing, absent', guesses };
     });
     return { sentences: facts.map(({ sentence }) => sentence), questions: interleave([...there, ...otherKey, ...otherKind]) };
   }

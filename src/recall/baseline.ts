@@ -3,12 +3,14 @@ import { readFileSync } from 'node:fs';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { sourceName } from '../ingest/name.js';
 import { recordKey, type TrialRecord } from './record.js';
+import type { HaystackLoss } from './perplexity.js';
 import { differs, questionSettings, type RunSettings } from './settings.js';
 import { mcnemarExact } from './statistics.js';
 
 export interface Baseline {
   readonly file: string;
   readonly trials: readonly TrialRecord[];
+  readonly loss: HaystackLoss | null;
 }
 
 export interface Comparison {
@@ -22,8 +24,10 @@ export interface Comparison {
   readonly gained: number;
   /** Recall before less recall now, over the pairs. */
   readonly drop: number;
-  /** Exact McNemar test, two-sided. */
+  /** Exact McNemar test of the hits, two-sided. */
   readonly p: number;
+  /** Mean losses of the haystack, in nats a token; null where either run measured none. */
+  readonly losses: { readonly before: number; readonly now: number } | null;
 }
 
 /**
@@ -31,7 +35,7 @@ export interface Comparison {
  * Errors: LodestoneError(usage) where it asked other questions, with the setting that differs; unreadableInput.
  */
 export function readBaseline(file: string, settings: RunSettings): Baseline {
-  let json: { schema?: string; settings?: Partial<RunSettings>; trials?: TrialRecord[] } | null;
+  let json: { schema?: string; settings?: Partial<RunSettings>; trials?: TrialRecord[]; loss?: HaystackLoss | null } | null;
   try {
     json = JSON.parse(readFileSync(file, 'utf8')) as typeof json;
   } catch (cause) {
@@ -42,13 +46,14 @@ export function readBaseline(file: string, settings: RunSettings): Baseline {
   }
   const other = differs(json.settings, settings, questionSettings);
   if (other !== null) throw new LodestoneError(ExitCode.usage, `--baseline ${sourceName(file)}: asked other questions: its ${other} differs from this run's`);
-  return { file, trials: json.trials };
+  return { file, trials: json.trials, loss: json.loss ?? null };
 }
 
 /** Errors: LodestoneError(usage) where the same place has another question. */
-export function compare(baseline: Baseline, records: readonly TrialRecord[]): Comparison {
+export function compare(baseline: Baseline, records: readonly TrialRecord[], loss: HaystackLoss | null): Comparison {
   const before = new Map(baseline.trials.map((record) => [recordKey(record), record]));
   const counts = { pairs: 0, hits_before: 0, hits_now: 0, lost: 0, gained: 0 };
+  let scores = 0;
   for (const now of records) {
     const then = before.get(recordKey(now));
     if (now.control !== null || now.outcome === 'error' || then === undefined || then.outcome === 'error') continue;
@@ -57,11 +62,14 @@ export function compare(baseline: Baseline, records: readonly TrialRecord[]): Co
     }
     const [was, is] = [then.outcome === 'hit', now.outcome === 'hit'];
     counts.pairs++;
+    scores += then.score - now.score;
     if (was) counts.hits_before++;
     if (is) counts.hits_now++;
     if (was && !is) counts.lost++;
     if (!was && is) counts.gained++;
   }
-  const drop = counts.pairs === 0 ? 0 : (counts.hits_before - counts.hits_now) / counts.pairs;
-  return { file: baseline.file, ...counts, drop, p: mcnemarExact(counts.lost, counts.gained) };
+  const drop = counts.pairs === 0 ? 0 : scores / counts.pairs;
+  const then = baseline.loss;
+  const losses = loss !== null && then !== null && then.tokens === loss.tokens ? { before: then.loss, now: loss.loss } : null;
+  return { file: baseline.file, ...counts, drop, p: mcnemarExact(counts.lost, counts.gained), losses };
 }

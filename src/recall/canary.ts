@@ -41,6 +41,7 @@ async function* canaryTrials(prose: Prose, cities: readonly string[], depths: re
     const needles = canaries.map((one, i) => ({ text: magicSentence(one), depthPercent: depths[i]! }));
     const { pieces } = placeNeedles(prose.units, needles);
     const behind = await tokensBehind(pieces, needles.map(({ text }) => text), request.count);
+    const guesses = canaries.map(({ number }) => number);
     const questions = canaries.map(
       ({ key, number }, i): TrialQuestion => ({
         question: magicQuestion(key),
@@ -48,6 +49,7 @@ async function* canaryTrials(prose: Prose, cities: readonly string[], depths: re
         scoring: 'contains',
         depthPercent: depths[i]!,
         tokensBehind: behind[i]!,
+        guesses,
       }),
     );
     yield { pieces, needles: needles.map(({ text }) => text), questions: questions.slice(0, request.questions - made) };

@@ -12,6 +12,8 @@ export interface GateLimits {
   readonly effectiveLength?: number;
   readonly maxSeconds?: number;
   readonly maxDrop?: number;
+  /** Of the perplexity of the haystack, either way, as a share of the baseline's. */
+  readonly maxPerplexityChange?: number;
 }
 
 export interface Check {
@@ -46,7 +48,7 @@ export function lengthName(length: number | null, shortest: string): string {
 
 /** null where there is no limit. */
 export function checkGate(limits: GateLimits, input: GateInput): Gate | null {
-  const { minRecall, minCell, effectiveLength, maxSeconds, maxDrop } = limits;
+  const { minRecall, minCell, effectiveLength, maxSeconds, maxDrop, maxPerplexityChange } = limits;
   const checks: Check[] = [];
   for (const suite of input.suites) {
     if (minRecall !== undefined) checks.push(checkRecall(suite, minRecall));
@@ -58,6 +60,8 @@ export function checkGate(limits: GateLimits, input: GateInput): Gate | null {
     checks.push({ name: 'max-seconds', passed, message: `the trials took ${input.seconds.toFixed(1)} s; the limit is ${maxSeconds} s` });
   }
   if (maxDrop !== undefined && input.comparison !== null) checks.push(checkDrop(input.comparison, maxDrop));
+  const losses = input.comparison?.losses ?? null;
+  if (maxPerplexityChange !== undefined && losses !== null) checks.push(checkPerplexity(losses, maxPerplexityChange));
   if (checks.length === 0) return null;
   // What was not answered was not passed.
   const errors = input.suites.reduce((sum, { overall }) => sum + overall.errors, 0);
@@ -94,6 +98,18 @@ function checkLength(suite: SuiteSummary, least: number, threshold: number): Che
   const found = suite.effective_length;
   const message = `effective length of ${suite.name} (recall of ${percent(threshold)} at it and at all shorter ones) is ${found === null ? 'none' : `${count(found)} tokens`}; the least is ${count(least)}`;
   return { name: 'effective-length', passed: found !== null && found >= least, message };
+}
+
+/** Of a mean loss in nats, as a share of the perplexity: 0.01 is 1 % more. */
+export function perplexityChange(before: number, now: number): number {
+  return Math.exp(now - before) - 1;
+}
+
+/** A better figure than before is as suspicious: the same weights and the same text have one perplexity. */
+export function checkPerplexity({ before, now }: { readonly before: number; readonly now: number }, most: number): Check {
+  const change = perplexityChange(before, now);
+  const message = `perplexity went from ${Math.exp(before).toPrecision(6)} to ${Math.exp(now).toPrecision(6)}, a change of ${(100 * change).toFixed(3)} %; the most, either way, is ${percent(most)}`;
+  return { name: 'max-perplexity-change', passed: Math.abs(change) <= most, message };
 }
 
 /** A drop of one in ten is no more than 0.1, whatever its last bit. */

@@ -1,4 +1,5 @@
 /** Documents of a given length in tokens, and needles at given depths of them. */
+import { splitAtSpaces } from '../encode/split.js';
 import type { TokenCounter } from './trial.js';
 
 /** A piece of a haystack between whose neighbours a needle may go: a sentence with the white space after it. */
@@ -44,6 +45,16 @@ export async function countUnits(texts: readonly string[], count: TokenCounter):
     units.push({ text, tokens: await count(text.slice(body.length) + body) });
   }
   return units;
+}
+
+/** The most characters that are counted in one go: the time a tokenizer takes may grow faster than the text. */
+const COUNTED = 4000;
+
+/** Tokens of a text of any length, counted in parts that begin with white space. */
+export async function countLong(text: string, count: TokenCounter): Promise<number> {
+  let tokens = 0;
+  for (const part of splitAtSpaces(text, COUNTED)) tokens += await count(part);
+  return tokens;
 }
 
 /**

@@ -5,7 +5,7 @@
 import { pick, randomBelow, type Random } from '../random.js';
 import { linearDepths } from './haystack.js';
 import { drawUnused } from './keys.js';
-import { hideInProse, type Prose } from './niah.js';
+import { drawStart, fromTheDeepest, hideInProse, type Prose } from './niah.js';
 import { trialRandom, type Suite, type Trial, type TrialRequest } from './trial.js';
 
 /** A kind of fact: phrasings with slots {k} and {v} for key and value, and what may fill them. */
@@ -89,10 +89,12 @@ export function heldOutSuite(prose: Prose, families: readonly Family[], depths: 
 async function* heldOutTrials(prose: Prose, families: readonly Family[], depths: readonly number[], request: TrialRequest): AsyncGenerator<Trial> {
   const tokens = request.tokens;
   const random = trialRandom(request, 'heldout');
-  for (let made = 0; made < request.questions; made++) {
-    const { sentence, question, value } = heldOutFact(pick(families, random), prose.text, random);
-    const depthPercent = depths[made % depths.length]!;
-    const { pieces } = await hideInProse(prose, [{ text: sentence, depthPercent }], tokens, random, request.count);
-    yield { pieces, needles: [sentence], questions: [{ question, expected: [value], scoring: 'contains', depthPercent }] };
+  for (let made = 0; made < request.questions; made += depths.length) {
+    const start = drawStart(prose, random);
+    for (const depthPercent of fromTheDeepest(depths, request.questions - made)) {
+      const { sentence, question, value } = heldOutFact(pick(families, random), prose.text, random);
+      const { pieces } = await hideInProse(prose, [{ text: sentence, depthPercent }], tokens, start, request.count);
+      yield { pieces, needles: [sentence], questions: [{ question, expected: [value], scoring: 'contains', depthPercent }] };
+    }
   }
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { AskEvent } from '../answer/answer.js';
 import { defaultLooks } from '../answer/second-look.js';
-import { selectDevice } from '../device/select.js';
+import { deviceChoices, selectDevice, type DeviceChoice } from '../device/select.js';
 import type { Device, KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { ExitCode, LodestoneError } from '../errors.js';
@@ -31,7 +31,7 @@ const names: readonly Name[] = [...suiteNames, 'documents'];
 interface Options {
   readonly suite: readonly Name[];
   readonly model: string;
-  readonly device: 'auto' | 'cpu' | 'reference';
+  readonly device: DeviceChoice;
   readonly lengths?: readonly number[];
   readonly trials?: number;
   readonly seed: number;
@@ -65,11 +65,11 @@ function wholeNumber(least: number): (text: string) => number {
 function parseOptions(): Options {
   return new Command('recall')
     .description('How much a model finds in documents of a given length, answered as `lodestone ask` answers.')
-    .addOption(new Option('--suite <name...>', 'what to measure').choices(names).default(['needle', 'heldout', 'documents']))
+    .addOption(new Option('--suite <name...>', 'what to measure').choices(names).default(['gemini', 'heldout', 'documents']))
     .option('--lengths <list>', 'tokens of the prompt and its answer, such as 4096,32K,1M (default: by suite)', lengthList)
     .option('--trials <n>', 'questions per length (default: by suite)', wholeNumber(1))
     .option('--model <dir>', 'model folder', embeddedModelDir)
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--seed <n>', 'of keys, values, places and samples', wholeNumber(0), 0)
     .option('--looks <n>', 'passages of each length that are read again, as in ask; 0 is none', wholeNumber(0), defaultLooks)
     .addOption(new Option('--kv <format>', 'how keys and values of global layers are stored').choices(kvFormats).default(defaultKv.global))
@@ -84,26 +84,28 @@ function parseOptions(): Options {
     .opts<Options>();
 }
 
-/** Lengths to run: those asked for, or those of the suite that the model can hold. Errors: LodestoneError(contextExceeded). */
-function lengthsOf(suite: Suite, model: Model, asked: readonly number[] | undefined): (number | null)[] {
-  const { maxPositions } = model.config;
-  const tooLong = asked?.find((length) => length > maxPositions);
-  if (tooLong !== undefined) {
-    throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${maxPositions}`);
-  }
-  const lengths = asked ?? suite.lengths.filter((length) => length <= maxPositions);
+/** Errors: LodestoneError(contextExceeded). */
+function checkLengths({ id, config }: Model, asked: readonly number[]): void {
+  const tooLong = asked.find((length) => length > config.maxPositions);
+  if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${id} holds ${config.maxPositions}`);
+}
+
+/** Lengths to run: those asked for, or those of the suite that the model can hold. */
+function lengthsOf(suite: Suite, { config }: Model, asked: readonly number[] | undefined): (number | null)[] {
+  const lengths = asked ?? suite.lengths.filter((length) => length <= config.maxPositions);
   return suite.shortest === undefined ? [...lengths] : [null, ...lengths];
 }
 
 async function measureSuites(options: Options, model: Model, say: (line: string) => void): Promise<Report['suites']> {
   const { suite: wanted, lengths, trials, seed, looks, kv, needles, haystack, squad, misses = false } = options;
+  checkLengths(model, lengths ?? []);
   const sources = {
-    ...fixtureSources(fixtures, options.model),
+    ...fixtureSources(fixtures, options.model, Math.max(0, ...(lengths ?? []))),
     ...(haystack === undefined ? {} : { haystacks: haystack }),
     ...(squad === undefined ? {} : { squad }),
     ...(needles === undefined ? {} : { needlesPerHaystack: needles }),
   };
-  const answerer = modelAnswerer(model);
+  const answerer = modelAnswerer(model, { ...defaultKv, global: kv });
   const suites = await openSuites(suiteNames.filter((name) => wanted.includes(name)), sources, answerer.count);
   const plan = suites.map((suite) => ({ suite, lengths: lengthsOf(suite, model, lengths) }));
   const progress = progressLine(process.stderr, true);
@@ -113,7 +115,7 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     process.stderr.write(`${formatMiss(asked)}\n`);
   };
   const results: Report['suites'] = [];
-  const run = { seed, looks, kv: { ...defaultKv, global: kv }, onAsked, onEvent: (event: AskEvent) => progress.show(event) };
+  const run = { seed, looks, onAsked, onEvent: (event: AskEvent) => progress.show(event) };
   for (const { suite, lengths: planned } of plan) {
     say(`\n${suite.name}: ${suite.about}`);
     const rows: Row[] = [];
@@ -125,6 +127,7 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     }
     results.push({ name: suite.name, about: suite.about, rows });
   }
+  answerer.close();
   return results;
 }
 

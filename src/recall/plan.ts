@@ -5,13 +5,12 @@ import path from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import { packageRoot } from '../paths.js';
-import type { Model } from '../runtime/model.js';
 import { canarySuite, canaryTokens } from './canary.js';
 import { linearDepths, splitUnits } from './haystack.js';
-import { hundredSuite, type Prose } from './niah.js';
+import type { Prose } from './niah.js';
 import type { Answerer } from './respond.js';
-import { presets, RULER, type NeedleSuite, type Preset } from './presets.js';
-import { fixtureSources, makeProse, openProse, openSuites, type SuiteName } from './suites.js';
+import { presets, type NeedleSuite, type Preset } from './presets.js';
+import { fixtureSources, makeProse, openProse, openSuites } from './suites.js';
 import type { PlannedSuite } from './trials.js';
 import type { Suite } from './trial.js';
 
@@ -20,9 +19,9 @@ export interface PlanRequest {
   readonly suites?: readonly NeedleSuite[];
   readonly lengths?: readonly number[];
   /** How many, from 0 to 100 %. */
-  readonly depths: number;
+  readonly depths?: number;
   readonly trials?: number;
-  /** Of the suite multi. */
+  /** Hidden at once, in the suites multi. */
   readonly needles: number;
   /** Files of the user's; default: essays. */
   readonly haystack?: readonly string[];
@@ -30,9 +29,17 @@ export interface PlanRequest {
   readonly signal: AbortSignal;
 }
 
+export interface MeasuredModel {
+  readonly id: string;
+  /** Positions that it holds. */
+  readonly context: number;
+}
+
 export interface Plan {
   readonly suites: readonly PlannedSuite[];
   readonly haystacks: readonly { readonly path: string; readonly sha256: string }[];
+  /** Of the haystacks. */
+  readonly text: string;
   /** For people, about the haystacks. */
   readonly warnings: readonly string[];
 }
@@ -41,55 +48,51 @@ export interface Plan {
  * Own documents are read whole, as they are, unless suites or lengths are asked for: then they are the prose of those.
  * Errors: LodestoneError(usage), (unreadableInput), (contextExceeded) where a length or document is more than the model holds.
  */
-export async function planNeedle(request: PlanRequest, model: Model, answerer: Answerer): Promise<Plan> {
+export async function planNeedle(request: PlanRequest, model: MeasuredModel, answerer: Answerer): Promise<Plan> {
   const preset: Preset = presets[request.preset];
   const { haystack, lengths, modelDir } = request;
-  const names = expand(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
+  const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
-  const { prose, haystacks, warnings } = await openHaystack(haystack, request.signal, answerer, modelDir);
-  const depths = linearDepths(request.depths);
-  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths };
-  const cities = (JSON.parse(readFileSync(sources.cities, 'utf8')) as { cities: string[] }).cities;
-  const held = model.config.maxPositions;
+  const held = model.context;
   const tooLong = lengths?.find((length) => length > held);
   if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${held}`);
+  const { prose, haystacks, warnings } = await openHaystack(haystack, Math.min(held, Math.max(...(lengths ?? preset.lengths))), request.signal, answerer, modelDir);
+  const depths = linearDepths(request.depths ?? preset.depths).map(Math.round);
+  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths, multiNeedles: request.needles };
+  const cities = (JSON.parse(readFileSync(sources.cities, 'utf8')) as { cities: string[] }).cities;
   const planned: PlannedSuite[] = [];
   for (const name of names) {
     const suite = await openSuite(name);
     // A suite has its own depths where it hides more than one needle at a time.
-    const column = suite.depths?.length ?? depths.length;
-    const at = name === 'canary' ? [null] : (lengths ?? preset.lengths.filter((length) => length <= held));
-    planned.push({ suite: { ...suite, name }, lengths: at, questions: column * (request.trials ?? preset.trials), controls: column });
+    const round = suite.round ?? suite.depths?.length ?? depths.length;
+    const at = name === 'canary' ? [null] : (lengths ?? preset.lengths.filter((length) => length <= held && length >= (suite.least ?? 0)));
+    planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
-  return { suites: planned, haystacks, warnings };
+  return { suites: planned, haystacks, text: prose.text, warnings };
 
   async function openSuite(name: NeedleSuite): Promise<Suite> {
-    if (name === 'multi') return hundredSuite(prose, cities, request.needles);
     if (name === 'canary') {
       const tokens = await canaryTokens(prose, cities, depths, answerer.count);
       const most = await answerer.documentTokens(held);
       if (tokens > most) throw new LodestoneError(ExitCode.contextExceeded, `the haystack and its needles take ${tokens} tokens, but ${model.id} holds ${most} of a document`);
       return canarySuite(prose, cities, depths);
     }
-    const [suite] = await openSuites([name === 'gemini' ? 'needle' : (name as SuiteName)], sources, answerer.count);
+    const [suite] = await openSuites([name], sources, answerer.count);
     return suite!;
   }
 }
 
 const fixtures = path.join(packageRoot, 'fixtures');
 
-function expand(names: readonly NeedleSuite[]): Set<NeedleSuite> {
-  return new Set(names.flatMap((name) => (name === 'ruler' ? RULER : [name])));
-}
-
 async function openHaystack(
   files: readonly string[] | undefined,
+  longest: number,
   signal: AbortSignal,
   answerer: Answerer,
   modelDir: string,
 ): Promise<{ prose: Prose; haystacks: Plan['haystacks']; warnings: readonly string[] }> {
   if (files === undefined) {
-    const { haystacks } = fixtureSources(fixtures, modelDir);
+    const { haystacks } = fixtureSources(fixtures, modelDir, longest);
     const prose = await openProse(haystacks, answerer.count);
     const hashed = haystacks.map((file) => ({ path: path.basename(file), sha256: createHash('sha256').update(readFileSync(file)).digest('hex') }));
     return { prose, haystacks: hashed, warnings: [] };

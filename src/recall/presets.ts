@@ -1,19 +1,31 @@
 /** Names of `lodestone needle`: its suites, and what it asks where nothing is said. */
+import { kamradtLengths, KAMRADT_STEPS } from './kamradt.js';
+import { suiteNames, type SuiteName } from './suites.js';
 
-export const RULER = ['multikey', 'multikey-uuid', 'multivalue', 'multiquery', 'variable-tracking'] as const;
-
-/** `ruler` is all of its tasks that there are. */
-export const needleSuites = ['gemini', 'heldout', 'absent', 'multi', 'ruler', ...RULER, 'canary'] as const;
-export type NeedleSuite = (typeof needleSuites)[number];
+/** `canary` is of documents of the user's own. */
+export const needleSuites = [...suiteNames, 'canary'] as const;
+export type NeedleSuite = SuiteName | 'canary';
 
 export interface Preset {
   readonly suites: readonly NeedleSuite[];
+  /** Those that the model holds, and the suite has room in, are asked. */
   readonly lengths: readonly number[];
+  /** How many, from 0 to 100 %. */
+  readonly depths: number;
+  /** Rounds of questions for each length. */
   readonly trials: number;
 }
 
-const K = 1024;
+/** Powers of two from 1K to `most` times that. */
+function doubling(most: number): number[] {
+  return Array.from({ length: Math.log2(most) + 1 }, (_, i) => 1024 * 2 ** i);
+}
+
+const DEPTHS = 11;
 export const presets = {
-  quick: { suites: ['gemini'], lengths: [1, 2, 4, 8, 16, 32].map((n) => n * K), trials: 1 },
-  full: { suites: ['gemini', 'heldout', 'absent', 'multi', 'ruler'], lengths: [1, 2, 4, 8, 16, 32, 64, 128].map((n) => n * K), trials: 4 },
+  quick: { suites: ['gemini'], lengths: doubling(32), depths: DEPTHS, trials: 1 },
+  full: { suites: ['gemini', 'heldout', 'absent', 'multi', 'multi-at-once', 'ruler', 'mrcr', 'babilong', 'pdf', 'injection'], lengths: doubling(128), depths: DEPTHS, trials: 4 },
+  /** The published grids. */
+  gemini: { suites: ['gemini'], lengths: doubling(1024), depths: 8, trials: 1 },
+  kamradt: { suites: ['kamradt'], lengths: kamradtLengths, depths: KAMRADT_STEPS, trials: 1 },
 } as const satisfies Record<string, Preset>;

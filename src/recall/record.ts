@@ -31,12 +31,17 @@ export interface TrialRecord {
   /** By the one reading of everything, where passages were read again after it. */
   readonly once: string | null;
   readonly outcome: Outcome;
+  /** 0..1: by the suite's rule, which may give a part for a part. */
   readonly score: number;
+  /** What guessing scores here, in the mean (`TrialQuestion.guesses`). */
+  readonly chance: number;
   readonly error: string | null;
   /** What the program would have ended with (errors.ts). */
   readonly error_code: number | null;
   readonly document_sha256: string;
   readonly document_tokens: number;
+  /** Of them, those whose keys and values were there from the document before. */
+  readonly tokens_reused: number;
   readonly tokens_behind: number | null;
   /** Its share of the time that its document took. */
   readonly seconds: number;
@@ -48,11 +53,18 @@ export function recordKey({ suite, control, length, index }: Pick<TrialRecord, '
 }
 
 /** @param inWords whether the model may refuse in words of its own; one that copies from the document can not. */
-export function judge(question: Pick<TrialQuestion, 'scoring' | 'expected'>, answer: string, inWords = false): Pick<TrialRecord, 'outcome' | 'score'> {
+export function judge(question: Pick<TrialQuestion, 'scoring' | 'expected' | 'labels' | 'forbidden'>, answer: string, inWords = false): Pick<TrialRecord, 'outcome' | 'score'> {
   const { scoring, expected } = question;
   const refused = answer === '' || (inWords && isRefusal(answer));
   if (scoring === 'absent') return refused ? { outcome: 'hit', score: 1 } : { outcome: 'miss', score: 0 };
-  const { hit, score } = scoreAnswer(scoring, answer, expected);
+  const { hit, score } = scoreAnswer(scoring, answer, expected, question);
   if (hit) return { outcome: 'hit', score };
   return { outcome: refused ? 'refusal' : 'miss', score };
+}
+
+/** The mean score of the question's guesses. */
+export function chanceOf(question: TrialQuestion): number {
+  const { guesses = [], scoring, expected } = question;
+  if (guesses.length === 0) return 0;
+  return guesses.reduce((sum, guess) => sum + scoreAnswer(scoring, guess, expected, question).score, 0) / guesses.length;
 }

@@ -1,4 +1,5 @@
 /** Runs a suite at a length: makes its trials, asks, scores, counts. */
+import { inquiryOf, LOOK_UP_TO, trialRequest } from './request.js';
 import type { Answerer, RespondOptions, Response, Responses } from './respond.js';
 import { scoreAnswer, type Score } from './scoring.js';
 import { meanInterval, wilson, type Interval } from './statistics.js';
@@ -72,12 +73,6 @@ export interface RunOptions extends RespondOptions {
   readonly onAsked?: (asked: Asked) => void;
 }
 
-/**
- * Longer documents are not looked at twice: finding passages in them takes longer than reading, and memory; one reading
- * is what is measured there.
- */
-export const LOOK_UP_TO = 131_072;
-
 /** Every question is asked alone, as `ask` would ask it. Throws the signal's reason. */
 export async function runSuite(answerer: Answerer, suite: Suite, length: number | null, options: RunOptions): Promise<Row> {
   const { questions, seed, onAsked } = options;
@@ -85,14 +80,12 @@ export async function runSuite(answerer: Answerer, suite: Suite, length: number 
   const started = performance.now();
   const tallies = new Map<string, PartCounter>();
   const costs = new CostCounter();
-  const request = { tokens: length === null ? 0 : await answerer.documentTokens(length), questions, seed, count: answerer.count };
-  for await (const trial of suite.make(request)) {
-    const texts = trial.questions.map(({ question }) => question);
-    const all = await answerer.respond(trial.pieces.join(''), texts, { ...options, looks });
+  for await (const trial of suite.make(await trialRequest(answerer, length, questions, seed))) {
+    const all = await answerer.respond(await inquiryOf(trial, options.signal), { ...options, looks });
     costs.add(all);
     for (const [i, question] of trial.questions.entries()) {
       const response = all.responses[i]!;
-      const score = (answer: string): Score => scoreAnswer(question.scoring, answer, question.expected);
+      const score = (answer: string): Score => scoreAnswer(question.scoring, answer, question.expected, question);
       const asked: Asked = {
         suite: suite.name,
         length,

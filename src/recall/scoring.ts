@@ -1,4 +1,5 @@
 /** Right or wrong, by the published rules of each test. Pure functions of texts. */
+import { sequenceRatio } from './sequence-matcher.js';
 
 /** What one answer is worth. */
 export interface Score {
@@ -9,27 +10,74 @@ export interface Score {
 
 /**
  * - `contains`: the expected string stands in the answer (Gemini 1.5's needle test).
- * - `any`: one of them does (RULER's string_match_part); the score is the share of them that do (string_match_all).
+ * - `part`: one of them does (RULER's string_match_part).
+ * - `all`: all of them do; the score is the share of them that do (RULER's string_match_all).
+ * - `only`: the expected label, and no other of `labels` (BABILong); what follows the answer's first full stop is not read.
+ * - `mrcr`: what follows the last hash in the answer, compared with the text (GDM's mrcr_v2); `expected` is hash and text.
  * - `squad`: exact match is the hit and token F1 the score, best over the expected answers.
  * - `absent`: "not found" is right.
+ * - `unobeyed`: whatever is not forbidden is right, "not found" too.
  */
-export type Scoring = 'contains' | 'any' | 'squad' | 'absent';
+export type Scoring = 'contains' | 'part' | 'all' | 'only' | 'mrcr' | 'squad' | 'absent' | 'unobeyed';
+
+/** What beside the expected answers some rules look at. */
+export interface ScoringContext {
+  /** Of `only`: all answers that there are, but those that the question names. */
+  readonly labels?: readonly string[];
+  /** An answer that holds one of these is wrong by any rule. */
+  readonly forbidden?: readonly string[];
+}
 
 /** @param answer '' for "not found" */
-export function scoreAnswer(scoring: Scoring, answer: string, expected: readonly string[]): Score {
+export function scoreAnswer(scoring: Scoring, answer: string, expected: readonly string[], { labels = [], forbidden = [] }: ScoringContext = {}): Score {
+  if (forbidden.some((one) => isHit(answer, one))) return binary(false);
   switch (scoring) {
     case 'absent':
       return binary(answer === '');
+    case 'unobeyed':
+      return binary(true);
     case 'contains':
       return binary(answer !== '' && expected.every((one) => isHit(answer, one)));
-    case 'any':
-      return { hit: expected.some((one) => isHit(answer, one)), score: shareContained(answer, expected) };
+    case 'part':
+      return binary(expected.some((one) => isHit(answer, one)));
+    case 'all': {
+      const score = shareContained(answer, expected);
+      return { hit: score === 1, score };
+    }
+    case 'only':
+      return binary(isOnlyLabel(answer, expected[0]!, labels));
+    case 'mrcr':
+      return scoreMrcr(answer, expected[0]!);
     case 'squad':
       return {
         hit: expected.some((gold) => exactMatch(answer, gold)),
         score: Math.max(0, ...expected.map((gold) => tokenF1(answer, gold))),
       };
   }
+}
+
+/** Characters of the hash in front of an answer of MRCR. */
+export const MRCR_HASH = 12;
+/** A copy with a slip or two. */
+const COPIED = 0.95;
+
+/**
+ * The score is the official one, with autojunk, which may be far too low for an answer that differs by a few characters;
+ * whether it is a hit is decided without.
+ */
+function scoreMrcr(answer: string, expected: string): Score {
+  const said = answer.trim();
+  const at = said.lastIndexOf(expected.slice(0, MRCR_HASH));
+  if (at < 0) return binary(false);
+  const text = expected.slice(MRCR_HASH).trim();
+  const copy = said.slice(at + MRCR_HASH).trim();
+  return { hit: sequenceRatio(text, copy, false) >= COPIED, score: sequenceRatio(text, copy) };
+}
+
+function isOnlyLabel(answer: string, expected: string, labels: readonly string[]): boolean {
+  const said = answer.toLowerCase().split('.')[0]!;
+  const named = labels.filter((label) => said.includes(label.toLowerCase()));
+  return named.length === 1 && named[0] === expected;
 }
 
 /**

@@ -4,7 +4,9 @@ import { createRandom, drawDistinct, randomBelow, seedOf } from '../random.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { Suite, TokenCounter, Trial, TrialQuestion, TrialRequest } from './trial.js';
 
-interface Paragraph {
+export interface Paragraph {
+  /** Number of the article that it is of. */
+  readonly article: number;
   readonly context: string;
   readonly questions: readonly { readonly question: string; readonly answers: readonly string[] }[];
 }
@@ -18,11 +20,12 @@ export function loadSquad(path: string): Paragraph[] {
     throw new LodestoneError(ExitCode.unreadableInput, `${path}: ${(cause as Error).message}`, { cause });
   }
   const file = json as { data?: { paragraphs?: { context?: string; qas?: { question: string; answers: { text: string }[] }[] }[] }[] } | null;
-  const paragraphs = Array.isArray(file?.data) ? file.data.flatMap((article) => article.paragraphs ?? []) : [];
+  const paragraphs = Array.isArray(file?.data) ? file.data.flatMap(({ paragraphs: list = [] }, article) => list.map((paragraph) => ({ ...paragraph, article }))) : [];
   if (!paragraphs.some(({ context, qas }) => typeof context === 'string' && Array.isArray(qas) && qas.length > 0)) {
     throw new LodestoneError(ExitCode.unreadableInput, `${path}: holds no questions in the form of SQuAD 1.1`);
   }
-  return paragraphs.map(({ context = '', qas = [] }) => ({
+  return paragraphs.map(({ article, context = '', qas = [] }) => ({
+    article,
     context,
     questions: qas.map(({ question, answers }) => ({ question, answers: answers.map(({ text }) => text) })),
   }));

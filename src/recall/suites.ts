@@ -3,27 +3,20 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { sourceName } from '../ingest/name.js';
-import { embeddedModelDir } from '../paths.js';
+import { embeddedModelDir, packageRoot } from '../paths.js';
 import { absentSuite } from './absent.js';
+import { babilongSuite } from './babilong.js';
 import { countUnits, splitSentences } from './haystack.js';
 import { heldOutSuite, type Family } from './heldout.js';
-import { hundredSuite, needleSuite, type Prose } from './niah.js';
-import { multikeySuite, multiquerySuite, multivalueSuite, variableTrackingSuite } from './ruler.js';
-import { loadSquad, squadSuite } from './squad.js';
+import { injectionSuite } from './injection.js';
+import { kamradtSuite } from './kamradt.js';
+import { mrcrSuite } from './mrcr.js';
+import { geminiSuite, multiAtOnceSuite, multiSuite, pdfSuite, type Prose } from './niah.js';
+import { rulerSuite } from './ruler.js';
+import { loadSquad, squadSuite, type Paragraph } from './squad.js';
 import type { Suite, TokenCounter } from './trial.js';
 
-export const suiteNames = [
-  'needle',
-  'heldout',
-  'multikey',
-  'multikey-uuid',
-  'multivalue',
-  'multiquery',
-  'variable-tracking',
-  'hundred',
-  'absent',
-  'squad',
-] as const;
+export const suiteNames = ['gemini', 'kamradt', 'heldout', 'absent', 'multi', 'multi-at-once', 'ruler', 'mrcr', 'babilong', 'pdf', 'injection', 'squad'] as const;
 export type SuiteName = (typeof suiteNames)[number];
 
 export interface SuiteSources {
@@ -37,6 +30,8 @@ export interface SuiteSources {
   readonly squad: string;
   /** In a haystack that is too long to be read for every question. */
   readonly needlesPerHaystack?: number;
+  /** Hidden at once, in the suites multi. */
+  readonly multiNeedles?: number;
   /** To hide needles in, instead of `haystacks`. */
   readonly prose?: Prose;
   /** Of grids. */
@@ -63,48 +58,75 @@ export async function openSuites(names: readonly SuiteName[], sources: SuiteSour
   const cities = (): string[] => (JSON.parse(readText(sources.cities)) as { cities: string[] }).cities;
   const families = (): Family[] => (JSON.parse(readText(sources.templates)) as { families: Family[] }).families;
   const suites: Suite[] = [];
+  const paragraphs = (): Paragraph[] => loadSquad(sources.squad);
+  const { depths } = sources;
   for (const name of names) {
     switch (name) {
-      case 'needle':
-        suites.push(needleSuite(await inProse(), cities(), sources.needlesPerHaystack, sources.depths));
+      case 'gemini':
+        suites.push(geminiSuite(await inProse(), cities(), sources.needlesPerHaystack, depths));
+        break;
+      case 'kamradt':
+        suites.push(kamradtSuite(await inProse(), depths));
         break;
       case 'heldout':
-        suites.push(heldOutSuite(await inProse(), families(), sources.depths));
-        break;
-      case 'multikey':
-        suites.push(multikeySuite('number'));
-        break;
-      case 'multikey-uuid':
-        suites.push(multikeySuite('uuid'));
-        break;
-      case 'multivalue':
-        suites.push(multivalueSuite(await inProse()));
-        break;
-      case 'multiquery':
-        suites.push(multiquerySuite(await inProse()));
-        break;
-      case 'variable-tracking':
-        suites.push(variableTrackingSuite());
-        break;
-      case 'hundred':
-        suites.push(hundredSuite(await inProse(), cities()));
+        suites.push(heldOutSuite(await inProse(), families(), depths));
         break;
       case 'absent':
         suites.push(absentSuite(await inProse(), cities(), families()));
         break;
+      case 'multi':
+        suites.push(multiSuite(await inProse(), cities(), sources.multiNeedles));
+        break;
+      case 'multi-at-once':
+        suites.push(multiAtOnceSuite(await inProse(), cities(), sources.multiNeedles));
+        break;
+      case 'ruler':
+        suites.push(rulerSuite({ prose: await inProse(), paragraphs: paragraphs() }));
+        break;
+      case 'mrcr':
+        suites.push(mrcrSuite(await inProse()));
+        break;
+      case 'babilong':
+        suites.push(babilongSuite(await inProse()));
+        break;
+      case 'pdf':
+        suites.push(pdfSuite(await inProse(), cities(), depths));
+        break;
+      case 'injection':
+        suites.push(injectionSuite(await inProse(), cities(), depths));
+        break;
       case 'squad':
-        suites.push(squadSuite(loadSquad(sources.squad)));
+        suites.push(squadSuite(paragraphs()));
         break;
     }
   }
   return suites;
 }
 
-/** What is in the repository. */
-export function fixtureSources(fixtures: string, modelDir: string): SuiteSources {
+/** The prose of the package, and its size in bytes. */
+const proseFiles = [
+  { file: 'essays_emerson.txt', bytes: 397_839 },
+  { file: 'origin-of-species_darwin.txt', bytes: 1_196_230 },
+] as const;
+/** Of English prose, about so many go into a token. */
+const BYTES_PER_TOKEN = 4;
+
+/** As many of the package's texts as documents to this length need, so that none is repeated before all are used. */
+export function packageHaystacks(longest: number): string[] {
+  let bytes = 0;
+  const files = proseFiles.filter((_, i) => {
+    const needed = i === 0 || bytes < BYTES_PER_TOKEN * longest;
+    bytes += proseFiles[i]!.bytes;
+    return needed;
+  });
+  return files.map(({ file }) => path.join(packageRoot, 'fixtures', 'haystack', file));
+}
+
+/** What is in the repository. @param longest length of a document, in tokens */
+export function fixtureSources(fixtures: string, modelDir: string, longest = 0): SuiteSources {
   const templatesOf = (dir: string): string => path.join(dir, 'recipe', 'eval_templates.json');
   return {
-    haystacks: [path.join(fixtures, 'haystack', 'essays_emerson.txt')],
+    haystacks: packageHaystacks(longest),
     cities: path.join(fixtures, 'haystack', 'cities.json'),
     // Held out of the training of that model, or of the embedded one where it has no recipe.
     templates: existsSync(templatesOf(modelDir)) ? templatesOf(modelDir) : templatesOf(embeddedModelDir),

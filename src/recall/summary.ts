@@ -11,9 +11,11 @@ export interface Counts {
   readonly errors: number;
   /** All of them together. */
   readonly trials: number;
-  /** Hits among those that were answered; null where none was. */
+  /** Mean score of those that were answered: the share of hits, where the suite gives nothing for a part; null where none was. */
   readonly recall: number | null;
-  /** Wilson, 95 %. */
+  /** What guessing would score in the mean. */
+  readonly chance: number;
+  /** Wilson, 95 %; of parts, as if their sum were hits. */
   readonly interval: readonly [number, number];
 }
 
@@ -60,8 +62,10 @@ export function countOutcomes(records: readonly TrialRecord[]): Counts {
   const of = (outcome: TrialRecord['outcome']): number => records.filter((record) => record.outcome === outcome).length;
   const [hits, misses, refusals, errors] = [of('hit'), of('miss'), of('refusal'), of('error')] as const;
   const answered = records.length - errors;
-  const { low, high } = wilson(hits, answered);
-  return { hits, misses, refusals, errors, trials: records.length, recall: answered === 0 ? null : hits / answered, interval: [low, high] };
+  const mean = (value: (record: TrialRecord) => number): number => records.reduce((sum, record) => sum + (record.outcome === 'error' ? 0 : value(record)), 0) / Math.max(1, answered);
+  const recall = mean(({ score }) => score);
+  const { low, high } = wilson(recall * answered, answered);
+  return { hits, misses, refusals, errors, trials: records.length, recall: answered === 0 ? null : recall, chance: mean(({ chance }) => chance), interval: [low, high] };
 }
 
 /** @param threshold of the effective length, 0..1 */

@@ -1,35 +1,69 @@
 /** What every suite yields: documents with questions about them, as plain data that no model has seen yet. */
 import { createRandom, seedOf, type Random } from '../random.js';
-import type { Scoring } from './scoring.js';
+import type { Scoring, ScoringContext } from './scoring.js';
 
-export interface TrialQuestion {
+/** How a published test words its prompt around the document, for models that chat; others get document and question. */
+export interface PublishedPrompt {
+  /** After the document, to the end of the user's turn. */
+  readonly tail: string;
+  /** What is put into the model's mouth. */
+  readonly prefix: string;
+}
+
+export interface TrialQuestion extends ScoringContext {
   readonly question: string;
   /** What a right answer holds (`scoring` says how it is compared); none: the documents do not say. */
   readonly expected: readonly string[];
   readonly scoring: Scoring;
+  /** Without it, the question is asked as `lodestone ask` asks. */
+  readonly published?: PublishedPrompt;
   /** Counted apart from the suite's other questions: "absent", "2 hops". */
   readonly part?: string;
   /** Where in the document the fact stands, in tokens: 0 is the start, 100 the end. */
   readonly depthPercent?: number;
   /** Tokens of the document behind the fact, where the suite knows: how far back a reader at the end must see. */
   readonly tokensBehind?: number;
+  /**
+   * What somebody may answer who knows what such answers look like, and nothing else of the document: the mean of their
+   * scores is chance. None: there are so many that chance is nothing.
+   */
+  readonly guesses?: readonly string[];
 }
 
 export interface Trial {
   /** The document in pieces, to be joined as they are: prose, needles, prose. */
   readonly pieces: readonly string[];
+  /** Of published prompts: the user's turn before the document. */
+  readonly head?: string;
   /** What was hidden, as it stands in `pieces` without the white space around it; none where the haystack is made of it. */
   readonly needles?: readonly string[];
+  /** The document is read from a PDF that is made of it. */
+  readonly pdf?: boolean;
+  /** The longest answer, in tokens (default: `ANSWER_TOKENS`). */
+  readonly answerTokens?: number;
   /** Each is asked by itself, of the same document. */
   readonly questions: readonly TrialQuestion[];
+}
+
+/** The longest answer in tokens, unless a suite says otherwise. */
+export const ANSWER_TOKENS = 64;
+
+/** What of a prompt is not the document. */
+export interface Around {
+  /** All words around the document; none: those of `lodestone ask`. */
+  readonly words?: string;
+  /** Default: `ANSWER_TOKENS`. */
+  readonly answerTokens?: number;
 }
 
 /** How many tokens a text takes by the tokenizer of the model that is measured. */
 export type TokenCounter = (text: string) => Promise<number>;
 
 export interface TrialRequest {
-  /** The most tokens of the document, needles included; 0: as little as the suite can be asked about. */
+  /** The most tokens of a document that is asked about as `lodestone ask` does, needles included; 0: as little as the suite can be asked about. */
   readonly tokens: number;
+  /** The same for other prompts. */
+  room(around: Around): Promise<number>;
   /** How many questions to make, about as many documents as the suite needs for them. */
   readonly questions: number;
   /** The same seed and request, the same trials. */
@@ -52,6 +86,10 @@ export interface Suite {
   readonly depths?: readonly number[];
   /** Measured first, with `tokens` 0: the label of that row. */
   readonly shortest?: string;
+  /** Questions that ask about everything once (default: as many as there are depths). */
+  readonly round?: number;
+  /** The shortest length that has room for what it hides (default: any). */
+  readonly least?: number;
   /** Questions per length, unless told otherwise. */
   readonly questions: number;
   /** What a hit is called in the report. */
@@ -62,6 +100,6 @@ export interface Suite {
 }
 
 /** The random numbers of a suite's trials at one length. */
-export function trialRandom({ seed, stream, tokens }: TrialRequest, ...suite: readonly string[]): Random {
+export function trialRandom({ seed, stream, tokens }: Pick<TrialRequest, 'seed' | 'stream' | 'tokens'>, ...suite: readonly string[]): Random {
   return createRandom(seedOf(...suite, seed, stream ?? tokens));
 }

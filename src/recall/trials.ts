@@ -1,9 +1,9 @@
 /** Asks a plan's questions, one document after another; what was answered before is not asked again. */
 import { createHash } from 'node:crypto';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { judge, recordKey, type Control, type TrialRecord } from './record.js';
+import { chanceOf, judge, recordKey, type Control, type TrialRecord } from './record.js';
 import type { Answerer, RespondOptions, Responses } from './respond.js';
-import { LOOK_UP_TO } from './runner.js';
+import { inquiryOf, LOOK_UP_TO, trialRequest } from './request.js';
 import type { Suite, Trial } from './trial.js';
 
 export interface PlannedSuite {
@@ -32,17 +32,23 @@ export function plannedQuestions(plan: readonly PlannedSuite[]): number {
  * is read. Throws the signal's reason, and what making the documents throws.
  */
 export async function* runTrials(answerer: Answerer, plan: readonly PlannedSuite[], options: TrialOptions): AsyncGenerator<readonly TrialRecord[]> {
-  for (const planned of plan) {
-    for (const [i, length] of planned.lengths.entries()) {
-      const tokens = length === null ? 0 : await answerer.documentTokens(length);
-      const { suite, questions, controls } = planned;
-      const request = { tokens, questions, seed: options.seed, stream: length ?? 0, count: answerer.count };
+  for (const { suite, lengths, questions, controls } of plan) {
+    for (const [i, length] of lengths.entries()) {
+      const place = { suite: suite.name, length };
+      const withControls: { readonly trial: Trial; readonly first: number }[] = [];
       let asked = 0;
-      for await (const trial of suite.make(request)) {
-        yield await askTrial(answerer, trial, { suite: suite.name, control: null, length, first: asked }, options);
+      for await (const trial of suite.make(await trialRequest(answerer, length, questions, options.seed))) {
+        yield await askTrial(answerer, trial, { ...place, control: null, first: asked }, options);
         // The shortest length has the controls: they are about what is asked, not about how long it is.
-        if (i === 0) yield* askControls(answerer, trial, { suite: suite.name, length, first: asked }, controls, options);
+        if (i === 0 && asked < controls) withControls.push({ trial, first: asked });
         asked += trial.questions.length;
+      }
+      // After the trials, and by kind: haystacks without needles have the more in common.
+      for (const control of ['without', 'alone'] as const) {
+        for (const { trial, first } of withControls) {
+          const other = controlOf(trial, control, controls - first);
+          if (other !== null) yield await askTrial(answerer, other, { ...place, control, first }, options);
+        }
       }
     }
   }
@@ -56,23 +62,14 @@ interface Place {
   readonly first: number;
 }
 
-/** Of a trial's needles by themselves, and of its haystack by itself, while fewer than `most` questions were asked. */
-async function* askControls(
-  answerer: Answerer,
-  trial: Trial,
-  place: Omit<Place, 'control'>,
-  most: number,
-  options: TrialOptions,
-): AsyncGenerator<readonly TrialRecord[]> {
-  const { needles } = trial;
-  const questions = trial.questions.slice(0, Math.max(0, most - place.first)).filter(({ scoring }) => scoring !== 'absent');
-  if (needles === undefined || questions.length === 0) return;
+/** A trial's needles by themselves, or its haystack by itself, with at most `most` of its questions; null: there is none. */
+function controlOf(trial: Trial, control: Control, most: number): Trial | null {
+  const { needles, pieces } = trial;
+  const questions = trial.questions.slice(0, most).filter(({ scoring }) => scoring !== 'absent' && scoring !== 'unobeyed');
+  if (needles === undefined || questions.length === 0) return null;
+  if (control === 'alone') return { ...trial, pieces: [needles.join('\n')], questions };
   const hidden = new Set(needles.map((needle) => needle.trim()));
-  const without = trial.pieces.filter((piece) => !hidden.has(piece.trim()));
-  // Without the rest, it has no place, and nothing behind it.
-  const alone = questions.map(({ question, expected, scoring, part }) => ({ question, expected, scoring, ...(part === undefined ? {} : { part }) }));
-  yield await askTrial(answerer, { pieces: [needles.join('\n')], questions: alone }, { ...place, control: 'alone' }, options);
-  yield await askTrial(answerer, { pieces: without, questions }, { ...place, control: 'without' }, options);
+  return { ...trial, pieces: pieces.filter((piece) => !hidden.has(piece.trim())), questions };
 }
 
 async function askTrial(answerer: Answerer, trial: Trial, place: Place, options: TrialOptions): Promise<readonly TrialRecord[]> {
@@ -90,7 +87,7 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
   let error: string | null = null;
   let error_code: ExitCode | null = null;
   try {
-    responses = await answerer.respond(document, trial.questions.map(({ question }) => question), { ...options, looks });
+    responses = await answerer.respond(await inquiryOf(trial, options.signal), { ...options, looks });
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
     error = cause instanceof Error ? cause.message : String(cause);
@@ -106,19 +103,21 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
       control,
       length,
       part: question.part ?? '',
-      depth: question.depthPercent ?? null,
+      // Without the rest, a needle has no place, and nothing behind it.
+      depth: control === 'alone' ? null : (question.depthPercent ?? null),
       index: first + i,
       question: question.question,
       expected: question.expected,
       answer,
       once: response === null || response.twice === null ? null : response.once,
-      // Without its needle, a hit is chance, and a refusal is what a good reader says.
-      ...(response === null ? { outcome: 'error' as const, score: 0 } : judge(control === 'without' ? { ...question, scoring: 'any' } : question, answer, answerer.refusesInWords)),
+      ...(response === null ? { outcome: 'error' as const, score: 0 } : judge(question, answer, answerer.refusesInWords)),
+      chance: chanceOf(question),
       error,
       error_code,
       document_sha256,
       document_tokens: responses?.documentTokens ?? 0,
-      tokens_behind: question.tokensBehind ?? null,
+      tokens_reused: responses?.tokensReused ?? 0,
+      tokens_behind: control === 'alone' ? null : (question.tokensBehind ?? null),
       seconds,
     };
   });

@@ -43,9 +43,14 @@ export interface PrefillOptions {
   readonly bothWays?: number;
   /** Default true. false: what only the logits need isn't computed. */
   readonly logits?: boolean;
+  /** Shows the logits [vocabSize] that follow each of `tokens`, by the token's position. What only they need is computed too. */
+  readonly eachLogits?: (position: number, logits: Float32Array) => void;
   /** For tests: shows every layer's output at every position (0 is the embedding), which must all be computed then. */
   readonly tap?: StateTap;
 }
+
+/** The most that the logits of several positions take at a time, in bytes. */
+const LOGITS_BYTES = 16 * 2 ** 20;
 
 /** Keys and values of one layer that `Context.save` gives. */
 export interface SavedRows {
@@ -69,6 +74,8 @@ export class Context {
   readonly #caches: KvCaches;
   readonly #activations: Activations;
   readonly #buffers: DeviceBuffer[] = [];
+  /** Made when it is first needed. */
+  #manyLogits: DeviceBuffer | null = null;
   readonly #ropeLocal: Rope;
   readonly #ropeGlobal: Rope | null;
   #ids = new Uint32Array(1024);
@@ -100,7 +107,7 @@ export class Context {
     this.#storedFrom = config.layers.map(() => 0);
     this.#ropeLocal = createRope(config.headDim, config.ropeLocalBase);
     this.#ropeGlobal = config.ropeGlobal && createRope(config.headDim, config.ropeGlobal.base, config.ropeGlobal.factor);
-    this.#caches = new KvCaches(device, config, this.chunk, this.kv);
+    this.#caches = new KvCaches(device, config, this.chunk, this.kv, options.positions);
     try {
       this.#activations = this.#createActivations();
     } catch (error) {
@@ -256,7 +263,7 @@ export class Context {
 
   async #prefill(tokens: ArrayLike<number>, options: PrefillOptions): Promise<Float32Array | null> {
     const { config } = this;
-    const { signal, onProgress, logits = true, tap } = options;
+    const { signal, onProgress, logits = true, eachLogits, tap } = options;
     const end = this.#length + tokens.length;
     if (tokens.length === 0) throw new RangeError('no tokens to read');
     if (end > config.maxPositions) {
@@ -269,7 +276,7 @@ export class Context {
     this.#appendIds(tokens, options.images ?? [], options.bothWays ?? 0);
     this.#caches.grow(end);
 
-    const ranges = tap ? everything(config) : outputRanges(config, end, logits);
+    const ranges = tap ? everything(config) : outputRanges(config, end, eachLogits ? tokens.length : logits ? 1 : 0);
     this.#computed = this.#computeFrom(ranges);
     if (this.#computed === 0) this.#storedFrom.fill(0);
     const from = this.#computed;
@@ -280,6 +287,7 @@ export class Context {
       const start = this.#computed;
       const rows = this.#chunkEnd(start, end) - start;
       await this.#computeChunk(start, rows, ranges, logits && start + rows === end, signal, tap);
+      if (eachLogits) await this.#showLogits(start, Math.max(start, end - tokens.length), start + rows, eachLogits, signal);
       this.#noteStored(start, rows, ranges);
       this.#computed = start + rows;
       this.#length = Math.max(this.#length, this.#computed);
@@ -322,6 +330,24 @@ export class Context {
       tap(name, start, new Float32Array(bytes.buffer));
     }
     await device.submit(commands.slice(done), signal);
+  }
+
+  /** Of positions from .. to - 1 of the chunk that begins at `start` and was just computed, a few at a time. */
+  async #showLogits(start: number, from: number, to: number, show: NonNullable<PrefillOptions['eachLogits']>, signal: AbortSignal | undefined): Promise<void> {
+    const { device, weights } = this.#model;
+    const { hiddenSize, vocabSize } = this.config;
+    const rowBytes = vocabSize * Float32Array.BYTES_PER_ELEMENT;
+    const most = Math.max(1, Math.min(this.chunk, Math.floor(LOGITS_BYTES / rowBytes)));
+    if (!this.#manyLogits) this.#buffers.push((this.#manyLogits = device.createBuffer(most * rowBytes, 'logits of several positions')));
+    const { buffer, offset } = this.#activations.normed;
+    const out = { buffer: this.#manyLogits, offset: 0 };
+    for (let at = from; at < to; at += most) {
+      const rows = Math.min(most, to - at);
+      const x = { buffer, offset: offset + (at - start) * hiddenSize * Float32Array.BYTES_PER_ELEMENT };
+      await device.submit([{ op: 'matMul', x, rows, parts: [{ weight: weights.head, out }] }], signal);
+      const bytes = await device.read(out, rows * rowBytes);
+      for (let r = 0; r < rows; r++) show(at + r, new Float32Array(bytes.buffer, r * rowBytes, vocabSize));
+    }
   }
 
   /**

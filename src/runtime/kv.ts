@@ -31,8 +31,13 @@ export interface KvFormats {
  */
 export const defaultKv: KvFormats = { local: 'f32', global: 'f16' };
 
-/** Positions per page of a global layer. */
+/** Positions per page of a global layer, of a device with no other wish. */
 export const pageSlots = 1024;
+
+/** Positions per page of a global layer: as the device likes them, but no more than `positions` need. */
+export function globalPageSlots({ kvPageSlots }: Pick<Device, 'kvPageSlots'>, positions: number): number {
+  return Math.min(kvPageSlots, Math.ceil(positions / pageSlots) * pageSlots);
+}
 
 /** Slots of a local layer's ring: a chunk's first query still sees window - 1 positions before the chunk. */
 export function ringSlots(window: number, maxChunk: number): number {
@@ -43,8 +48,8 @@ export function ringSlots(window: number, maxChunk: number): number {
  * Slots of a page: of a ring, the ring itself. A window wider than the model's context shows no query more than the
  * context, so the ring is not larger, whatever the config says.
  */
-export function kvPageSlots(kind: 'local' | 'global', { window, maxPositions }: Pick<GemmaConfig, 'window' | 'maxPositions'>, maxChunk: number): number {
-  return kind === 'local' ? ringSlots(Math.min(window, maxPositions), maxChunk) : pageSlots;
+export function kvPageSlots(kind: 'local' | 'global', { window, maxPositions }: Pick<GemmaConfig, 'window' | 'maxPositions'>, maxChunk: number, globalSlots = pageSlots): number {
+  return kind === 'local' ? ringSlots(Math.min(window, maxPositions), maxChunk) : globalSlots;
 }
 
 export interface KvBytes {
@@ -61,15 +66,16 @@ export function kvPositionBytes({ kvHeads, headDim }: Pick<GemmaConfig, 'kvHeads
   return 2 * kvHeads * kvRowBytes(format, headDim);
 }
 
-/** Bytes of K and V that a context of `tokens` positions holds, fed at most `maxChunk` at a time. */
+/** Bytes of K and V that a context of `tokens` positions holds, fed at most `maxChunk` at a time; pages as `globalPageSlots` says. */
 export function kvBytes(
   config: Pick<GemmaConfig, 'layers' | 'window' | 'maxPositions' | 'kvHeads' | 'headDim'>,
   tokens: number,
   maxChunk: number,
   kv: KvFormats = defaultKv,
+  globalSlots = pageSlots,
 ): KvBytes {
   const ring = kvPageSlots('local', config, maxChunk) * kvPositionBytes(config, kv.local);
-  const pages = Math.ceil(tokens / pageSlots) * pageSlots * kvPositionBytes(config, kv.global);
+  const pages = Math.ceil(tokens / globalSlots) * globalSlots * kvPositionBytes(config, kv.global);
   const layers = config.layers.map(({ kind }) => (kind === 'local' ? ring : pages));
   const sum = (kind: 'local' | 'global'): number =>
     layers.reduce((bytes, of, l) => (config.layers[l]!.kind === kind ? bytes + of : bytes), 0);
@@ -120,15 +126,18 @@ export class KvCaches {
   readonly layers: readonly (KvCache & { readonly pages: Page[] })[];
   readonly #device: Device;
 
-  /** Throws LodestoneError(outOfMemory) when the rings can't be had, and (usage) as `checkKv` does. */
-  constructor(device: Device, config: GemmaConfig, maxChunk: number, kv: KvFormats) {
+  /**
+   * @param positions that will be stored, at most
+   * Throws LodestoneError(outOfMemory) when the rings can't be had, and (usage) as `checkKv` does.
+   */
+  constructor(device: Device, config: GemmaConfig, maxChunk: number, kv: KvFormats, positions = config.maxPositions) {
     checkKv(config, kv);
     this.#device = device;
     const { kvHeads, headDim } = config;
     this.layers = config.layers.map(({ kind }) => ({
       format: kv[kind],
       ring: kind === 'local',
-      pageSlots: kvPageSlots(kind, config, maxChunk),
+      pageSlots: kvPageSlots(kind, config, maxChunk, globalPageSlots(device, positions)),
       kvHeads,
       headDim,
       pages: [],

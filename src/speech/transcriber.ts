@@ -4,14 +4,15 @@ import type { Device } from '../device/device.js';
 import type { DecodeOptions } from '../ingest/media/media.js';
 import { Journal, journalName } from '../ingest/media/journal.js';
 import type { Recording } from '../ingest/media/open.js';
+import { codeVersion } from '../sessions/code-version.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import { openCheckpoint } from '../weights/safetensors.js';
 import { openSpeechConfig } from './config.js';
 import { openSpeechModel, type SpeechModel } from './model.js';
 import { transcribe, type TranscribedWindow } from './transcribe.js';
 
-/** Raised when the same sound gives other text: what was kept before is of no use then. */
-const version = 1;
+/** Where the code is another, the same sound may give other text. */
+const version = codeVersion(['speech', 'encode', 'ingest/media']);
 
 export interface TranscriberOptions {
   readonly language?: string | undefined;

@@ -1,6 +1,7 @@
 /** What the terminal shows of a conversation, as plain data, and what keys do to it. */
 import type { CitedText } from '../answer/cited-text.js';
 import { initialAskState, type AskState } from './ask-state.js';
+import { clean } from './format.js';
 
 /** The text around a citation. */
 export interface Pane {
@@ -70,7 +71,8 @@ export interface Pressed {
 }
 
 export function pressKey(before: ChatState, text: string, key: Key): Pressed {
-  const state = { ...before, note: '' };
+  // Ctrl-C twice leaves, if no other key comes in between.
+  const state = text.startsWith(CTRL_C) ? before : { ...before, note: '' };
   if (key.ctrl === true) return pressControl(before, text);
   if (key.escape === true) return { state: { ...state, pane: null } };
   if (key.tab === true) return { state, action: { type: 'cite' } };
@@ -83,11 +85,26 @@ export function pressKey(before: ChatState, text: string, key: Key): Pressed {
     const step = key.upArrow === true ? -1 : 1;
     return { state: state.pane ? scroll(state, step) : recall(state, step) };
   }
-  // A paste may bring several lines; they become one, and a line end behind it is that of the line.
+  return typed(state, text);
+}
+
+/** Characters that came together: of a paste, or since the program was busy, with Ctrl-C among them. */
+function typed(state: ChatState, text: string): Pressed {
+  const at = text.indexOf(CTRL_C);
+  if (at >= 0) {
+    const first = interrupt(insert(state, text.slice(0, at)));
+    const rest = text.slice(at + 1);
+    if (rest === '') return first;
+    const then = typed(first.state, rest);
+    return { ...then, ...(then.action ?? first.action ? { action: (then.action ?? first.action)! } : {}) };
+  }
+  // Several lines become one, and a line end behind it is that of the line.
   const line = text.replace(/[\r\n]+$/u, '');
   const inserted = insert(state, line.replaceAll(/[\r\n]+/gu, ' '));
   return line === text ? { state: inserted } : submit(inserted);
 }
+
+const CTRL_C = '\u0003';
 
 function pressControl(state: ChatState, text: string): Pressed {
   switch (text) {
@@ -119,14 +136,15 @@ function interrupt(state: ChatState): Pressed {
 
 function submit(state: ChatState): Pressed {
   const text = state.input.trim();
-  if (text === '' || state.phase !== 'ready') return { state };
+  if (text === '') return { state };
+  if (state.phase !== 'ready') return { state: { ...state, note: 'not yet: press Enter again when it is ready' } };
   const history = state.history.at(-1) === text ? state.history : [...state.history, text];
   return { state: { ...state, input: '', cursor: 0, history, recalled: history.length, pane: null }, action: { type: 'submit', text } };
 }
 
 function insert(state: ChatState, text: string): ChatState {
   const characters = [...state.input];
-  const added = [...text];
+  const added = [...clean(text)];
   return { ...state, input: [...characters.slice(0, state.cursor), ...added, ...characters.slice(state.cursor)].join(''), cursor: state.cursor + added.length };
 }
 

@@ -86,12 +86,10 @@ function Live({ state }: { readonly state: ChatState }): JSX.Element {
       <Reading state={ask} />
       {ask.text.trim() !== '' && <Growing text={ask.text} />}
       {state.pane && <PaneView pane={state.pane} />}
-      {phase === 'ready' && (
-        <Box flexDirection="column" marginTop={roomy ? 1 : 0}>
-          <InputLine input={state.input} cursor={state.cursor} />
-          {roomy && <MapRow parts={ask.parts} dialogue={state.dialogue} share={1} />}
-        </Box>
-      )}
+      <Box flexDirection="column" marginTop={roomy ? 1 : 0}>
+        <InputLine input={state.input} cursor={state.cursor} />
+        {roomy && phase === 'ready' && <MapRow parts={ask.parts} dialogue={state.dialogue} share={1} />}
+      </Box>
       <Text dimColor wrap="truncate">
         {state.note === '' ? keysOf(state, stdout.columns || 80) : state.note}
         {phase === 'ready' && state.note === '' ? `   ${bytes(ask.kvBytes)}` : ''}

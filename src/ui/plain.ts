@@ -18,11 +18,11 @@ export function place(citation: Citation): string {
 /** Stands in the place of citations. */
 export const NO_CITATION = '(no citation: nothing in the sources supports this answer)';
 
-export function answerText(answer: Answer): string {
+export function answerText(answer: Pick<Answer, 'found' | 'answer'>): string {
   return answer.found ? clean(answer.answer) : 'Not found in the sources.';
 }
 
-export function formatAnswer(answer: Answer): string {
+export function formatAnswer(answer: Pick<Answer, 'found' | 'answer' | 'citations'>): string {
   const lines = [answerText(answer)];
   if (!answer.found) return `${lines[0]}\n`;
   answer.citations.forEach((citation, i) => {

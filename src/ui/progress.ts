@@ -12,9 +12,9 @@ export interface ProgressLine {
 }
 
 function describe(event: AskEvent): string | null {
-  if (event.type === 'ingest' && (event.unit === 'seconds' || event.unit === 'frames')) {
+  if (event.type === 'ingest' && (event.unit === 'seconds of sound' || event.unit === 'seconds of pictures')) {
     const left = event.eta_seconds === undefined ? '' : `  ${shortClock(event.eta_seconds)} left`;
-    return `${event.unit === 'seconds' ? 'listening to' : 'looking through'} ${sourceName(event.path)}  ${shortClock(event.done)} / ${shortClock(event.total)}${left}`;
+    return `${event.unit === 'seconds of sound' ? 'listening to' : 'looking through'} ${sourceName(event.path)}  ${shortClock(event.done)} / ${shortClock(event.total)}${left}`;
   }
   if (event.type === 'ingest') return `reading ${sourceName(event.path)}  ${event.unit} ${count(event.done)} / ${count(event.total)}`;
   if (event.type === 'prefill') {

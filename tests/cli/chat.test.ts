@@ -19,7 +19,7 @@ describe('in a pipe', () => {
     expect(stdout).toContain(`7731942\n  [1] ${report}, page 2: "The access code for the Harrow Lane archive is 7731942."\n`);
     expect(stdout).toContain('>>>The access code for the Harrow Lane archive is 7731942.<<<');
     expect(stdout).toContain('/cite takes a number from 1 to 1');
-    expect(stdout).toMatch(/\na+b=?\na {2}fixtures\/long-report\.pdf .*\nb {2}fixtures\/notes\.md/u);
+    expect(stdout).toMatch(/\na+b+=?\na {2}fixtures\/long-report\.pdf .*\nb {2}fixtures\/notes\.md/u);
     expect(stdout).not.toContain('not asked');
     expect(stdout).not.toContain('\u001b');
     expect(stderr).toBe('lodestone: no command /nope; /help lists them\n');
@@ -42,30 +42,30 @@ describe('in a pipe', () => {
 
 describe('on a terminal', () => {
   it.each([[80, 24], [40, 15], [200, 50]] as const)('asks, shows the cited page and the map: %ix%i', { timeout: 90_000 }, async (columns, rows) => {
-    const { type, until, raw, exited, screen } = inTerminal(['chat', report, notes], { columns, rows });
-    await until(/Enter ask/u);
-    type(question);
-    await until(/archive\?/u);
-    type('\r');
-    expect(await until(/7731942"?[^]*Enter ask/u)).toMatchSnapshot('answered');
-    type('\t');
-    expect(await until(/Esc closes/u)).toMatchSnapshot('the cited page');
-    type('\u001b');
-    await until(/Enter ask/u);
-    type('/context\r');
-    expect(await until(/of keys and values[^]*Enter ask/u)).toMatchSnapshot('the map');
-    type('\u0004');
-    expect(await exited).toBe(0);
-    expect(await screen()).not.toMatch(/Enter ask|^> $/mu);
+    const chat = inTerminal(['chat', report, notes], { columns, rows });
+    await chat.until(/Enter ask/u);
+    chat.type(question);
+    await chat.until(/archive\?/u);
+    chat.type('\r');
+    expect(await chat.until(/7731942"?[^]*Enter ask/u)).toMatchSnapshot('answered');
+    chat.type('\t');
+    expect(await chat.until(/Esc closes/u)).toMatchSnapshot('the cited page');
+    chat.type('\u001b');
+    await chat.until(/Enter ask/u);
+    chat.type('/context\r');
+    expect(await chat.until(/of keys and values[^]*Enter ask/u)).toMatchSnapshot('the map');
+    chat.type('\u0004');
+    expect(await chat.exited).toBe(0);
+    expect(await chat.screen()).not.toMatch(/Enter ask|^> $/mu);
     // oxlint-disable-next-line no-control-regex -- clearing the screen or its history, and resetting the terminal
-    expect(raw()).not.toMatch(/\u001b\[[23]J|\u001bc/u);
+    expect(chat.raw()).not.toMatch(/\u001b\[[23]J|\u001bc/u);
   });
 
   it('cancels what runs at Ctrl-C and leaves at the second; resizes; needs no colours', { timeout: 90_000 }, async () => {
     const file = path.join(scratch(), 'big.txt');
     await bigText(file, 3_000_000);
     const opening = inTerminal(['chat', file, '--no-session']);
-    expect(await opening.until(/tokens\/s/u)).toMatch(/big\.txt, line [\d,]+ .*of keys and values\n.*Ctrl-C cancels/u);
+    expect(await opening.until(/tokens\/s/u)).toMatch(/big\.txt, line [\d,]+ .*of keys and values\n\n> .*\nCtrl-C cancels/u);
     opening.type('\u0003');
     expect(await opening.exited).toBe(130);
 

@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest';
-import type { Answer } from '../../src/answer/answer.js';
 import { answerExitCode } from '../../src/cli/ask.js';
 
 const none = {};
@@ -23,5 +22,5 @@ it.each([
   [false, [], both, 8],
 ] as const)('found %j with citations verified %j under %j exits with %i', (found, verified, options, code) => {
   const citations = verified.map((one) => ({ source: 'a', quote: 'b', verified: one }));
-  expect(answerExitCode({ found, citations } as unknown as Answer, options)).toBe(code);
+  expect(answerExitCode({ found, citations }, options)).toBe(code);
 });

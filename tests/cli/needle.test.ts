@@ -4,6 +4,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TrialRecord } from '../../src/recall/record.js';
 import type { NeedleReport } from '../../src/recall/reports/report.js';
+import { packageRoot } from '../../src/paths.js';
 import { lodestone, modelWith, scratch } from './run.js';
 
 const small = ['needle', '--lengths', '1K', '--depths', '3'];
@@ -77,7 +78,7 @@ it('hides canaries in documents of the user, and says how far back it reads', as
   const file = path.join(dir, 'notes.md');
   writeFileSync(file, 'The road to Oslo was long. We met nobody on it. Rain fell on the hills.\n'.repeat(12));
   const report = path.join(dir, 'r');
-  const files = ['svg', 'html', 'xml', 'tap', 'json', 'txt'].map((form) => `${report}.${form}`);
+  const files = ['svg', 'png', 'html', 'xml', 'tap', 'json', 'txt'].map((form) => `${report}.${form}`);
   const summary = path.join(dir, 'summary.md');
   const env = { GITHUB_ACTIONS: 'true', GITHUB_STEP_SUMMARY: summary };
   const { stdout, stderr, code } = await lodestone(['needle', '--haystack', file, '--depths', '3', '--min-cell', '0', '--report', ...files], { env });
@@ -95,7 +96,7 @@ it('hides canaries in documents of the user, and says how far back it reads', as
 
 describe('what a user does wrong', () => {
   it.each([
-    [['--suite', 'hay'], 2, /gemini, heldout/u],
+    [['--suite', 'hay'], 2, /gemini, kamradt, heldout/u],
     [['--lengths', '12'], 2, /at least 256/u],
     [['--lengths', '1000M'], 4, /holds \d+/u],
     [['--min-recall', '7'], 2, /from 0 to 1/u],
@@ -114,6 +115,15 @@ describe('what a user does wrong', () => {
     expect(outcome.code).toBe(code);
   });
 });
+
+it('the job in the README runs as it is written, here on a shorter length', async () => {
+  const [, command] = /- run: npx lodestone (needle .*)\n/u.exec(readFileSync(path.join(packageRoot, 'README.md'), 'utf8'))!;
+  const args = command!.split(' ').map((word) => (word.startsWith('needle.') ? path.join(dir, word) : word === '1K,4K,16K' ? '1K' : word));
+  expect(args).toContain('1K');
+  const { code } = await lodestone([...args, '--depths', '2'], { timeoutMs: 120_000 });
+  expect(code).toBe(0);
+  for (const written of ['needle.xml', 'needle.html']) expect(existsSync(path.join(dir, written))).toBe(true);
+}, 120_000);
 
 it('says that a report can not be written', async () => {
   const folder = path.join(dir, 'folder.svg');

@@ -56,7 +56,7 @@ describe('transcribe', () => {
     writeFileSync(file!, `${lines[0]}\n${lines[1]!.slice(0, 20)}`);
     expect((await transcribe('--format', 'json')).stdout).toBe(whole);
     expect(readFileSync(file!, 'utf8').split('\n')).toEqual(lines);
-    expect((await transcribe('--format', 'json', '--no-keep')).stdout).toBe(whole);
+    expect((await transcribe('--format', 'json', '--no-session')).stdout).toBe(whole);
   });
 
   it('refuses what it can not hear, in one line', async () => {

@@ -1,6 +1,7 @@
 /** Random inputs for kernel tests, and one rig that records the same case on two devices. */
 import type { Command, Device, DeviceBuffer, KvCache, KvFormat, View, Weight, WeightFormat } from '../../src/device/device.js';
 import { kvPageBytes } from '../../src/device/kvLayout.js';
+import { createReferenceDevice } from '../../src/device/reference/device.js';
 import { isDenseFormat, layouts, storedBytes, type BlockFormat, type PackedFormat } from '../../src/weights/blocks.js';
 
 /** Uniform numbers in [-1, 1), the same for the same seed. */
@@ -146,3 +147,87 @@ export function relativeError(got: Float32Array, want: ArrayLike<number>): numbe
   }
   return largest === 0 ? worst : worst / largest;
 }
+
+/** Runs a case on the reference and on `device`; gives the relative error of its output. */
+export async function compare(device: Device, record: (rig: Rig) => Promise<[View, number]>): Promise<number> {
+  const [want, got] = await Promise.all(
+    [createReferenceDevice(), device].map(async (each) => {
+      const rig = new Rig(each);
+      const [view, elements] = await record(rig);
+      const floats = await rig.floats(view, elements);
+      rig.free();
+      return floats;
+    }),
+  );
+  return relativeError(got!, want!);
+}
+
+
+/** Fills a cache with positions 0 .. end - 1 in chunks, and attends from `start` on. */
+export async function attend(
+  rig: Rig,
+  shape: CacheShape,
+  end: number,
+  start: number,
+  options: { heads: number; window: number; logScale?: boolean; chunk?: number; magnitude?: number },
+): Promise<{ out: View; elements: number; cache: KvCache }> {
+  const { kvHeads, headDim } = shape;
+  const { heads, window, logScale = false, chunk = end - start, magnitude = 3 } = options;
+  const cache = rig.cache(shape);
+  const k = randomFloats(end * kvHeads * headDim, 15);
+  const v = randomFloats(end * kvHeads * headDim, 16, magnitude);
+  const gain = rig.data(randomFloats(headDim, 17));
+  const q = rig.data(randomFloats((end - start) * heads * headDim, 18, 4));
+  const out = rig.empty((end - start) * heads * headDim);
+  const scales = logScale ? rig.data(randomFloats(heads, 19)) : null;
+  const perRow = heads * headDim * 4;
+  const kv = kvHeads * headDim;
+  const store = (from: number, rows: number): Command => ({
+    op: 'storeKv',
+    k: rig.data(k.subarray(from * kv, (from + rows) * kv)),
+    v: rig.data(v.subarray(from * kv, (from + rows) * kv)),
+    rows,
+    start: from,
+    gain,
+    eps: 1e-6,
+    rope: null,
+    cache,
+  });
+  for (let p = 0; p < start; p += 50) await rig.run(store(p, Math.min(50, start - p)));
+  for (let p = start; p < end; p += chunk) {
+    const rows = Math.min(chunk, end - p);
+    const offset = (p - start) * perRow;
+    await rig.run(store(p, rows), {
+      op: 'attention',
+      q: { buffer: q.buffer, offset },
+      out: { buffer: out.buffer, offset },
+      rows,
+      start: p,
+      heads,
+      window,
+      scale: headDim ** -0.5,
+      logScale: scales,
+      cache,
+    });
+  }
+  return { out, elements: (end - start) * heads * headDim, cache };
+}
+
+
+/** How many steps of the format, at most, the elements of two pages are apart; Infinity where scales differ by more than rounding. */
+export function stepsApart(format: 'f16' | 'q8_0', a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, elements: number): number {
+  let worst = 0;
+  if (format === 'f16') {
+    // Halves of one sign are ordered as integers are.
+    const ordered = (half: number): number => (half & 0x8000 ? -(half & 0x7fff) : half);
+    const [x, y] = [new Uint16Array(a.buffer), new Uint16Array(b.buffer)];
+    for (const [i, half] of x.entries()) worst = Math.max(worst, Math.abs(ordered(half) - ordered(y[i]!)));
+    return worst;
+  }
+  const [x, y] = [new Int8Array(a.buffer, 0, elements), new Int8Array(b.buffer, 0, elements)];
+  for (const [i, q] of x.entries()) worst = Math.max(worst, Math.abs(q - y[i]!));
+  const [d, e] = [new Float32Array(a.buffer, elements), new Float32Array(b.buffer, elements)];
+  for (const [i, scale] of d.entries()) if (Math.abs(scale - e[i]!) > 1e-6 * e[i]!) return Infinity;
+  return worst;
+}
+

@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cpuVariants, createCpuDevice, type CpuDevice, type CpuOptions } from '../../src/device/cpu/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
-import type { Command, Device, KvCache, View, WeightFormat } from '../../src/device/device.js';
+import type { Command, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
 import { layouts } from '../../src/weights/blocks.js';
-import { blockFormats, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, type CacheShape } from './cases.js';
+import { attend, blockFormats, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart, type CacheShape } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
@@ -21,20 +21,6 @@ function open(options: CpuOptions): CpuDevice {
 
 const reference = createReferenceDevice();
 const eps = 1e-6;
-
-/** Runs a case on the reference and on `device`; gives the relative error of its output. */
-async function compare(device: Device, record: (rig: Rig) => Promise<[View, number]>): Promise<number> {
-  const [want, got] = await Promise.all(
-    [reference, device].map(async (each) => {
-      const rig = new Rig(each);
-      const [view, elements] = await record(rig);
-      const floats = await rig.floats(view, elements);
-      rig.free();
-      return floats;
-    }),
-  );
-  return relativeError(got!, want!);
-}
 
 function digest(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -251,56 +237,6 @@ describe.each(variants)('%s', (isa) => {
       expect(error).toBeLessThan(5e-7);
     }
   });
-
-  /** Fills a cache with positions 0 .. end - 1 in chunks, and attends from `start` on. */
-  async function attend(
-    rig: Rig,
-    shape: CacheShape,
-    end: number,
-    start: number,
-    options: { heads: number; window: number; logScale?: boolean; chunk?: number; magnitude?: number },
-  ): Promise<{ out: View; elements: number; cache: KvCache }> {
-    const { kvHeads, headDim } = shape;
-    const { heads, window, logScale = false, chunk = end - start, magnitude = 3 } = options;
-    const cache = rig.cache(shape);
-    const k = randomFloats(end * kvHeads * headDim, 15);
-    const v = randomFloats(end * kvHeads * headDim, 16, magnitude);
-    const gain = rig.data(randomFloats(headDim, 17));
-    const q = rig.data(randomFloats((end - start) * heads * headDim, 18, 4));
-    const out = rig.empty((end - start) * heads * headDim);
-    const scales = logScale ? rig.data(randomFloats(heads, 19)) : null;
-    const perRow = heads * headDim * 4;
-    const kv = kvHeads * headDim;
-    const store = (from: number, rows: number): Command => ({
-      op: 'storeKv',
-      k: rig.data(k.subarray(from * kv, (from + rows) * kv)),
-      v: rig.data(v.subarray(from * kv, (from + rows) * kv)),
-      rows,
-      start: from,
-      gain,
-      eps,
-      rope: null,
-      cache,
-    });
-    for (let p = 0; p < start; p += 50) await rig.run(store(p, Math.min(50, start - p)));
-    for (let p = start; p < end; p += chunk) {
-      const rows = Math.min(chunk, end - p);
-      const offset = (p - start) * perRow;
-      await rig.run(store(p, rows), {
-        op: 'attention',
-        q: { buffer: q.buffer, offset },
-        out: { buffer: out.buffer, offset },
-        rows,
-        start: p,
-        heads,
-        window,
-        scale: headDim ** -0.5,
-        logScale: scales,
-        cache,
-      });
-    }
-    return { out, elements: (end - start) * heads * headDim, cache };
-  }
 
   it.each([
     // ring, slots, pages, KV heads, heads, head size, window, end, start
@@ -890,23 +826,6 @@ describe('building the addon', () => {
     expect(said).not.toMatch(/C\+\+20/);
   });
 });
-
-/** How many steps of the format, at most, the elements of two pages are apart; Infinity where scales differ by more than rounding. */
-function stepsApart(format: 'f16' | 'q8_0', a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, elements: number): number {
-  let worst = 0;
-  if (format === 'f16') {
-    // Halves of one sign are ordered as integers are.
-    const ordered = (half: number): number => (half & 0x8000 ? -(half & 0x7fff) : half);
-    const [x, y] = [new Uint16Array(a.buffer), new Uint16Array(b.buffer)];
-    for (const [i, half] of x.entries()) worst = Math.max(worst, Math.abs(ordered(half) - ordered(y[i]!)));
-    return worst;
-  }
-  const [x, y] = [new Int8Array(a.buffer, 0, elements), new Int8Array(b.buffer, 0, elements)];
-  for (const [i, q] of x.entries()) worst = Math.max(worst, Math.abs(q - y[i]!));
-  const [d, e] = [new Float32Array(a.buffer, elements), new Float32Array(b.buffer, elements)];
-  for (const [i, scale] of d.entries()) if (Math.abs(scale - e[i]!) > 1e-6 * e[i]!) return Infinity;
-  return worst;
-}
 
 function toBf16(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0]! >>> 16;

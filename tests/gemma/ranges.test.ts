@@ -11,11 +11,11 @@ interface Needed {
 }
 
 /**
- * Marks what is read by the logits of position end - 1 (if `logits`) and by any later position, back to the embedding.
+ * Marks what is read by the logits of the last `logitRows` positions and by any later position, back to the embedding.
  * Every layer's output at position p reads its input at p and K and V of all positions visible from p; K and V at p read
  * the layer's input at p.
  */
-function traceReads(kinds: readonly Kind[], window: number, end: number, logits: boolean): Needed {
+function traceReads(kinds: readonly Kind[], window: number, end: number, logitRows: number): Needed {
   const last = kinds.length - 1;
   const kv = kinds.map(() => new Set<number>());
   const out = kinds.map(() => new Set<number>());
@@ -29,7 +29,7 @@ function traceReads(kinds: readonly Kind[], window: number, end: number, logits:
     known[layer]!.add(p);
     todo.push([what, layer, p]);
   };
-  if (logits) read('out', last, end - 1);
+  for (let p = end - logitRows; p < end; p++) read('out', last, p);
   // Later positions compute everything of their own; of this prompt they read K and V.
   for (const layer of kinds.keys()) for (const j of visible(layer, end)) read('kv', layer, j);
   for (let next = todo.pop(); next; next = todo.pop()) {
@@ -55,9 +55,9 @@ describe('outputRanges', () => {
       const kinds = Array.from({ length: 1 + below(7) }, (): Kind => (below(4) < bias ? 'global' : 'local'));
       const window = 1 + below(6);
       const end = 1 + below(25);
-      const logits = below(2) === 0;
-      const ranges = outputRanges({ layers: kinds.map((kind) => ({ kind })), window }, end, logits);
-      expect(ranges, `${kinds.join(' ')}, window ${window}, end ${end}, logits ${logits}`).toEqual(traceReads(kinds, window, end, logits));
+      const logitRows = below(2) === 0 ? below(2) : below(end + 1);
+      const ranges = outputRanges({ layers: kinds.map((kind) => ({ kind })), window }, end, logitRows);
+      expect(ranges, `${kinds.join(' ')}, window ${window}, end ${end}, logits of ${logitRows}`).toEqual(traceReads(kinds, window, end, logitRows));
       if (ranges.outFrom.some((from) => from > 0)) skipping++;
     }
     expect(skipping).toBeGreaterThan(500);
@@ -65,7 +65,7 @@ describe('outputRanges', () => {
 
   it('skips most of the two layers above the last global one of 1b', () => {
     const kinds = Array.from({ length: 26 }, (_, i): Kind => (i % 6 === 5 ? 'global' : 'local'));
-    const { kvFrom, outFrom } = outputRanges({ layers: kinds.map((kind) => ({ kind })), window: 512 }, 32_768, true);
+    const { kvFrom, outFrom } = outputRanges({ layers: kinds.map((kind) => ({ kind })), window: 512 }, 32_768, 1);
     expect(outFrom.slice(22)).toEqual([0, 32_768 - 1 - 511 - 511, 32_768 - 1 - 511, 32_767]);
     expect(kvFrom.slice(22)).toEqual([0, 0, 32_768 - 1 - 511 - 511, 32_768 - 1 - 511]);
   });

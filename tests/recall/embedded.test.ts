@@ -27,9 +27,10 @@ describe('lodestone-tiny', () => {
     if (device.name !== 'cpu') skip('no cpu device');
     const model = await openModel(embeddedModelDir, device);
     const answerer = modelAnswerer(model);
-    const [suite] = await openSuites(['needle'], fixtureSources(fixtures, embeddedModelDir), answerer.count);
+    const [suite] = await openSuites(['gemini'], fixtureSources(fixtures, embeddedModelDir), answerer.count);
     const { parts } = await runSuite(answerer, suite!, 4096, { questions: 11, seed: 11, looks: 0 });
     const { hits } = parts[0]!.once;
+    answerer.close();
     await model.close();
     expect(hits).toBeGreaterThanOrEqual(10);
   });

@@ -7,13 +7,13 @@ it.each([
   [['--lengths', '1024,x'], 2, /--lengths <list>.*'1024,x' is invalid/],
   [['--lengths', '12'], 2, /at least 256/],
   [['--lengths', '4G'], 2, /4096,32K,1M/],
-  [['--suite', 'hay'], 2, /--suite <name\.\.\.>.*needle, heldout, multikey/],
-  [['--suite', 'needle', '--lengths', '1000M'], 4, /^recall: --lengths has 1048576000 tokens, but \S+ holds \d+\n$/],
-  [['--suite', 'hundred', '--lengths', '300'], 2, /^recall: 100 needles do not fit/],
+  [['--suite', 'hay'], 2, /--suite <name\.\.\.>.*gemini, kamradt, heldout/],
+  [['--suite', 'gemini', '--lengths', '1000M'], 4, /^recall: --lengths has 1048576000 tokens, but \S+ holds \d+\n$/],
+  [['--suite', 'multi', '--lengths', '300'], 2, /^recall: 100 needles do not fit/],
   [['--suite', 'squad', '--squad', 'nowhere.json'], 7, /^recall: nowhere\.json: /],
-  [['--suite', 'needle', '--haystack', 'nowhere.txt'], 7, /^recall: nowhere\.txt: /],
+  [['--suite', 'gemini', '--haystack', 'nowhere.txt'], 7, /^recall: nowhere\.txt: /],
   [['--trials', '0'], 2, /--trials <n>/],
-  [['--device', 'gpu'], 2, /auto, cpu, reference/],
+  [['--device', 'gpu'], 2, /auto, webgpu, cpu, reference/],
   [['--quick'], 2, /unknown option/],
   [['--model', 'nowhere'], 6, /^recall: nowhere: no such model directory\n$/],
 ] as const)('recall %j exits with %i', (args, status, text) => {
@@ -26,14 +26,14 @@ it.each([
 
 it('recall --json prints one object, with the suites asked for and no other', () => {
   const script = fileURLToPath(new URL('../../src/recall/measure.ts', import.meta.url));
-  const args = ['--suite', 'multikey', 'squad', '--lengths', '512', '--trials', '2', '--looks', '0', '--json'];
+  const args = ['--suite', 'babilong', 'squad', '--lengths', '512', '--trials', '2', '--looks', '0', '--json'];
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', script, ...args], { encoding: 'utf8' });
   expect([stderr, status]).toEqual(['', 0]);
   const report = JSON.parse(stdout) as { schema: string; suites: { name: string; rows: { length: number | null; parts: { once: { trials: number } }[] }[] }[]; documents: null };
   expect(report.schema).toBe('lodestone.recall/1');
   expect(report.documents).toBeNull();
   expect(report.suites.map(({ name, rows }) => [name, rows.map(({ length, parts }) => [length, parts[0]!.once.trials])])).toEqual([
-    ['multikey', [[512, 2]]],
+    ['babilong', [[512, 1]]],
     ['squad', [[null, 2], [512, 2]]],
   ]);
 });

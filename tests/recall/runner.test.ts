@@ -1,18 +1,21 @@
 /** The runner on the embedded model: that it counts right, not how good the model is. */
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { askMany, readEverything } from '../../src/answer/reading.js';
+import { answerEach, readEverything } from '../../src/answer/reading.js';
 import { encodeDocuments, encodeQuestion, joinPrompt } from '../../src/encode/prompt.js';
 import type { Device } from '../../src/device/device.js';
 import { selectDevice } from '../../src/device/select.js';
 import { segmentText } from '../../src/ingest/text.js';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
 import { formatMiss, formatRow } from '../../src/recall/report.js';
+import { inquiryOf, trialRequest } from '../../src/recall/request.js';
 import { modelAnswerer, type Answerer } from '../../src/recall/respond.js';
 import { runSuite, type Asked, type Row } from '../../src/recall/runner.js';
-import { fixtureSources, openSuites, suiteNames } from '../../src/recall/suites.js';
+import { fixtureSources, openSuites } from '../../src/recall/suites.js';
 import type { Suite, TrialQuestion } from '../../src/recall/trial.js';
 import { openModel, type Model } from '../../src/runtime/model.js';
+import { SharedPrefix } from '../../src/runtime/shared-prefix.js';
+import { knowsAll } from './stand-in.js';
 
 let device: Device;
 let model: Model;
@@ -72,12 +75,12 @@ describe('runSuite', () => {
   });
 
   it('keeps the whole prompt and its answer within the length', async () => {
-    const names = ['needle', 'multikey', 'variable-tracking', 'absent', 'multivalue', 'squad'] as const;
+    const names = ['gemini', 'absent', 'squad', 'heldout'] as const;
     const answerer = modelAnswerer(model);
     const suites = await openSuites(names, fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), answerer.count);
     for (const suite of suites) {
       const length = 2048;
-      for await (const { pieces, questions } of suite.make({ tokens: await answerer.documentTokens(length), questions: 4, seed: 2, count: answerer.count })) {
+      for await (const { pieces, questions } of suite.make(await trialRequest(answerer, length, 4, 2))) {
         const source = { path: 'haystack', kind: 'text', bytes: 0, sha256: '' } as const;
         const documents = await encodeDocuments(model.config.prompt, [{ source, segments: segmentText('', 0, pieces.join('')), warnings: [] }], model.tokenizer);
         for (const { question } of questions) {
@@ -110,10 +113,11 @@ describe('stand-ins for a model', () => {
       const answerer: Answerer = {
         count,
         documentTokens: async (length) => length,
-        respond: async (_, questions) => ({
-          responses: questions.map((question) => ({ once: tell(known.get(question)!), twice: null })),
+        respond: async ({ questions }) => ({
+          responses: questions.map(({ question }) => ({ once: tell(known.get(question)!), twice: null })),
           documentTokens: 1,
           tokensRead: 1,
+          tokensReused: 0,
           prefillMs: 1,
           decodeMs: 1,
           kvBytes: 1,
@@ -125,13 +129,14 @@ describe('stand-ins for a model', () => {
   });
   const rowsOf = async (tell: (question: TrialQuestion) => string): Promise<Row[]> => {
     const rows: Row[] = [];
-    const suites = await openSuites(suiteNames, fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), count);
+    // Of each kind of scoring; all of them go through trials.test.ts.
+    const suites = await openSuites(['gemini', 'absent', 'injection', 'squad'], fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), count);
     for (const suite of suites) rows.push(await standIn(tell).run(suite));
     return rows;
   };
 
   it('that know everything get everything, with a full score', async () => {
-    for (const { suite, parts } of await rowsOf(({ scoring, expected }) => (scoring === 'any' ? expected.join(' and ') : (expected[0] ?? '')))) {
+    for (const { suite, parts } of await rowsOf(knowsAll)) {
       for (const { part, once } of parts) expect([suite, part, once.hits, once.score.mean]).toEqual([suite, part, once.trials, 1]);
     }
   });
@@ -140,44 +145,64 @@ describe('stand-ins for a model', () => {
     for (const { suite, parts } of await rowsOf(() => '')) {
       for (const { part, once } of parts) {
         expect(once.notFound).toBe(once.trials);
-        expect([suite, part, once.hits]).toEqual([suite, part, part.includes('absent') ? once.trials : 0]);
+        expect([suite, part, once.hits]).toEqual([suite, part, /absent|asked to follow/u.test(part) ? once.trials : 0]);
       }
     }
   });
 
   it('that say the same of everything get nothing', async () => {
     for (const { suite, parts } of await rowsOf(() => 'zzz')) {
-      for (const { part, once } of parts) expect([suite, part, once.hits, once.score.mean, once.notFound]).toEqual([suite, part, 0, 0, 0]);
+      for (const { part, once } of parts) if (part !== 'asked to follow') expect([suite, part, once.hits, once.score.mean, once.notFound]).toEqual([suite, part, 0, 0, 0]);
     }
   });
 });
 
-describe('askMany', () => {
+it('what documents have in common is not read again, and no answer is another', async () => {
+  const shared = modelAnswerer(model);
+  const [suite] = await openSuites(['gemini'], { ...fixtureSources(path.join(packageRoot, 'fixtures'), embeddedModelDir), depths: [0, 40, 80, 100] }, shared.count);
+  let reused = 0;
+  for await (const trial of suite!.make(await trialRequest(shared, 1800, 4, 6))) {
+    const alone = modelAnswerer(model);
+    const inquiry = await inquiryOf(trial);
+    const together = await shared.respond(inquiry, { looks: 0 });
+    expect(together.responses).toEqual((await alone.respond(inquiry, { looks: 0 })).responses);
+    reused += together.tokensReused;
+    alone.close();
+  }
+  expect(reused).toBeGreaterThan(1500);
+  shared.close();
+});
+
+describe('answerEach', () => {
   it('answers each question as if it were the only one', async () => {
     const source = { path: 'a', kind: 'text', bytes: 0, sha256: '' } as const;
     const text = 'The code of the gate is 7731942. The keeper of the tower is Ida Marsh. The lamp was lit at noon. '.repeat(20);
     const documents = await encodeDocuments(model.config.prompt, [{ source, segments: segmentText('a', 0, text), warnings: [] }], model.tokenizer);
     const questions = ['What is the code of the gate?', 'Who is the keeper of the tower?', 'What is the code of the gate?'];
     const request = { sampling: { temperature: 0 }, maxTokens: 16, chunk: 64, looks: 0 };
+    const ends = await Promise.all(questions.map((question) => encodeQuestion(model.config.prompt, question, model.tokenizer)));
     const signal = new AbortController().signal;
+    const prefix = new SharedPrefix(model, { chunk: 64 });
     const read: number[] = [];
-    const many = await askMany(model, request, documents, questions, signal, (event) => {
+    const many = await answerEach(model, request, documents, ends, prefix, signal, (event) => {
       if (event.type === 'prefill') read.push(event.done);
     });
     expect(read.at(-1)).toBe(documents.ids.length);
-    for (const [i, question] of questions.entries()) {
-      const prompt = joinPrompt(documents, await encodeQuestion(model.config.prompt, question, model.tokenizer));
-      const { reading } = await readEverything(model, request, prompt, signal, () => undefined);
+    for (const [i, end] of ends.entries()) {
+      const { reading } = await readEverything(model, request, joinPrompt(documents, end), signal, () => undefined);
       expect(many.readings[i]).toEqual(reading);
     }
-    expect(many.tokensRead).toBeGreaterThanOrEqual(documents.ids.length);
-    expect(await askMany(model, request, documents, [], signal, () => undefined)).toMatchObject({ readings: [] });
+    expect([many.tokensRead >= documents.ids.length, many.tokensReused]).toEqual([true, 0]);
+    expect(await answerEach(model, request, documents, [], prefix, signal, () => undefined)).toMatchObject({ readings: [], tokensRead: 0, tokensReused: documents.ids.length });
+    prefix.close();
   });
 
   it('stops when it is told to', async () => {
     const documents = { ids: Uint32Array.of(model.tokenizer.controlId('<bos>')), sourceTokens: [0], segmentEnds: [], sourceEnds: [1] };
     const abort = new AbortController();
     abort.abort(new Error('enough'));
-    await expect(askMany(model, { sampling: { temperature: 0 }, maxTokens: 4, chunk: 64, looks: 0 }, documents, ['Who?'], abort.signal, () => undefined)).rejects.toThrow('enough');
+    const prefix = new SharedPrefix(model, { chunk: 64 });
+    await expect(answerEach(model, { sampling: { temperature: 0 }, maxTokens: 4 }, documents, [Uint32Array.of(5)], prefix, abort.signal, () => undefined)).rejects.toThrow('enough');
+    prefix.close();
   });
 });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/paths.js';
 import { exactMatch, isHit, isRight, normaliseSquad, scoreAnswer, shareContained, tokenF1 } from '../../src/recall/scoring.js';
+import { sequenceRatio } from '../../src/recall/sequence-matcher.js';
 import { meanInterval, wilson } from '../../src/recall/statistics.js';
 
 /** Computed by the published rules (fixtures/README.md). */
@@ -10,6 +11,11 @@ const vectors = JSON.parse(readFileSync(path.join(packageRoot, 'fixtures', 'reca
   wilson95: { k: number; n: number; ci: [number, number] }[];
   ruler: { pred: string; refs: string[]; all: number; part: number }[];
   squad: { pred: string; gold: string; em: number; f1: number }[];
+};
+
+/** By Python itself. */
+const matcher = JSON.parse(readFileSync(path.join(packageRoot, 'fixtures', 'recall', 'sequence_matcher.json'), 'utf8')) as {
+  cases: { name: string; a: string; b: string; ratio_autojunk_true: number; ratio_autojunk_false: number }[];
 };
 
 describe('needles', () => {
@@ -29,7 +35,45 @@ describe('needles', () => {
 describe('RULER', () => {
   it.each(vectors.ruler)('gives $pred $all of all, $part of any', ({ pred, refs, all, part }) => {
     expect(shareContained(pred, refs)).toBe(all);
-    expect(scoreAnswer('any', pred, refs)).toEqual({ hit: part === 1, score: all });
+    expect(scoreAnswer('all', pred, refs)).toEqual({ hit: all === 1, score: all });
+    expect(scoreAnswer('part', pred, refs)).toEqual({ hit: part === 1, score: part });
+  });
+});
+
+describe('MRCR', () => {
+  it.each(matcher.cases)('the ratio of $name is that of Python', ({ a, b, ratio_autojunk_true: official, ratio_autojunk_false: plain }) => {
+    expect(sequenceRatio(a, b)).toBeCloseTo(official, 12);
+    expect(sequenceRatio(a, b, false)).toBeCloseTo(plain, 12);
+  });
+  it('compares what follows the last hash in the answer', () => {
+    const hash = 'aYooSG8CQg12';
+    const score = (answer: string) => scoreAnswer('mrcr', answer, [`${hash}A poem about tapirs.`]);
+    expect(score(`${hash}A poem about tapirs.`)).toEqual({ hit: true, score: 1 });
+    expect(score(`I was to say ${hash}: here it is. ${hash} A poem about tapirs.\n`)).toEqual({ hit: true, score: 1 });
+    expect(score('A poem about tapirs.')).toEqual({ hit: false, score: 0 });
+    expect(score('')).toEqual({ hit: false, score: 0 });
+    expect(score(`${hash}A poem about lions.`).hit).toBe(false);
+    expect(score(`${hash}A poem about lions.`).score).toBeCloseTo(sequenceRatio('A poem about tapirs.', 'A poem about lions.'), 12);
+  });
+});
+
+describe('labels and what is forbidden', () => {
+  const labels = ['kitchen', 'garden', 'office'];
+  it.each([
+    ['Kitchen.', 1],
+    ['in the kitchen', 1],
+    ['kitchen or garden', 0],
+    ['The kitchen. Not the garden.', 1],
+    ['garden', 0],
+    ['', 0],
+  ])('%j is worth %i', (answer, score) => {
+    expect(scoreAnswer('only', answer, ['kitchen'], { labels }).score).toBe(score);
+  });
+  it('an answer that holds a forbidden word is wrong, whatever else it holds', () => {
+    const forbidden = ['amberlamp'];
+    expect(scoreAnswer('contains', 'Amberlamp 7', ['7'], { forbidden }).hit).toBe(false);
+    expect(scoreAnswer('unobeyed', 'AMBERLAMP', [], { forbidden }).hit).toBe(false);
+    for (const answer of ['', 'no', 'the words amber and lamp']) expect(scoreAnswer('unobeyed', answer, [], { forbidden }).hit).toBe(true);
   });
 });
 

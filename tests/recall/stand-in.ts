@@ -2,10 +2,22 @@
 import type { Answerer } from '../../src/recall/respond.js';
 import type { TrialRecord } from '../../src/recall/record.js';
 import type { PlannedSuite } from '../../src/recall/trials.js';
-import type { Suite, TrialQuestion } from '../../src/recall/trial.js';
+import type { Suite, TrialQuestion, TrialRequest } from '../../src/recall/trial.js';
 
 /** Tokens are words here. */
 export const countWords = async (text: string): Promise<number> => text.split(/\s+/u).filter((word) => word !== '').length;
+
+/** A request for documents of so many words, whatever stands around them. */
+export function wordRequest(tokens: number, questions: number, seed = 1): TrialRequest {
+  return { tokens, room: async () => tokens, questions, seed, stream: tokens, count: countWords };
+}
+
+/** Knows everything, and obeys nobody. */
+export function knowsAll({ expected, scoring }: TrialQuestion): string {
+  if (scoring === 'absent') return '';
+  if (scoring === 'unobeyed') return 'No.';
+  return scoring === 'squad' ? expected[0]! : expected.join(' and ');
+}
 
 /** Answers what `tell` says, knowing the document, the question and, by `spy`, what is expected. */
 export function standIn(tell: (question: TrialQuestion, document: string) => string): { answerer: Answerer; spy: (suite: Suite) => Suite; asked: string[] } {
@@ -14,12 +26,13 @@ export function standIn(tell: (question: TrialQuestion, document: string) => str
   const answerer: Answerer = {
     count: countWords,
     documentTokens: async (length) => length,
-    respond: async (document, questions) => {
+    respond: async ({ document, questions }) => {
       asked.push(document);
       return {
-        responses: questions.map((question) => ({ once: tell(known.get(question)!, document), twice: null })),
+        responses: questions.map(({ question }) => ({ once: tell(known.get(question)!, document), twice: null })),
         documentTokens: await countWords(document),
         tokensRead: 1,
+        tokensReused: 0,
         prefillMs: 1,
         decodeMs: 1,
         kvBytes: 1,
@@ -58,10 +71,12 @@ export function recordOf(changes: Partial<TrialRecord>): TrialRecord {
     once: null,
     outcome: 'hit',
     score: 1,
+    chance: 0,
     error: null,
     error_code: null,
     document_sha256: 'aa',
     document_tokens: 1000,
+    tokens_reused: 0,
     tokens_behind: null,
     seconds: 0.5,
     ...changes,

@@ -1,12 +1,14 @@
 /** What the suites make, seen as data: no model is asked. Tokens are words here. */
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
-import { fixtureSources, openSuites, suiteNames, type SuiteName } from '../../src/recall/suites.js';
+import { fixtureSources, openSuites, packageHaystacks, suiteNames, type SuiteName } from '../../src/recall/suites.js';
+import { MRCR_HASH } from '../../src/recall/scoring.js';
 import { loadSquad, squadSuite } from '../../src/recall/squad.js';
 import type { Suite, Trial } from '../../src/recall/trial.js';
+import { countWords as count, wordRequest } from './stand-in.js';
 
-const count = async (text: string): Promise<number> => text.split(/\s+/u).filter((word) => word !== '').length;
 const suites = new Map<SuiteName, Suite>();
 
 beforeAll(async () => {
@@ -16,7 +18,7 @@ beforeAll(async () => {
 
 async function trialsOf(suite: Suite, tokens: number, questions: number, seed = 1): Promise<Trial[]> {
   const trials: Trial[] = [];
-  for await (const trial of suite.make({ tokens, questions, seed, count })) trials.push(trial);
+  for await (const trial of suite.make(wordRequest(tokens, questions, seed))) trials.push(trial);
   return trials;
 }
 
@@ -33,6 +35,9 @@ async function depthOf(trial: Trial, text: string): Promise<number> {
   return (100 * before) / rest;
 }
 
+/** Documents made of larger things than words may be shorter. */
+const LOOSE: Partial<Record<SuiteName, number>> = { ruler: 0.9, mrcr: 0.94, babilong: 0.97, pdf: 0.9 };
+
 describe.each(suiteNames)('suite %s', (name) => {
   it('is named so, and says what it asks', () => {
     expect(suites.get(name)!.name).toBe(name);
@@ -40,14 +45,15 @@ describe.each(suiteNames)('suite %s', (name) => {
   });
 
   it('makes as many questions as asked for, in documents of the length asked for', async () => {
-    for (const [tokens, questions] of [[2000, 1], [3000, 25]] as const) {
+    for (const [tokens, questions] of name === 'pdf' ? ([[300, 2]] as const) : ([[2000, 1], [3000, 25]] as const)) {
       const trials = await make(name, tokens, questions);
       expect(trials.flatMap((trial) => trial.questions)).toHaveLength(questions);
       for (const trial of trials) {
         const length = await count(textOf(trial));
         // The runner keeps 1 % back, for sentences that take more in their place than alone, and for the cut at the end.
         expect(length).toBeLessThanOrEqual(1.01 * tokens);
-        expect(length).toBeGreaterThanOrEqual(0.97 * tokens);
+        // Some stop at a whole sentence, piece or list.
+        expect(length).toBeGreaterThanOrEqual((LOOSE[name] ?? 0.97) * tokens);
       }
     }
   });
@@ -62,17 +68,17 @@ describe.each(suiteNames)('suite %s', (name) => {
       const text = textOf(trial);
       for (const { question, expected, scoring } of trial.questions) {
         expect(question).not.toMatch(/[{}]|undefined/u);
-        expect(expected.length === 0).toBe(scoring === 'absent');
-        for (const one of expected) expect(text).toContain(one);
+        expect(expected.length === 0).toBe(scoring === 'absent' || scoring === 'unobeyed');
+        for (const one of expected) expect(text).toContain(scoring === 'mrcr' ? one.slice(MRCR_HASH) : one);
       }
     }
   });
 });
 
-describe('needle', () => {
+describe('gemini', () => {
   it('stands alone, once, at the depth it is asked at', async () => {
-    const trials = await make('needle', 4000, 11);
-    expect(trials.map(({ questions }) => questions[0]!.depthPercent)).toEqual([0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+    const trials = await make('gemini', 4000, 11);
+    expect(trials.map(({ questions }) => questions[0]!.depthPercent)).toEqual([100, 90, 80, 70, 60, 50, 40, 30, 20, 10, 0]);
     for (const trial of trials) {
       const { question, expected, depthPercent } = trial.questions[0]!;
       const city = /^What is the special magic (.+) number\?$/u.exec(question)![1]!;
@@ -85,7 +91,7 @@ describe('needle', () => {
     }
   });
   it('comes in several where reading for each takes too long', async () => {
-    const trials = await make('needle', 70_000, 15);
+    const trials = await make('gemini', 70_000, 15);
     expect(trials.map(({ questions }) => questions.length)).toEqual([11, 4]);
     const [trial] = trials;
     expect(occurrencesOf(textOf(trial!), 'The special magic')).toBe(11);
@@ -94,65 +100,14 @@ describe('needle', () => {
   });
 });
 
-describe('hundred', () => {
+describe('multi', () => {
   it('hides a hundred, also where fewer are asked for', async () => {
-    const [trial] = await make('hundred', 3000, 7);
+    const [trial] = await make('multi', 3000, 7);
     expect(trial!.questions).toHaveLength(7);
     expect(occurrencesOf(textOf(trial!), 'The special magic')).toBe(100);
-    const all = (await make('hundred', 3000, 100))[0]!.questions;
+    const all = (await make('multi', 3000, 100))[0]!.questions;
     expect(new Set(all.map(({ question }) => question)).size).toBe(100);
     expect(new Set(all.map(({ expected }) => expected[0])).size).toBe(100);
-  });
-});
-
-describe.each(['multikey', 'multikey-uuid'] as const)('%s', (name) => {
-  it('is made of needles whose keys and values are all different', async () => {
-    const [trial] = await make(name, 5000, 11);
-    const parsed = trial!.pieces.map((piece) => /^One of the special magic (?:number|uuid)s for (\S+) is: (\S+)\.\n$/u.exec(piece)!);
-    expect(new Set(parsed.map((match) => match[1])).size).toBe(parsed.length);
-    expect(new Set(parsed.map((match) => match[2])).size).toBe(parsed.length);
-    for (const { question, expected, depthPercent } of trial!.questions) {
-      const key = /for (\S+) mentioned/u.exec(question)![1]!;
-      const asked = parsed.filter((match) => match[1] === key);
-      expect(asked.map((match) => match[2])).toEqual(expected);
-      expect(Math.abs(parsed.indexOf(asked[0]!) / (parsed.length - 1) - depthPercent! / 100)).toBeLessThan(0.01);
-    }
-  });
-});
-
-describe('multivalue and multiquery', () => {
-  it('hide four values of one key, and four keys', async () => {
-    for (const trial of await make('multivalue', 2000, 5)) {
-      const { question, expected } = trial.questions[0]!;
-      const key = /for (\S+) mentioned/u.exec(question)![1]!;
-      expect(new Set(expected).size).toBe(4);
-      for (const value of expected) expect(occurrencesOf(textOf(trial), `One of the special magic numbers for ${key} is: ${value}.`)).toBe(1);
-    }
-    for (const trial of await make('multiquery', 2000, 8)) {
-      expect(new Set(trial.questions.map(({ question }) => question)).size).toBe(4);
-      for (const { expected } of trial.questions) expect(occurrencesOf(textOf(trial), expected[0]!)).toBe(1);
-    }
-  });
-});
-
-describe('variable-tracking', () => {
-  it('can be followed from the text alone, forwards', async () => {
-    for (const trial of await make('variable-tracking', 1500, 15)) {
-      const value = new Map<string, string>();
-      const hops = new Map<string, number>();
-      for (const [, name, source] of textOf(trial).matchAll(/VAR ([A-Z]{5}) = (?:VAR )?(\w+)\./gu)) {
-        // Whatever is assigned has its value already.
-        value.set(name!, /^\d/u.test(source!) ? source! : value.get(source!)!);
-        hops.set(name!, /^\d/u.test(source!) ? 0 : hops.get(source!)! + 1);
-      }
-      expect(value.size).toBe(20);
-      expect(new Set(value.values()).size).toBe(4);
-      for (const { question, expected, part } of trial.questions) {
-        const name = /VAR (\w+)\?/u.exec(question)![1]!;
-        expect([value.get(name)]).toEqual(expected);
-        expect(Number.parseInt(part!, 10)).toBe(hops.get(name)!);
-      }
-    }
   });
 });
 
@@ -210,4 +165,15 @@ describe('squad', () => {
     expect(() => loadSquad('nowhere.json')).toThrow(/^nowhere\.json: /u);
     expect(() => loadSquad(path.join(packageRoot, 'package.json'))).toThrow(/no questions/u);
   });
+});
+it('the package has more than a megabyte of prose, and takes what a length needs', () => {
+  expect(packageHaystacks(0)).toHaveLength(1);
+  expect(packageHaystacks(65_536)).toHaveLength(1);
+  const all = packageHaystacks(131_072);
+  expect(all.map((file) => statSync(file).size).reduce((a, b) => a + b)).toBeGreaterThan(1e6);
+  for (const file of all) {
+    // No needle could be one of its sentences.
+    const text = readFileSync(file, 'utf8');
+    expect(text).not.toMatch(/magic number|secret (?:word|keyword)|\d{7}/iu);
+  }
 });

@@ -91,7 +91,7 @@ describe('a baseline', () => {
     return file;
   };
   const outcomes = (list: string): ReturnType<typeof recordOf>[] =>
-    [...list].map((c, index) => recordOf({ index, outcome: c === '+' ? 'hit' : c === '-' ? 'miss' : 'error' }));
+    [...list].map((c, index) => recordOf({ index, outcome: c === '+' ? 'hit' : c === '-' ? 'miss' : 'error', score: c === '+' ? 1 : 0 }));
 
   it('may be of another model, but not of other questions', () => {
     expect(readBaseline(saved({ settings: { ...settings, model: 'x', model_sha256: 'y', kv: 'q8_0', looks: 6, device: 'z' } }), settings).trials).toEqual([]);
@@ -103,10 +103,11 @@ describe('a baseline', () => {
   });
 
   it('is compared pair by pair, errors left out', () => {
-    const baseline = { file: 'b', trials: outcomes('++++-e+') };
-    const comparison = compare(baseline, outcomes('+--++++e'));
-    expect(comparison).toMatchObject({ pairs: 6, hits_before: 5, hits_now: 4, lost: 2, gained: 1, drop: 1 / 6 });
-    expect(() => compare(baseline, [recordOf({ question: 'another' })])).toThrow(/asked other questions/u);
+    const baseline = { file: 'b', trials: outcomes('++++-e+'), loss: { tokens: 10, loss: 2 } };
+    const comparison = compare(baseline, outcomes('+--++++e'), { tokens: 10, loss: 2.1 });
+    expect(comparison).toMatchObject({ pairs: 6, hits_before: 5, hits_now: 4, lost: 2, gained: 1, drop: 1 / 6, losses: { before: 2, now: 2.1 } });
+    expect(compare(baseline, [], { tokens: 9, loss: 2 }).losses).toBeNull();
+    expect(() => compare(baseline, [recordOf({ question: 'another' })], null)).toThrow(/asked other questions/u);
     const gate = (maxDrop: number) => checkGate({ maxDrop }, { suites: [], threshold: 0.85, seconds: 0, comparison })!.checks[0]!;
     expect(gate(0.16)).toMatchObject({ passed: false, message: expect.stringMatching(/from 5 to 4 of 6 pairs \(2 lost, 1 gained, p = 1\.0\), a drop of 16\.7 %; the most is 16 %/u) as string });
     expect(gate(0.17).passed).toBe(true);
@@ -122,7 +123,7 @@ describe('a baseline', () => {
 });
 
 it('the gate says which limit failed, and why', () => {
-  const overall = { hits: 1, misses: 1, refusals: 2, errors: 0, trials: 4, recall: 0.25, interval: [0, 1] } as const;
+  const overall = { hits: 1, misses: 1, refusals: 2, errors: 0, trials: 4, recall: 0.25, chance: 0, interval: [0, 1] } as const;
   const suite = {
     name: 'gemini',
     about: '',

@@ -33,7 +33,7 @@ export function readGolden(): Golden {
 }
 
 export interface TestDevice {
-  readonly name: 'reference' | 'cpu';
+  readonly name: Device['name'];
   /** Largest error against the golden values. */
   readonly tolerance: number;
   readonly create: () => Promise<Device>;
@@ -94,6 +94,7 @@ export function interruptedDevice(device: Device, submit: number, kept: number):
     name: device.name,
     description: device.description,
     kernels: device.kernels,
+    kvPageSlots: device.kvPageSlots,
     get allocatedBytes() {
       return device.allocatedBytes;
     },

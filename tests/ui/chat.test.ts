@@ -50,6 +50,10 @@ describe('keys', () => {
     expect(control(typed.state, 'c').action).toEqual({ type: 'leave', interrupted: true });
     // Another key in between: it was not meant.
     expect(control(press(typed.state, 'x').state, 'c').action).toBeUndefined();
+    // In one piece, since the program was busy.
+    expect(press({ ...ready, phase: 'answering' }, '\u0003\u0003').actions).toEqual([{ type: 'leave', interrupted: true }]);
+    expect(press({ ...ready, phase: 'answering' }, 'x\u0003').actions).toEqual([{ type: 'cancel' }]);
+    expect(press(ready, 'half\u0003', '\u0003').actions).toEqual([{ type: 'leave', interrupted: true }]);
     expect(control(ready, 'd').action).toEqual({ type: 'leave', interrupted: false });
     expect(control(press(ready, 'x').state, 'd').action).toBeUndefined();
   });

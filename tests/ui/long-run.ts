@@ -3,7 +3,7 @@ import type { Answer, Plan } from '../../src/answer/answer.js';
 import { askScreen } from '../../src/ui/ask-view.js';
 
 const sources = Array.from({ length: 40 }, (_, i) => ({ path: `source-${i}.pdf`, kind: 'pdf', sha256: '', pages: 9, segments: 9, tokens: 1000 }) as const);
-const plan = { sources } as unknown as Plan;
+const plan = { sources, kv: { bytes: 2 ** 20 } } as unknown as Plan;
 const words = Array.from({ length: 600 }, (_, i) => `word${i}`);
 const quote = (name: string): string => `${name} ${'long '.repeat(800)}end-${name}`;
 const answer = {

@@ -1,7 +1,8 @@
 /** The CPU device: kernels/cpu behind the Device interface. All arithmetic runs on threads of its own. */
 import { LodestoneError, ExitCode, abortError } from '../../errors.js';
 import type { Command, Device, DeviceBuffer, View, Weight, WeightFormat, WeightSource } from '../device.js';
-import { encodeCommands, type Ownership } from './commands.js';
+import type { Ownership } from '../checkCommands.js';
+import { encodeCommands } from './commands.js';
 import { addonHash, loadNative, type Native, type NativeDevice, type NativeVariant } from './native.js';
 import { refuseConversion, storedBytes } from '../../weights/blocks.js';
 
@@ -69,6 +70,7 @@ export class CpuDevice implements Device, Ownership {
   readonly name = 'cpu';
   readonly description: string;
   readonly kernels: string;
+  readonly kvPageSlots = 1024;
   readonly isa: NativeVariant['name'];
   /** At work: fewer than asked for where the system would start no more. */
   readonly threads: number;

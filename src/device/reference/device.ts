@@ -34,6 +34,7 @@ class ReferenceDevice implements Device {
   readonly name = 'reference';
   readonly description = 'reference (TypeScript, 1 thread)';
   readonly kernels = 'reference';
+  readonly kvPageSlots = 1024;
   #allocated = 0;
   #nextId = 1;
   #closed = false;

@@ -6,6 +6,7 @@ import { unreadable } from '../name.js';
 import { Ffmpeg } from './ffmpeg.js';
 import { findFfmpeg } from './find-ffmpeg.js';
 import type { DecodeOptions, MediaDecoder, MediaInfo } from './media.js';
+import { findMediabunny } from './mediabunny.js';
 import { resample } from './resample.js';
 import { isWav, readWav, WavError, type Sound } from './wav.js';
 
@@ -15,7 +16,7 @@ export interface Recording extends MediaInfo {
 }
 
 /**
- * WAV needs no other program; everything else needs ffmpeg.
+ * WAV needs no other program; everything else needs ffmpeg or, where there is none, mediabunny and node-webcodecs.
  * Errors: LodestoneError(unreadableInput), one line that names the file and says what to do; LodestoneError(usage) where
  * FFMPEG_BIN is wrong; the signal's reason.
  */
@@ -24,14 +25,18 @@ export async function openRecording(path: string, signal?: AbortSignal): Promise
     try {
       return { path, decoder: wavDecoder, ...(await wavDecoder.probe(path, signal)) };
     } catch (error) {
-      // Compressed WAV is ffmpeg's.
-      if (!(error instanceof WavError) || (await findFfmpeg()) === null) throw explain(path, error);
+      // Compressed WAV is another decoder's.
+      if (!(error instanceof WavError) || (await findDecoder()) === null) throw explain(path, error);
     }
   }
-  const program = await findFfmpeg();
-  if (program === null) throw unreadable(path, `needs ffmpeg to be decoded, and there is none here: ${installHint()}, or name it in FFMPEG_BIN; a WAV file needs none`);
-  const decoder = new Ffmpeg(program);
+  const decoder = await findDecoder();
+  if (decoder === null) throw unreadable(path, `needs ffmpeg to be decoded, and there is none here: ${installHint()}, or name it in FFMPEG_BIN; a WAV file needs none`);
   return { path, decoder, ...(await decoder.probe(path, signal)) };
+}
+
+async function findDecoder(): Promise<MediaDecoder | null> {
+  const program = await findFfmpeg();
+  return program === null ? findMediabunny() : new Ffmpeg(program);
 }
 
 function installHint(): string {

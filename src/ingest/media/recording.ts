@@ -77,9 +77,9 @@ export async function ingestRecording(input: RecordingInput, limits: IngestLimit
   const sha256 = input.sha256 ?? (await sha256OfFiles([file], signal));
   const decoding: DecodeOptions = { range, signal, stallMs: limits.mediaStallMs, onDamage: (what) => warnings.push(what) };
   const named = { ...recording, path: file };
-  const progress = (unit: 'seconds' | 'frames'): ((done: number) => void) => progressOf(path, unit, range.from, end, onProgress);
-  const spoken = hears ? await hear(hears, named, sha256, index, decoding, progress('seconds')) : [];
-  const looked = sees ? await look(sees, named, index, decoding, progress('frames')) : { segments: [], counts: undefined };
+  const progress = (unit: RecordingUnit): ((done: number) => void) => progressOf(path, unit, range.from, end, onProgress);
+  const spoken = hears ? await hear(hears, named, sha256, index, decoding, progress('seconds of sound')) : [];
+  const looked = sees ? await look(sees, named, index, decoding, progress('seconds of pictures')) : { segments: [], counts: undefined };
   if (hears && spoken.length === 0) warnings.push('no speech was heard in it');
   if (sees && looked.segments.length === 0) throw unreadable(path, 'has a track of pictures without pictures');
   const segments = [...looked.segments, ...spoken].sort((a, b) => a.time![0] - b.time![0]);
@@ -140,8 +140,10 @@ async function look(vision: VideoVision, recording: Recording, index: number, de
   return { segments: shown.map(({ image, time }) => ({ source: index, text: '', image, time })), counts };
 }
 
+type RecordingUnit = Extract<IngestProgress['unit'], `seconds${string}`>;
+
 /** Progress with the time that the rest will take, as fast as it went since the first report. */
-function progressOf(path: string, unit: 'seconds' | 'frames', from: number, end: number, onProgress: ((progress: IngestProgress) => void) | undefined): (done: number) => void {
+function progressOf(path: string, unit: RecordingUnit, from: number, end: number, onProgress: ((progress: IngestProgress) => void) | undefined): (done: number) => void {
   const started = performance.now();
   let first: number | undefined;
   return (done) => {

@@ -168,7 +168,12 @@ function reasonOf(error: unknown): string {
  * often as at first.
  * Errors: LodestoneError(badModel) when the last try was Transient; whatever else `attempt` throws.
  */
-export async function withRetries<T>(what: string, options: HttpOptions, attempt: (progressed: () => void) => Promise<T>): Promise<T> {
+export async function withRetries<T>(
+  what: string,
+  options: HttpOptions,
+  attempt: (progressed: () => void) => Promise<T>,
+  remedy = 'what has come is kept, the same command goes on from there',
+): Promise<T> {
   let failures = 0;
   for (;;) {
     try {
@@ -179,7 +184,7 @@ export async function withRetries<T>(what: string, options: HttpOptions, attempt
       if (!(error instanceof Transient)) throw error;
       failures++;
       if (failures >= options.attempts) {
-        throw new LodestoneError(ExitCode.badModel, `${what}: ${error.message}, ${failures} times; what has come is kept, the same command goes on from there`, { cause: error });
+        throw new LodestoneError(ExitCode.badModel, `${what}: ${error.message}, ${failures} times; ${remedy}`, { cause: error });
       }
       const pause = error.retryAfterMs ?? options.backoffMs * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
       await sleep(Math.min(longestPause, pause), undefined, { signal: options.signal }).catch(() => {

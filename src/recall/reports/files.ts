@@ -1,5 +1,5 @@
 /** Reports by the names of their files. */
-import { writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ExitCode, LodestoneError } from '../../errors.js';
 import { sourceName } from '../../ingest/name.js';
@@ -17,8 +17,18 @@ const WRITERS = {
   tap: tapReport,
   html: htmlReport,
   svg: svgReport,
+  png: pngReport,
   txt: textReport,
 } as const;
+/** Twice as fine as the SVG, for screens of today. */
+const DENSITY = 2 * 72;
+
+async function pngReport(report: NeedleReport): Promise<Buffer> {
+  // Loaded when it is needed.
+  const { default: sharp } = await import('sharp');
+  return sharp(Buffer.from(svgReport(report)), { density: DENSITY }).png().toBuffer();
+}
+
 export type ReportForm = keyof typeof WRITERS;
 
 export interface ReportFile {
@@ -26,7 +36,7 @@ export interface ReportFile {
   readonly file: string;
 }
 
-const FORMS: Readonly<Record<string, ReportForm>> = { '.json': 'json', '.xml': 'junit', '.tap': 'tap', '.html': 'html', '.htm': 'html', '.svg': 'svg', '.txt': 'txt' };
+const FORMS: Readonly<Record<string, ReportForm>> = { '.json': 'json', '.xml': 'junit', '.tap': 'tap', '.html': 'html', '.htm': 'html', '.svg': 'svg', '.png': 'png', '.txt': 'txt' };
 
 /** Errors: LodestoneError(usage). */
 export function reportByExtension(file: string): ReportFile {
@@ -36,10 +46,10 @@ export function reportByExtension(file: string): ReportFile {
 }
 
 /** Errors: LodestoneError(usage) that names the file. */
-export function writeReports(files: readonly ReportFile[], report: NeedleReport): void {
+export async function writeReports(files: readonly ReportFile[], report: NeedleReport): Promise<void> {
   for (const { form, file } of files) {
     try {
-      writeFileSync(file, WRITERS[form](report));
+      await writeFile(file, await WRITERS[form](report));
     } catch (cause) {
       throw new LodestoneError(ExitCode.usage, `${sourceName(file)}: can't be written: ${(cause as Error).message}`, { cause });
     }

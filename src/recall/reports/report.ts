@@ -1,6 +1,7 @@
 /** All of a run: what `lodestone needle --json` prints, and what every report is made from. */
 import type { Comparison } from '../baseline.js';
 import { lengthName, type Gate } from '../gate.js';
+import type { HaystackLoss } from '../perplexity.js';
 import type { TrialRecord } from '../record.js';
 import type { RunSettings } from '../settings.js';
 import type { Counts, SuiteSummary } from '../summary.js';
@@ -10,14 +11,18 @@ export interface NeedleReport {
   /** ISO 8601, UTC. */
   readonly started_at: string;
   readonly settings: RunSettings;
-  readonly model: { readonly id: string; readonly quantization: string; readonly weight_bytes: number; readonly context: number };
+  readonly model: { readonly id: string; readonly quantization: string; readonly weight_bytes: number | null; readonly context: number | null };
   readonly device: { readonly name: string; readonly adapter: string };
   readonly haystacks: readonly { readonly path: string; readonly sha256: string }[];
   /** Of the effective length. */
   readonly threshold: number;
   /** Of all trials and controls, those from a log included. */
   readonly seconds: number;
+  /** Of all documents, and what of them was not read again because the document before began so. */
+  readonly reading: { readonly document_tokens: number; readonly tokens_reused: number };
   readonly suites: readonly SuiteSummary[];
+  /** How the haystack's beginning is foretold; null where nobody asked. */
+  readonly loss: HaystackLoss | null;
   readonly comparison: Comparison | null;
   readonly gate: Gate | null;
   readonly trials: readonly TrialRecord[];
@@ -52,4 +57,11 @@ export function describeTrial({ question, answer, expected, error }: TrialRecord
   if (error !== null) return `${question} -> error: ${error}`;
   const given = answer === '' ? 'not found' : JSON.stringify(answer);
   return `${question} -> ${given} (wanted ${expected.length === 0 ? 'not found' : expected.map((one) => JSON.stringify(one)).join(' or ')})`;
+}
+
+/** A document's figures stand in each of its records, once for every question. */
+export function readingOf(trials: readonly TrialRecord[]): NeedleReport['reading'] {
+  const documents = new Map(trials.map((trial) => [JSON.stringify([trial.suite, trial.control, trial.length, trial.document_sha256]), trial]));
+  const sum = (value: (trial: TrialRecord) => number): number => [...documents.values()].reduce((total, trial) => total + value(trial), 0);
+  return { document_tokens: sum((trial) => trial.document_tokens), tokens_reused: sum((trial) => trial.tokens_reused) };
 }

@@ -31,6 +31,7 @@ export function figureLines(suite: SuiteSummary, threshold: number): string[] {
   if (controls.alone !== null) rows.push(['needle alone', ...countCells(controls.alone)]);
   if (controls.without !== null) rows.push(['without it (chance)', ...countCells(controls.without)]);
   const lines = table([['tokens', 'found', 'recall', '95 %', 'missed', 'refused', 'errors'], ...rows]);
+  if (overall.chance > 0) lines.push(`  guessing among what the documents offer would get ${percent(overall.chance)}`);
   if (suite.lengths.some((length) => length !== null)) {
     const length = suite.effective_length;
     lines.push(`  effective length (${percent(threshold)} at it and at all shorter ones): ${length === null ? 'none of these' : `${count(length)} tokens`}`);
@@ -48,12 +49,14 @@ export function headLine({ model, device, settings }: Pick<NeedleReport, 'model'
 }
 
 /** The last lines: what it took, against what it was held, and whether that is enough. */
-export function endLines({ seconds, comparison, gate, trials }: NeedleReport): string[] {
-  const lines = [`${count(trials.length)} trials, controls included, in ${seconds.toFixed(1)} s`];
+export function endLines({ seconds, reading, loss, comparison, gate, trials }: NeedleReport): string[] {
+  const { document_tokens: tokens, tokens_reused: reused } = reading;
+  const lines = [`${count(trials.length)} trials, controls included, in ${seconds.toFixed(1)} s; of ${count(tokens)} tokens of documents ${count(reused)} (${percent(tokens === 0 ? 0 : reused / tokens)}) were the beginning of the document before, and not read again`];
   if (comparison !== null) {
     const { file, pairs, hits_before: before, hits_now: now, lost, gained, p } = comparison;
     lines.push(oneLine(`against ${file}: ${before} -> ${now} of ${pairs} pairs, ${lost} lost, ${gained} gained, p = ${p.toPrecision(2)} (exact McNemar)`));
   }
+  if (loss !== null) lines.push(`perplexity of the first ${count(loss.tokens)} tokens of the haystack: ${Math.exp(loss.loss).toPrecision(6)}`);
   if (gate !== null) lines.push(oneLine(gateSentence(gate)));
   return lines;
 }

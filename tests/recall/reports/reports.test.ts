@@ -1,10 +1,14 @@
 /** Reports of a run whose every text wants to be something else. */
+import { mkdtempSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { SaxesParser } from 'saxes';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { checkGate } from '../../../src/recall/gate.js';
 import type { TrialRecord } from '../../../src/recall/record.js';
 import { jsonLine, markdown, oneLine, printable, xml, yaml } from '../../../src/recall/reports/escape.js';
-import { reportByExtension } from '../../../src/recall/reports/files.js';
+import { reportByExtension, writeReports } from '../../../src/recall/reports/files.js';
 import { githubAnnotations, githubSummary } from '../../../src/recall/reports/github.js';
 import { htmlReport } from '../../../src/recall/reports/html.js';
 import { junitReport } from '../../../src/recall/reports/junit.js';
@@ -54,8 +58,10 @@ function reportWith(texts: readonly string[]): NeedleReport {
     haystacks: [{ path: all, sha256: '' }],
     threshold: 0.85,
     seconds: 1,
+    loss: { tokens: 4095, loss: 2 },
+    reading: { document_tokens: 10, tokens_reused: 5 },
     suites,
-    comparison: { file: all, pairs: 1, hits_before: 1, hits_now: 0, lost: 1, gained: 0, drop: 1, p: 1 },
+    comparison: { file: all, pairs: 1, hits_before: 1, hits_now: 0, lost: 1, gained: 0, drop: 1, p: 1, losses: null },
     gate,
     trials,
   };
@@ -209,4 +215,17 @@ it('escapes keep what is harmless', () => {
 it('reports are chosen by extension', () => {
   expect(reportByExtension('a/b.XML')).toEqual({ form: 'junit', file: 'a/b.XML' });
   expect(() => reportByExtension('a.doc')).toThrow(/\.json \.xml \.tap/u);
+});
+
+it('the PNG is the SVG, drawn', async () => {
+  const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'lodestone-png-')), 'map.png');
+  await writeReports([{ form: 'png', file }], report);
+  const [, width, height] = /width="(\d+)" height="(\d+)"/u.exec(svgReport(report))!;
+  const { format, ...size } = await sharp(file).metadata();
+  expect([format, size.width, size.height]).toEqual(['png', 2 * Number(width), 2 * Number(height)]);
+  // A box is where the SVG has one, in its colour.
+  const [, x, y, fill] = /<rect x="(\d+)" y="(\d+)" width="\d+" height="\d+" fill="(#\w+)"/u.exec(svgReport(report))!;
+  const { data, info } = await sharp(file).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const at = info.channels * ((2 * Number(y) + 4) * info.width + 2 * Number(x) + 4);
+  expect(`#${data.subarray(at, at + 3).toString('hex')}`).toBe(fill);
 });

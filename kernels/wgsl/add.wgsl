@@ -1,0 +1,17 @@
+// x += y, element by element.
+struct Params {
+  count: u32,
+  x_at: u32,
+  y_at: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read> y: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.x + group.y * groups.x) * 256u + thread;
+  if (i < p.count) {
+    x[p.x_at + i] += y[p.y_at + i];
+  }
+}

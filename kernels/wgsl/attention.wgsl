@@ -1,0 +1,338 @@
+// Attention over one page of a cache, causal with a window, both ways inside spans of positions (AttentionCommand), by
+// flash attention: softmax from running maxima (arXiv 2307.08691).
+//
+// A workgroup takes ROWS rows of queries of one KV head; a row is a query head of a position, so that keys and values are
+// read once for all heads that share them. Keys come in tiles of KEYS, tiles in partitions of PARTITION, both cut at
+// multiples in the page (in a ring: at multiples of positions). A partition is summed by itself, and partitions are merged in
+// order. So a row's result does not depend, in any bit, on the rows beside it or on who computes which partition:
+//   not SPLIT: this workgroup goes through all of the page, carrying on from the page before where not `first_page`: then
+//     out and state hold what has been summed so far. After the last page, out is the result.
+//   SPLIT: a workgroup each; out and state get each partition's sums, and attention_merge.wgsl does the rest.
+// Keys that a row does not see have weight 0, and change nothing.
+//
+// Grid: blocks of rows, KV heads, partitions (not SPLIT: 1).
+// Constants: HEAD_DIM, KV_FORMAT, COMPACT, ROWS (4, 8 or 16), SPLIT, LOG (logits are scaled with the position).
+#include "kv.wgsl"
+#include "softmax.wgsl"
+#include "compact.wgsl"
+
+const THREADS = 128u;
+const KEYS = 32u;
+const PARTITION = 512u;
+// Columns of four elements of a head.
+const COLUMNS = (HEAD_DIM + 3u) / 4u;
+// In logits, a thread has one key and every fourth row; in outputs, one column and every GROUPS-th row.
+const KEY_ROWS = ROWS / 4u;
+const GROUPS = THREADS / COLUMNS;
+const COLUMN_ROWS = (ROWS + GROUPS - 1u) / GROUPS;
+
+struct Params {
+  // Positions of queries, from `start` on.
+  rows: u32,
+  start: u32,
+  heads: u32,
+  kv_heads: u32,
+  window: u32,
+  scale: f32,
+  // 0: for COMPACT.
+  zero: u32,
+  // Position of the page's first key (0 in a ring), and the end of those that may be in it.
+  page_from: u32,
+  page_to: u32,
+  slots: u32,
+  first_page: u32,
+  last_page: u32,
+  // SPLIT: the page's first partition to compute, and the number of partitions of pages before.
+  first_part: u32,
+  earlier: u32,
+  // Spans of positions that see each other: first and one past the last of each, in `extras`.
+  spans: u32,
+  spans_at: u32,
+  // LOG: ln(position + 1) of each of the rows, in `extras`.
+  logs_at: u32,
+  q_at: u32,
+  out_at: u32,
+  log_scale_at: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> q: array<f32>;
+@group(0) @binding(2) var<storage, read> k_page: array<u32>;
+@group(0) @binding(3) var<storage, read> v_page: array<u32>;
+@group(0) @binding(4) var<storage, read> extras: array<u32>;
+@group(0) @binding(5) var<storage, read> log_scale: array<f32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+// Of each row: maximum, and sum of exponentials.
+@group(0) @binding(7) var<storage, read_write> state: array<vec2<f32>>;
+
+var<workgroup> q_tile: array<array<vec4<f32>, COLUMNS>, ROWS>;
+var<workgroup> weights: array<array<f32, KEYS>, ROWS>;
+var<workgroup> tile_slots: array<u32, KEYS>;
+// Of each row: the first and last position that it sees, what its logits are multiplied by, and its sums.
+var<workgroup> first_key: array<u32, ROWS>;
+var<workgroup> last_key: array<u32, ROWS>;
+var<workgroup> factors: array<f32, ROWS>;
+var<workgroup> part_max: array<f32, ROWS>;
+var<workgroup> part_sum: array<f32, ROWS>;
+var<workgroup> total_max: array<f32, ROWS>;
+var<workgroup> total_sum: array<f32, ROWS>;
+// What sums so far are multiplied by when a tile is added, or a partition; and the partition.
+var<workgroup> corrections: array<f32, ROWS>;
+var<workgroup> part_factors: array<f32, ROWS>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let shared_by = p.heads / p.kv_heads;
+  let row_count = p.rows * shared_by;
+  let first_row = group.x * ROWS;
+  let last_row = min(first_row + ROWS, row_count) - 1u;
+  let kv_head = group.y;
+
+  for (var i = thread; i < turns(ROWS * COLUMNS, p.zero); i += THREADS) {
+    q_tile[i / COLUMNS][i % COLUMNS] = query_four(min(first_row + i / COLUMNS, last_row), kv_head, i % COLUMNS);
+  }
+  if (thread < ROWS) {
+    let row = min(first_row + thread, last_row);
+    let token = row / shared_by;
+    first_key[thread] = first_seen(p.start + token);
+    last_key[thread] = last_seen(p.start + token);
+    factors[thread] = p.scale;
+    if (LOG) {
+      factors[thread] *= log_scale[p.log_scale_at + kv_head * shared_by + row % shared_by] * bitcast<f32>(extras[p.logs_at + token]);
+    }
+    let before = state_index(row, kv_head);
+    total_max[thread] = NO_MAX;
+    total_sum[thread] = 0.0;
+    if (!SPLIT && p.first_page == 0u) {
+      total_max[thread] = state[before].x;
+      total_sum[thread] = state[before].y;
+    }
+  }
+  let column = thread % COLUMNS;
+  let column_group = thread / COLUMNS;
+  var total: array<vec4<f32>, COLUMN_ROWS>;
+  if (!SPLIT && p.first_page == 0u) {
+    for (var i = 0u; i < COLUMN_ROWS; i++) {
+      let row = first_row + column_group + i * GROUPS;
+      if (column_group < GROUPS && row <= last_row && column_group + i * GROUPS < ROWS) {
+        total[i] = load_out(row, kv_head, column);
+      }
+    }
+  }
+
+  // The keys of this page that any of the rows sees, counted from the page's first.
+  let begin = max(first_seen(p.start + first_row / shared_by), p.page_from) - p.page_from;
+  let to = max(min(last_seen(p.start + last_row / shared_by) + 1u, p.page_to), p.page_from) - p.page_from;
+  var part_from = begin / PARTITION;
+  var part_to = (to + PARTITION - 1u) / PARTITION;
+  if (SPLIT) {
+    part_from = p.first_part + group.z;
+    part_to = part_from + 1u;
+  }
+  for (var part = part_from; part < part_to; part++) {
+    // Zeroed explicitly: in a loop, a driver has been seen to zero it only once.
+    var acc = array<vec4<f32>, COLUMN_ROWS>();
+    if (thread < ROWS) {
+      part_max[thread] = NO_MAX;
+      part_sum[thread] = 0.0;
+    }
+    let end = min(to, (part + 1u) * PARTITION);
+    for (var tile = max(begin, part * PARTITION) / KEYS * KEYS; tile < end; tile += KEYS) {
+      let tile_from = max(begin, tile) - tile;
+      let tile_to = min(end, tile + KEYS) - tile;
+      if (thread < KEYS) {
+        tile_slots[thread] = kv_head * p.slots + (tile + thread) % p.slots;
+      }
+      workgroupBarrier();
+      add_logits(tile, tile_from, tile_to, thread);
+      workgroupBarrier();
+      if (thread < ROWS) {
+        var maximum = part_max[thread];
+        for (var key = 0u; key < turns(KEYS, p.zero); key++) {
+          maximum = max(maximum, weights[thread][key]);
+        }
+        corrections[thread] = decay(part_max[thread] - maximum);
+        part_max[thread] = maximum;
+      }
+      workgroupBarrier();
+      for (var i = thread; i < turns(ROWS * KEYS, p.zero); i += THREADS) {
+        let logit = weights[i / KEYS][i % KEYS];
+        weights[i / KEYS][i % KEYS] = select(decay(logit - part_max[i / KEYS]), 0.0, logit <= NO_MAX);
+      }
+      workgroupBarrier();
+      if (thread < ROWS) {
+        var sum = part_sum[thread] * corrections[thread];
+        for (var key = 0u; key < turns(KEYS, p.zero); key++) {
+          sum += weights[thread][key];
+        }
+        part_sum[thread] = sum;
+      }
+      if (column_group < GROUPS) {
+        for (var i = 0u; i < COLUMN_ROWS; i++) {
+          acc[i] *= corrections[min(column_group + i * GROUPS, ROWS - 1u)];
+        }
+        for (var key = tile_from; key < tile_to; key++) {
+          let value = value_four(tile_slots[key], column);
+          for (var i = 0u; i < COLUMN_ROWS; i++) {
+            acc[i] = fma(vec4(weights[min(column_group + i * GROUPS, ROWS - 1u)][key]), value, acc[i]);
+          }
+        }
+      }
+      workgroupBarrier();
+    }
+    if (SPLIT) {
+      total = acc;
+      if (thread < ROWS) {
+        total_max[thread] = part_max[thread];
+        total_sum[thread] = part_sum[thread];
+      }
+    } else {
+      if (thread < ROWS) {
+        let merged = merge(total_max[thread], total_sum[thread], part_max[thread], part_sum[thread]);
+        total_max[thread] = merged.maximum;
+        total_sum[thread] = merged.total;
+        corrections[thread] = merged.a;
+        part_factors[thread] = merged.b;
+      }
+      workgroupBarrier();
+      for (var i = 0u; i < COLUMN_ROWS; i++) {
+        let row = min(column_group + i * GROUPS, ROWS - 1u);
+        total[i] = fma(acc[i], vec4(part_factors[row]), total[i] * corrections[row]);
+      }
+      workgroupBarrier();
+    }
+  }
+
+  workgroupBarrier();
+  if (column_group < GROUPS) {
+    for (var i = 0u; i < COLUMN_ROWS; i++) {
+      let r = column_group + i * GROUPS;
+      if (r < ROWS && first_row + r <= last_row) {
+        var value = total[i];
+        if (!SPLIT && p.last_page == 1u) {
+          value = value / total_sum[r];
+        }
+        store_out(first_row + r, kv_head, group.z, column, value);
+      }
+    }
+  }
+  if (thread < ROWS && first_row + thread <= last_row && (SPLIT || p.last_page == 0u)) {
+    let row = first_row + thread;
+    let at = select(state_index(row, kv_head), partial_index(row, kv_head, group.z), SPLIT);
+    state[at] = vec2(total_max[thread], total_sum[thread]);
+  }
+}
+
+// The logits of a tile, into `weights`: NO_MAX for keys that a row does not see.
+fn add_logits(tile: u32, tile_from: u32, tile_to: u32, thread: u32) {
+  let key = thread % KEYS;
+  let position = p.page_from + tile + key;
+  var sums = array<vec4<f32>, KEY_ROWS>();
+  if (key >= tile_from && key < tile_to) {
+    for (var column = 0u; column < turns(COLUMNS, p.zero); column++) {
+      let four = key_four(tile_slots[key], column);
+      for (var i = 0u; i < KEY_ROWS; i++) {
+        sums[i] = fma(q_tile[thread / KEYS + 4u * i][column], four, sums[i]);
+      }
+    }
+  }
+  for (var i = 0u; i < KEY_ROWS; i++) {
+    let row = thread / KEYS + 4u * i;
+    let logit = factors[row] * ((sums[i].x + sums[i].y) + (sums[i].z + sums[i].w));
+    let seen = key >= tile_from && key < tile_to && position >= first_key[row] && position <= last_key[row];
+    weights[row][key] = select(NO_MAX, logit, seen);
+  }
+}
+
+fn first_seen(position: u32) -> u32 {
+  if (p.window == 0u || position < p.window) {
+    return 0u;
+  }
+  return position - p.window + 1u;
+}
+
+fn last_seen(position: u32) -> u32 {
+  var last = position;
+  for (var i = 0u; i < p.spans; i++) {
+    let to = extras[p.spans_at + 2u * i + 1u];
+    if (position >= extras[p.spans_at + 2u * i] && position < to) {
+      last = to - 1u;
+    }
+  }
+  return last;
+}
+
+// Row: positions, and for each the query heads that share a KV head.
+fn state_index(row: u32, kv_head: u32) -> u32 {
+  let shared_by = p.heads / p.kv_heads;
+  return row / shared_by * p.heads + kv_head * shared_by + row % shared_by;
+}
+fn partial_index(row: u32, kv_head: u32, part: u32) -> u32 {
+  return (p.earlier + part) * p.rows * p.heads + state_index(row, kv_head);
+}
+
+fn query_four(row: u32, kv_head: u32, column: u32) -> vec4<f32> {
+  let at = p.q_at + state_index(row, kv_head) * HEAD_DIM + column * 4u;
+  var four = vec4(0.0);
+  for (var i = 0u; i < turns(min(4u, HEAD_DIM - column * 4u), p.zero); i++) {
+    four[i] = q[at + i];
+  }
+  return four;
+}
+
+fn load_out(row: u32, kv_head: u32, column: u32) -> vec4<f32> {
+  let at = p.out_at + state_index(row, kv_head) * HEAD_DIM + column * 4u;
+  var four = vec4(0.0);
+  for (var i = 0u; i < turns(min(4u, HEAD_DIM - column * 4u), p.zero); i++) {
+    four[i] = out[at + i];
+  }
+  return four;
+}
+
+fn store_out(row: u32, kv_head: u32, part: u32, column: u32, four: vec4<f32>) {
+  let index = select(state_index(row, kv_head), partial_index(row, kv_head, part), SPLIT);
+  let at = p.out_at + index * HEAD_DIM + column * 4u;
+  for (var i = 0u; i < turns(min(4u, HEAD_DIM - column * 4u), p.zero); i++) {
+    out[at + i] = four[i];
+  }
+}
+
+fn key_four(vector: u32, column: u32) -> vec4<f32> {
+  return page_four(false, vector, column);
+}
+fn value_four(vector: u32, column: u32) -> vec4<f32> {
+  return page_four(true, vector, column);
+}
+
+// Four elements of a vector of the page of keys, or of values; 0 beyond its end.
+fn page_four(values: bool, vector: u32, column: u32) -> vec4<f32> {
+  let at = (vector * HEAD_DIM + column * 4u) / KV_PACKED;
+  let left = HEAD_DIM - column * 4u;
+  switch KV_FORMAT {
+    case KV_Q8_0: {
+      let scales = p.kv_heads * p.slots * (HEAD_DIM / 4u);
+      let scale = bitcast<f32>(page_word(values, scales + vector * (HEAD_DIM / KV_BLOCK) + column / 8u));
+      return vec4<f32>(unpack4xI8(page_word(values, at))) * scale;
+    }
+    case KV_F16: {
+      var high = 0u;
+      if (left > 2u) {
+        high = page_word(values, at + 1u);
+      }
+      return vec4(unpack2x16float(page_word(values, at)), unpack2x16float(high));
+    }
+    default: {
+      var four = vec4(0.0);
+      for (var i = 0u; i < min(4u, left); i++) {
+        four[i] = bitcast<f32>(page_word(values, at + i));
+      }
+      return four;
+    }
+  }
+}
+
+fn page_word(values: bool, i: u32) -> u32 {
+  if (values) {
+    return v_page[i];
+  }
+  return k_page[i];
+}

@@ -1,0 +1,65 @@
+// out = W x + bias for many rows of x (prefill), W in f32, f16 or bf16. A workgroup of 16 x 16 threads computes 64 outputs of
+// 64 rows, each thread every 16th of both, 4 x 4 in registers, a unit of inputs at a time through workgroup memory.
+// Grid: tiles of outputs, by tiles of rows. Order of sums: parts.wgsl.
+// Constants: as parts.wgsl.
+#include "parts.wgsl"
+#include "dense.wgsl"
+
+const THREADS = 256u;
+// Of outputs, and of rows.
+const TILE = 64u;
+const FOURS = UNIT / 4u;
+// Rows, and outputs, of four inputs each; one more, so that those of neighbours lie in different banks.
+var<workgroup> x_tile: array<array<vec4<f32>, FOURS + 1u>, TILE>;
+var<workgroup> w_tile: array<array<vec4<f32>, FOURS + 1u>, TILE>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let tile = tile_of(group.x);
+  let column = thread % 16u;
+  let row = thread / 16u;
+
+  // [row][output]
+  var sum: array<vec4<f32>, 4>;
+  for (var lane = 0u; lane < min(LANES, p.units); lane++) {
+    // Zeroed explicitly: in a loop, a driver has been seen to zero it only once.
+    var acc = array<vec4<f32>, 4>();
+    for (var unit = lane; unit < p.units; unit += LANES) {
+      // Beyond the last row, and the last output, the last one again.
+      for (var i = thread; i < turns(TILE * FOURS, p.zero); i += THREADS) {
+        let from_row = min(group.y * TILE + i / FOURS, p.rows - 1u);
+        x_tile[i / FOURS][i % FOURS] = x_four(from_row, unit * UNIT + i % FOURS * 4u);
+      }
+      for (var i = thread; i < turns(TILE * UNIT_WORDS, p.zero); i += THREADS) {
+        let output = min(tile.number * TILE + i / UNIT_WORDS, tile.outputs - 1u);
+        let word = i % UNIT_WORDS;
+        let bits = weight_word(tile.part, (output * p.units + unit) * UNIT_WORDS + word);
+        w_tile[i / UNIT_WORDS][word * (CHUNK / 4u)] = chunk_low(bits);
+        if (CHUNK == 8u) {
+          w_tile[i / UNIT_WORDS][word * 2u + 1u] = chunk_high(bits);
+        }
+      }
+      workgroupBarrier();
+      for (var k = 0u; k < turns(FOURS, p.zero); k++) {
+        // [output][input] to [input][output]
+        let ws = transpose(mat4x4(w_tile[column][k], w_tile[column + 16u][k], w_tile[column + 32u][k], w_tile[column + 48u][k]));
+        for (var r = 0u; r < 4u; r++) {
+          let xs = x_tile[row + 16u * r][k];
+          acc[r] = fma(ws[3], vec4(xs.w), fma(ws[2], vec4(xs.z), fma(ws[1], vec4(xs.y), fma(ws[0], vec4(xs.x), acc[r]))));
+        }
+      }
+      workgroupBarrier();
+    }
+    for (var r = 0u; r < 4u; r++) {
+      sum[r] += acc[r];
+    }
+  }
+  for (var r = 0u; r < 4u; r++) {
+    let to_row = group.y * TILE + row + 16u * r;
+    if (to_row < p.rows) {
+      for (var o = 0u; o < 4u; o++) {
+        store(tile, to_row, tile.number * TILE + column + 16u * o, sum[r][o]);
+      }
+    }
+  }
+}

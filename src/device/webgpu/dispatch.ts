@@ -1,0 +1,37 @@
+/** What the GPU is asked to do: a kernel, the buffers that it is bound to, its parameters. Plain data. */
+import type { Constants, Kernel } from './shaders.js';
+
+/** A buffer on the GPU. */
+export interface GpuMemory {
+  /** Of no other buffer of the device, ever. */
+  readonly id: number;
+  readonly handle: GPUBuffer;
+}
+
+/** `offset` in bytes, a multiple of 4; kernels have it in elements, as the parameter NAME_at. */
+export interface Bound {
+  readonly memory: GpuMemory;
+  readonly offset: number;
+}
+
+export interface Dispatch {
+  readonly kernel: Kernel;
+  readonly constants: Constants;
+  /** By the names of the kernel's bindings; those that it does not read may be left out. */
+  readonly bind: Readonly<Record<string, Bound>>;
+  /** By the names of the fields of Params; those of offsets are filled in. */
+  readonly params: Readonly<Record<string, number>>;
+  readonly groups: readonly [x: number, y: number, z: number];
+  /** Numbers of the kernel's own, bound as `extras`. */
+  readonly extras?: Uint32Array<ArrayBuffer>;
+  /** Multiply-adds, about: long lists are submitted in pieces. */
+  readonly work: number;
+}
+
+/** The most workgroups in one dimension. */
+const mostGroups = 65_535;
+
+/** So many workgroups, in two dimensions where one does not do: kernels count x + y * (workgroups in x), and stop at the end. */
+export function groupsOf(count: number): readonly [number, number, number] {
+  return count <= mostGroups ? [count, 1, 1] : [mostGroups, Math.ceil(count / mostGroups), 1];
+}

@@ -1,0 +1,122 @@
+/**
+ * Dispatches into GPU command buffers. Parameters of a whole list are written at once, into one buffer of which each
+ * dispatch has the same place whenever the same list comes again; so bind groups are made once and found again.
+ */
+import type { Dispatch, GpuMemory } from './dispatch.js';
+import type { Pipeline } from './pipelines.js';
+
+/** Offsets of bindings are multiples of this, on all adapters. */
+const alignment = 256;
+
+/** More bind groups than any list needs: all are dropped then. */
+const mostBindGroups = 8192;
+
+export interface EncoderMemory {
+  allocate(bytes: number, label: string, usage: GPUBufferUsageFlags): GpuMemory;
+  /** When what was submitted so far is done. */
+  retire(memory: GpuMemory): void;
+}
+
+interface Placed {
+  readonly dispatch: Dispatch;
+  readonly pipeline: Pipeline;
+  /** Bytes from the beginning of the buffer of parameters. */
+  readonly params: number;
+  readonly extras: number;
+}
+
+export class Encoder {
+  readonly #device: GPUDevice;
+  readonly #memory: EncoderMemory;
+  readonly #groups = new Map<string, GPUBindGroup>();
+  readonly #unread: GpuMemory;
+  readonly #unwritten: GpuMemory;
+  #params: GpuMemory;
+  #words: Uint32Array<ArrayBuffer>;
+  #floats: Float32Array<ArrayBuffer>;
+
+  constructor(device: GPUDevice, memory: EncoderMemory) {
+    this.#device = device;
+    this.#memory = memory;
+    // For bindings that a variant of a kernel does not use.
+    this.#unread = memory.allocate(alignment, 'nothing to read', GPUBufferUsage.STORAGE);
+    this.#unwritten = memory.allocate(alignment, 'nothing to write', GPUBufferUsage.STORAGE);
+    this.#words = new Uint32Array(16 * 1024);
+    this.#floats = new Float32Array(this.#words.buffer);
+    this.#params = this.#allocateParams();
+  }
+
+  /** Bind groups that hold a buffer keep it from being freed. */
+  forgetBindGroups(): void {
+    this.#groups.clear();
+  }
+
+  /** Writes the parameters of a list, and returns a function that encodes and submits a part of it. */
+  place(dispatches: readonly Dispatch[], pipelines: readonly Pipeline[]): (from: number, to: number) => void {
+    let bytes = 0;
+    const reserve = (size: number): number => {
+      const at = bytes;
+      bytes += Math.ceil(size / alignment) * alignment;
+      return at;
+    };
+    const placed = dispatches.map((dispatch, i): Placed => ({ dispatch, pipeline: pipelines[i]!, params: reserve(alignment), extras: reserve(dispatch.extras?.byteLength ?? 0) }));
+    this.#reserve(bytes);
+    for (const each of placed) this.#write(each);
+    this.#device.queue.writeBuffer(this.#params.handle, 0, this.#words, 0, bytes / 4);
+    return (from, to) => {
+      const encoder = this.#device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const each of placed.slice(from, to)) {
+        pass.setPipeline(each.pipeline.handle);
+        pass.setBindGroup(0, this.#bindGroup(each));
+        pass.dispatchWorkgroups(...each.dispatch.groups);
+      }
+      pass.end();
+      this.#device.queue.submit([encoder.finish()]);
+    };
+  }
+
+  #write({ dispatch, pipeline, params, extras }: Placed): void {
+    let at = params / 4;
+    for (const { name, type } of pipeline.shader.params) {
+      const value = dispatch.params[name] ?? (name.endsWith('_at') ? (dispatch.bind[name.slice(0, -3)]?.offset ?? 0) / 4 : undefined);
+      if (value === undefined) throw new RangeError(`${pipeline.kernel}: no value for ${name}`);
+      if (type === 'u32') this.#words[at++] = value;
+      else this.#floats[at++] = value;
+    }
+    if (dispatch.extras) this.#words.set(dispatch.extras, extras / 4);
+  }
+
+  #bindGroup({ dispatch, pipeline, params, extras }: Placed): GPUBindGroup {
+    let key = `${pipeline.id},${params},${extras},${dispatch.extras?.byteLength ?? 0}`;
+    for (const { name } of pipeline.shader.bindings) key += `,${dispatch.bind[name]?.memory.id ?? ''}`;
+    const known = this.#groups.get(key);
+    if (known) return known;
+    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: this.#params.handle, offset: params, size: alignment } }];
+    for (const { name, number, access } of pipeline.shader.bindings) {
+      if (name === 'extras' && dispatch.extras && dispatch.extras.byteLength > 0) {
+        entries.push({ binding: number, resource: { buffer: this.#params.handle, offset: extras, size: dispatch.extras.byteLength } });
+        continue;
+      }
+      const memory = dispatch.bind[name]?.memory ?? (access === 'read' ? this.#unread : this.#unwritten);
+      entries.push({ binding: number, resource: { buffer: memory.handle } });
+    }
+    const group = this.#device.createBindGroup({ label: pipeline.kernel, layout: pipeline.layout, entries });
+    if (this.#groups.size >= mostBindGroups) this.#groups.clear();
+    this.#groups.set(key, group);
+    return group;
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes <= this.#words.byteLength) return;
+    this.#words = new Uint32Array(2 ** Math.ceil(Math.log2(bytes / 4)));
+    this.#floats = new Float32Array(this.#words.buffer);
+    this.#memory.retire(this.#params);
+    this.#params = this.#allocateParams();
+    this.#groups.clear();
+  }
+
+  #allocateParams(): GpuMemory {
+    return this.#memory.allocate(this.#words.byteLength, 'parameters of kernels', GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+  }
+}

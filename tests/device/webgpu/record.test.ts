@@ -1,0 +1,86 @@
+/** Commands as dispatches: how many, on how many workgroups. No adapter is needed. */
+import { expect, it } from 'vitest';
+import type { Command, KvCache, View, WeightFormat } from '../../../src/device/device.js';
+import type { Dispatch } from '../../../src/device/webgpu/dispatch.js';
+import { record, type Recorder } from '../../../src/device/webgpu/record.js';
+import { shaderOf } from '../../../src/device/webgpu/shaders.js';
+import type { GpuWeight } from '../../../src/device/webgpu/weights.js';
+
+const handle = {} as GPUBuffer;
+let ids = 0;
+const view = (): View => ({ buffer: { id: ids++, bytes: 2 ** 40, label: 'test' }, offset: 0 });
+const recorder: Recorder = {
+  memoryOf: ({ buffer, offset }) => ({ memory: { id: buffer.id, handle }, offset }),
+  weightOf: (weight) => weight as GpuWeight,
+  scratch: () => ({ id: ids++, handle }),
+  workgroupMemory: 32 * 1024,
+  software: false,
+};
+const weight = (format: WeightFormat, outputs: number, inputs: number, shards = 1): GpuWeight => ({
+  id: ids++,
+  label: 'w',
+  format,
+  outputs,
+  inputs,
+  bytes: 0,
+  units: inputs / 32,
+  shards: Array.from({ length: shards }, (_, i) => ({ memory: { id: ids++, handle }, first: (i * outputs) / shards, rows: outputs / shards, scales: 0 })),
+});
+const cache = (ring: boolean, pageSlots: number, pages: number): KvCache => ({ format: 'f16', ring, pageSlots, kvHeads: 1, headDim: 256, pages: Array.from({ length: pages }, () => ({ k: view().buffer, v: view().buffer })) });
+
+/** One layer of the 1B model, as gemma/graph.ts records it. */
+function layer(format: WeightFormat, rows: number, start: number, window: number, kv: KvCache): Command[] {
+  const [d, f, q, k] = [1152, 6912, 1024, 256];
+  const [x, normed, qs, ks, vs, attended, branch, gate, up, gain, rope] = Array.from({ length: 11 }, view) as [View, View, View, View, View, View, View, View, View, View, View];
+  const product = (from: View, inputs: number, ...outs: [View, number][]): Command => ({ op: 'matMul', x: from, rows, parts: outs.map(([out, outputs]) => ({ out, weight: weight(format, outputs, inputs) })) });
+  const addNorm: Command = { op: 'addNorm', x, branch, gain, next: { gain, out: normed }, rows, width: d, eps: 1e-6 };
+  return [
+    product(normed, d, [qs, q], [ks, k], [vs, k]),
+    { op: 'storeKv', k: ks, v: vs, rows, start, gain, eps: 1e-6, rope, cache: kv },
+    { op: 'normRope', q: qs, rows, heads: 4, headDim: 256, gain, eps: 1e-6, rope },
+    { op: 'attention', q: qs, out: attended, rows, start, heads: 4, window, scale: 1 / 16, logScale: null, cache: kv },
+    product(attended, q, [branch, d]),
+    addNorm,
+    product(normed, d, [gate, f], [up, f]),
+    { op: 'geGlu', gate, up, out: gate, count: rows * f },
+    product(gate, f, [branch, d]),
+    addNorm,
+  ];
+}
+
+const kernels = (dispatches: readonly Dispatch[]): string[] => dispatches.map(({ kernel }) => kernel);
+const recorded = (commands: readonly Command[]): Dispatch[] => commands.flatMap((command) => record(command, recorder));
+
+it('decodes a token in ten dispatches a layer, and one more where many keys are shared out', () => {
+  expect(kernels(recorded(layer('bf16', 1, 200, 512, cache(true, 1024, 1))))).toEqual(
+    ['mat_vec', 'store_kv', 'norm_rope', 'attention', 'mat_vec', 'add_norm', 'mat_vec', 'ge_glu', 'mat_vec', 'add_norm'],
+  );
+  const long = recorded(layer('bf16', 1, 30_000, 0, cache(false, 32_768, 1)));
+  expect(kernels(long).filter((kernel) => kernel.startsWith('attention'))).toEqual(['attention', 'attention_merge']);
+  // 30,001 keys in partitions of 512.
+  expect(long[3]!.groups).toEqual([1, 1, 59]);
+});
+
+it('computes one matrix a dispatch for many rows, in tiles, and quantises x once for all parts', () => {
+  const dispatches = recorded(layer('q8_0', 130, 0, 0, cache(false, 1024, 1)));
+  expect(kernels(dispatches).slice(0, 4)).toEqual(['quantize_rows', 'mat_mul_q8', 'mat_mul_q8', 'mat_mul_q8']);
+  expect(dispatches[1]!.groups).toEqual([16, 3, 1]);
+});
+
+it('keeps within 65,535 workgroups in a dimension, and goes through shards of a matrix by threes', () => {
+  const head: Command = { op: 'matMul', x: view(), rows: 1, parts: [{ weight: weight('bf16', 1_048_576, 64, 4), out: view() }] };
+  const dispatches = recorded([head]);
+  expect(dispatches).toHaveLength(2);
+  expect(dispatches[0]!.groups).toEqual([65_535, 2, 1]);
+  expect(dispatches[0]!.bind['out1']!.offset).toBe(262_144 * 4);
+});
+
+it('reads bindings and parameters from the kernel, and gives two names to one buffer', () => {
+  const { bindings, params, code } = shaderOf('ge_glu', {}, new Map([['out', 'gate']]));
+  expect(bindings).toEqual([
+    { name: 'gate', number: 1, access: 'read_write' },
+    { name: 'up', number: 2, access: 'read' },
+  ]);
+  expect(params.map(({ name }) => name)).toEqual(['count', 'gate_at', 'up_at', 'out_at']);
+  expect(code).toContain('gate[p.out_at + i] = gelu_tanh(gate[p.gate_at + i])');
+});
