@@ -11,7 +11,7 @@ import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
 import { layouts } from '../../src/weights/blocks.js';
-import { attend, blockFormats, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart, type CacheShape } from './cases.js';
+import { attend, blockFormats, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
