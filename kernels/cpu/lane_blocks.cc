@@ -8,7 +8,15 @@
 namespace lodestone {
 namespace LODESTONE_ISA {
 
-// A panel's blocks, in scratch.
+// A block of `lanes` neighbouring outputs, in registers. A format fills what it has.
+struct LaneBlock {
+  B quants[8];                            // 4 inputs of every output each
+  F scale;
+  F min = zero();
+  I inner[2] = {set_int(0), set_int(0)};  // whole-number scales of each half of the block
+};
+
+// Blocks of a whole panel, in scratch.
 struct LaneBlocks {
   uint8_t* quants;  // [block][8 groups of 4 inputs][16 outputs][4]
   float* scales;    // [block][16 outputs]
@@ -17,21 +25,6 @@ struct LaneBlocks {
 };
 
 constexpr int64_t group_bytes = panel_outputs * 4, lane_block_bytes = 8 * group_bytes;
-
-// One vector's worth of a panel's outputs: where each of the rows begins in the file, and which of the 16 is the first.
-struct LaneRows {
-  const uint8_t* const* rows;
-  int part;
-};
-
-LODESTONE_INLINE void put_group(const LaneBlocks& to, int64_t block, int group, int part, B w) {
-  store_bytes(to.quants + block * lane_block_bytes + group * group_bytes + part * 4, w);
-}
-LODESTONE_INLINE void put_scale(const LaneBlocks& to, int64_t block, int part, F scale) { store(to.scales + block * panel_outputs + part, scale); }
-LODESTONE_INLINE void put_min(const LaneBlocks& to, int64_t block, int part, F min) { store(to.eighths + block * panel_outputs + part, min * set(0.125f)); }
-LODESTONE_INLINE void put_inner(const LaneBlocks& to, int64_t block, int half, int part, I scale) {
-  store_bytes(to.inner + (2 * block + half) * panel_outputs + part, as_bytes(scale_of(scale)));
-}
 
 // 32 bytes of every row.
 LODESTONE_INLINE void transpose32(const uint8_t* const* rows, int64_t at, B (&w)[8]) {
@@ -57,19 +50,24 @@ enum class Sum {
   halves,  // weights below 64 with a whole-number scale for each half of the block
 };
 
+// Each format says how many blocks lie together in how many bytes, and makes of those of `lanes` rows, which begin at byte
+// `at` of each, blocks in lanes: body(index, block), in their order.
 struct LanesQ8 {
   static constexpr Sum sum = Sum::whole;
   static constexpr int zero = q8_zero, steps = 8;
   static constexpr bool has_min = false;
-  static void bring(const LaneRows& from, int64_t first, int64_t count, const LaneBlocks& to) {
-    for (int64_t b = 0; b < count; b++) {
-      const int64_t at = (first + b) * 34;
-      B head[4], w[8];
-      transpose16(from.rows, at, head);
-      transpose32(from.rows, at + 2, w);
-      put_scale(to, b, from.part, low_halves(head[0]));
-      for (int g = 0; g < 8; g++) put_group(to, b, g, from.part, q8_zero ? xor_bits(w[g], bytes_of(0x80)) : w[g]);
+  static constexpr int64_t blocks = 1, bytes = 34;
+  template <class Body>
+  LODESTONE_INLINE_METHOD static void each(const uint8_t* const* rows, int64_t at, Body body) {
+    B head[4];
+    LaneBlock block;
+    transpose16(rows, at, head);
+    transpose32(rows, at + 2, block.quants);
+    block.scale = low_halves(head[0]);
+    if constexpr (q8_zero) {
+      for (B& q : block.quants) q = xor_bits(q, bytes_of(q8_zero));
     }
+    body(0, block);
   }
 };
 
@@ -86,34 +84,32 @@ struct LanesSmall {
   static constexpr Sum sum = Sum::chains;
   static constexpr int zero = HasMin ? 0 : Five ? 16 : 8, steps = Five ? 4 : 8;
   static constexpr bool has_min = HasMin;
-  static void bring(const LaneRows& from, int64_t first, int64_t count, const LaneBlocks& to) {
-    constexpr int64_t head_bytes = (HasMin ? 4 : 2) + (Five ? 4 : 0);
-    const int part = from.part;
-    for (int64_t b = 0; b < count; b++) {
-      const int64_t at = (first + b) * (head_bytes + 16);
-      B head[4], w[4];
-      transpose16(from.rows, at, head);
-      transpose16(from.rows, at + head_bytes, w);
-      put_scale(to, b, part, low_halves(head[0]));
-      if (HasMin) put_min(to, b, part, set(0.0f) - low_halves(right<16>(head[0])));
-      B q[8];
-      for (int g = 0; g < 4; g++) {
-        q[g] = low_nibbles(w[g]);
-        q[g + 4] = high_nibbles(w[g]);
-      }
-      if constexpr (Five) {
-        const B word = HasMin ? head[1] : or_bits(right<16>(head[0]), left<16>(head[1]));
-        q[0] = or_bits(q[0], spread_bits<0>(word));
-        q[1] = or_bits(q[1], spread_bits<1>(word));
-        q[2] = or_bits(q[2], spread_bits<2>(word));
-        q[3] = or_bits(q[3], spread_bits<3>(word));
-        q[4] = or_bits(q[4], spread_bits<4>(word));
-        q[5] = or_bits(q[5], spread_bits<5>(word));
-        q[6] = or_bits(q[6], spread_bits<6>(word));
-        q[7] = or_bits(q[7], spread_bits<7>(word));
-      }
-      for (int g = 0; g < 8; g++) put_group(to, b, g, part, q[g]);
+  static constexpr int64_t blocks = 1, head_bytes = (HasMin ? 4 : 2) + (Five ? 4 : 0), bytes = head_bytes + 16;
+  template <class Body>
+  LODESTONE_INLINE_METHOD static void each(const uint8_t* const* rows, int64_t at, Body body) {
+    B head[4], w[4];
+    LaneBlock block;
+    transpose16(rows, at, head);
+    transpose16(rows, at + head_bytes, w);
+    block.scale = low_halves(head[0]);
+    if constexpr (HasMin) block.min = set(0.0f) - low_halves(right<16>(head[0]));
+    B(&q)[8] = block.quants;
+    for (int g = 0; g < 4; g++) {
+      q[g] = low_nibbles(w[g]);
+      q[g + 4] = high_nibbles(w[g]);
     }
+    if constexpr (Five) {
+      const B word = HasMin ? head[1] : or_bits(right<16>(head[0]), left<16>(head[1]));
+      q[0] = or_bits(q[0], spread_bits<0>(word));
+      q[1] = or_bits(q[1], spread_bits<1>(word));
+      q[2] = or_bits(q[2], spread_bits<2>(word));
+      q[3] = or_bits(q[3], spread_bits<3>(word));
+      q[4] = or_bits(q[4], spread_bits<4>(word));
+      q[5] = or_bits(q[5], spread_bits<5>(word));
+      q[6] = or_bits(q[6], spread_bits<6>(word));
+      q[7] = or_bits(q[7], spread_bits<7>(word));
+    }
+    body(0, block);
   }
 };
 
@@ -123,55 +119,42 @@ struct LanesK45 {
   static constexpr Sum sum = Sum::chains;
   static constexpr int zero = 0, steps = Five ? 4 : 8;
   static constexpr bool has_min = true;
+  static constexpr int64_t blocks = 8, bytes = Five ? 176 : 144;
 
-  static void bring(const LaneRows& from, int64_t first, int64_t count, const LaneBlocks& to) {
-    constexpr int64_t bytes = Five ? 176 : 144;
-    for (int64_t b = 0; b < count; b += 8) {
-      const int64_t at = (first + b) / 8 * bytes;
-      B head[4];
-      transpose16(from.rows, at, head);
-      const F d = low_halves(head[0]), dmin = low_halves(right<16>(head[0]));
-      const B six = bytes_of(63), four = bytes_of(15), two = bytes_of(3);
-      const B scales[2] = {and_bits(head[1], six), or_bits(and_bits(head[3], four), left<4>(and_bits(right<6>(head[1]), two)))};
-      const B mins[2] = {and_bits(head[2], six), or_bits(and_bits(right<4>(head[3]), four), left<4>(and_bits(right<6>(head[2]), two)))};
-      for (int i = 0; i < 2; i++) {
-        put_four(from.part, b + 4 * i, d, scales[i], dmin, mins[i], to);
+  template <class Body>
+  LODESTONE_INLINE_METHOD static void each(const uint8_t* const* rows, int64_t at, Body body) {
+    B head[4];
+    transpose16(rows, at, head);
+    const F d = low_halves(head[0]), dmin = low_halves(right<16>(head[0]));
+    const B six = bytes_of(63), four = bytes_of(15), two = bytes_of(3);
+    const B scales[2] = {and_bits(head[1], six), or_bits(and_bits(head[3], four), left<4>(and_bits(right<6>(head[1]), two)))};
+    const B mins[2] = {and_bits(head[2], six), or_bits(and_bits(right<4>(head[3]), four), left<4>(and_bits(right<6>(head[2]), two)))};
+    B high[8];
+    if constexpr (Five) transpose32(rows, at + 16, high);
+    // Sub-blocks Sub and Sub + 1.
+    const auto pair = [&]<int Sub>() __attribute__((always_inline)) {
+      B w[8];
+      transpose32(rows, at + (Five ? 48 : 16) + 16 * Sub, w);
+      LaneBlock low, top;
+      for (int g = 0; g < 8; g++) {
+        low.quants[g] = low_nibbles(w[g]);
+        top.quants[g] = high_nibbles(w[g]);
+        if constexpr (Five) {
+          low.quants[g] = or_bits(low.quants[g], fifth_bit<Sub>(high[g]));
+          top.quants[g] = or_bits(top.quants[g], fifth_bit<Sub + 1>(high[g]));
+        }
       }
-      B high[8];
-      if constexpr (Five) transpose32(from.rows, at + 16, high);
-      const int64_t quants = at + (Five ? 48 : 16);
-      put_pair<0>(from, quants, high, b, to);
-      put_pair<2>(from, quants + 32, high, b, to);
-      put_pair<4>(from, quants + 64, high, b, to);
-      put_pair<6>(from, quants + 96, high, b, to);
-    }
-  }
-
- private:
-  LODESTONE_INLINE_METHOD static void put_four(int part, int64_t block, F d, B scales, F dmin, B mins, const LaneBlocks& to) {
-    put_scale(to, block, part, d * to_float(unsigned_byte<0>(scales)));
-    put_scale(to, block + 1, part, d * to_float(unsigned_byte<1>(scales)));
-    put_scale(to, block + 2, part, d * to_float(unsigned_byte<2>(scales)));
-    put_scale(to, block + 3, part, d * to_float(unsigned_byte<3>(scales)));
-    put_min(to, block, part, dmin * to_float(unsigned_byte<0>(mins)));
-    put_min(to, block + 1, part, dmin * to_float(unsigned_byte<1>(mins)));
-    put_min(to, block + 2, part, dmin * to_float(unsigned_byte<2>(mins)));
-    put_min(to, block + 3, part, dmin * to_float(unsigned_byte<3>(mins)));
-  }
-  // Sub-blocks Sub and Sub + 1.
-  template <int Sub>
-  LODESTONE_INLINE_METHOD static void put_pair(const LaneRows& from, int64_t quants, const B (&high)[8], int64_t b, const LaneBlocks& to) {
-    B w[8];
-    transpose32(from.rows, quants, w);
-    for (int g = 0; g < 8; g++) {
-      B low = low_nibbles(w[g]), top = high_nibbles(w[g]);
-      if constexpr (Five) {
-        low = or_bits(low, fifth_bit<Sub>(high[g]));
-        top = or_bits(top, fifth_bit<Sub + 1>(high[g]));
-      }
-      put_group(to, b + Sub, g, from.part, low);
-      put_group(to, b + Sub + 1, g, from.part, top);
-    }
+      low.scale = d * to_float(unsigned_byte<Sub % 4>(scales[Sub / 4]));
+      low.min = dmin * to_float(unsigned_byte<Sub % 4>(mins[Sub / 4]));
+      top.scale = d * to_float(unsigned_byte<Sub % 4 + 1>(scales[Sub / 4]));
+      top.min = dmin * to_float(unsigned_byte<Sub % 4 + 1>(mins[Sub / 4]));
+      body(Sub, low);
+      body(Sub + 1, top);
+    };
+    pair.template operator()<0>();
+    pair.template operator()<2>();
+    pair.template operator()<4>();
+    pair.template operator()<6>();
   }
 };
 
@@ -179,39 +162,58 @@ struct LanesQ6K {
   static constexpr Sum sum = Sum::halves;
   static constexpr int zero = 32, steps = 2;
   static constexpr bool has_min = false;
+  static constexpr int64_t blocks = 8, bytes = 210;
 
-  static void bring(const LaneRows& from, int64_t first, int64_t count, const LaneBlocks& to) {
-    const int part = from.part;
-    for (int64_t b = 0; b < count; b += 8) {
-      const int64_t at = (first + b) / 8 * 210;
-      B scales[4], last[4];
-      transpose16(from.rows, at + 192, scales);
-      transpose16(from.rows, at + 194, last);
-      const F d = low_halves(right<16>(last[3]));
-      for (int i = 0; i < 4; i++) {
-        put_scale(to, b + 2 * i, part, d);
-        put_scale(to, b + 2 * i + 1, part, d);
-        put_inner(to, b + 2 * i, 0, part, signed_byte<0>(scales[i]));
-        put_inner(to, b + 2 * i, 1, part, signed_byte<1>(scales[i]));
-        put_inner(to, b + 2 * i + 1, 0, part, signed_byte<2>(scales[i]));
-        put_inner(to, b + 2 * i + 1, 1, part, signed_byte<3>(scales[i]));
-      }
-      for (int half = 0; half < 2; half++) {
-        B low[2][8], high[8];
-        transpose32(from.rows, at + 64 * half, low[0]);
-        transpose32(from.rows, at + 64 * half + 32, low[1]);
-        transpose32(from.rows, at + 128 + 32 * half, high);
+  template <class Body>
+  LODESTONE_INLINE_METHOD static void each(const uint8_t* const* rows, int64_t at, Body body) {
+    B scales[4], last[4];
+    transpose16(rows, at + 192, scales);
+    transpose16(rows, at + 194, last);
+    const F d = low_halves(right<16>(last[3]));
+    // Of the four blocks of a half, the first two have the low nibbles, the last two the high ones.
+    const auto half = [&]<int Half>() __attribute__((always_inline)) {
+      B low[2][8], high[8];
+      transpose32(rows, at + 64 * Half, low[0]);
+      transpose32(rows, at + 64 * Half + 32, low[1]);
+      transpose32(rows, at + 128 + 32 * Half, high);
+      const auto one = [&]<int N>() __attribute__((always_inline)) {
+        LaneBlock block;
         for (int g = 0; g < 8; g++) {
-          const B h = high[g];
-          put_group(to, b + 4 * half, g, part, or_bits(low_nibbles(low[0][g]), left<4>(and_bits(h, bytes_of(0x03)))));
-          put_group(to, b + 4 * half + 1, g, part, or_bits(low_nibbles(low[1][g]), left<2>(and_bits(h, bytes_of(0x0c)))));
-          put_group(to, b + 4 * half + 2, g, part, or_bits(high_nibbles(low[0][g]), and_bits(h, bytes_of(0x30))));
-          put_group(to, b + 4 * half + 3, g, part, or_bits(high_nibbles(low[1][g]), right<2>(and_bits(h, bytes_of(0xc0)))));
+          const B four = N < 2 ? low_nibbles(low[N % 2][g]) : high_nibbles(low[N % 2][g]);
+          const B two = and_bits(high[g], bytes_of(3 << 2 * N));
+          block.quants[g] = or_bits(four, N < 2 ? left<N < 2 ? 4 - 2 * N : 0>(two) : right<N < 2 ? 0 : 2 * N - 4>(two));
         }
-      }
-    }
+        block.scale = d;
+        const B pair = scales[2 * Half + N / 2];
+        block.inner[0] = scale_of(signed_byte<N % 2 * 2>(pair));
+        block.inner[1] = scale_of(signed_byte<N % 2 * 2 + 1>(pair));
+        body(4 * Half + N, block);
+      };
+      one.template operator()<0>();
+      one.template operator()<1>();
+      one.template operator()<2>();
+      one.template operator()<3>();
+    };
+    half.template operator()<0>();
+    half.template operator()<1>();
   }
 };
+
+// Blocks first .. first + count - 1 of the `lanes` outputs of a panel from `part` on.
+template <class Q>
+static void bring(const uint8_t* const* rows, int part, int64_t first, int64_t count, const LaneBlocks& to) {
+  for (int64_t b = 0; b < count; b += Q::blocks) {
+    Q::each(rows + part, (first + b) / Q::blocks * Q::bytes, [&](int index, const LaneBlock& block) __attribute__((always_inline)) {
+      const int64_t at = b + index;
+      for (int g = 0; g < 8; g++) store_bytes(to.quants + at * lane_block_bytes + g * group_bytes + part * 4, block.quants[g]);
+      store(to.scales + at * panel_outputs + part, block.scale);
+      if constexpr (Q::has_min) store(to.eighths + at * panel_outputs + part, block.min * set(0.125f));
+      if constexpr (Q::sum == Sum::halves) {
+        for (int half = 0; half < 2; half++) store_bytes(to.inner + (2 * at + half) * panel_outputs + part, as_bytes(block.inner[half]));
+      }
+    });
+  }
+}
 
 }  // namespace LODESTONE_ISA
 }  // namespace lodestone

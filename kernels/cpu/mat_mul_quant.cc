@@ -1,8 +1,8 @@
 // out[r] = W x[r] with weights in blocks: rows are quantised to int8 per block of 32 (quantise_rows.cc), a block's products
 // are summed as integers, and the blocks are added in f32 in their order. The order is the same in every tile shape.
 //
-// Weights are read where they lie, in a mapped file as a rule. Span after span of a panel's inputs is brought into lanes,
-// in scratch that stays in the first-level cache, and meets all rows there: 1 of decoding as 256 of a prompt.
+// Weights are read where they lie, in a mapped file as a rule. Of many rows, span after span of a panel's inputs is brought
+// into lanes, in scratch that stays in the first-level cache, and meets all rows there; a single one meets them in registers.
 #include "kernels.h"
 #include "simd.h"
 
@@ -95,6 +95,35 @@ LODESTONE_INLINE void block_sums(const TileRows& a, int64_t at, const LaneBlocks
   }
 }
 
+// The same of one row and one vector of outputs in registers.
+template <class Q>
+LODESTONE_INLINE I block_sum(const Activations& x, int64_t at, const LaneBlock& w) {
+  const int8_t* values = x.values + at * quant_block;
+  if constexpr (Q::sum == Sum::halves) {
+    I sum = set_int(0);
+    for (int half = 0; half < 2; half++) {
+      sum = add_scaled(sum, twice(x.minus_16_halves[2 * at + half]), w.inner[half]);
+      for (int from = 4 * half; from < 4 * half + 4; from += Q::steps) {
+        P products = no_products();
+        for (int g = from; g < from + Q::steps; g++) products = add_products(products, w.quants[g], broadcast4(values + 4 * g));
+        sum = add_scaled(sum, products, w.inner[half]);
+      }
+    }
+    return sum;
+  }
+  I sum = Q::zero ? set_int(Q::zero / 8 * x.minus_8_sums[at]) : set_int(0);
+  if constexpr (Q::sum == Sum::whole) {
+    for (int g = 0; g < 8; g++) sum = dot(sum, w.quants[g], broadcast4(values + 4 * g));
+  } else {
+    for (int from = 0; from < 8; from += Q::steps) {
+      P products = no_products();
+      for (int g = from; g < from + Q::steps; g++) products = add_products(products, w.quants[g], broadcast4(values + 4 * g));
+      sum = add_up(sum, products);
+    }
+  }
+  return sum;
+}
+
 // Adds a span of blocks to R rows of out (or begins them, where it is the first). `valid`: outputs that there are.
 template <class Q, int R>
 static void quant_tile(const TileRows& a, const LaneBlocks& w, int64_t blocks, int part, float* out, int64_t out_stride, bool first, int64_t valid) {
@@ -153,8 +182,53 @@ static void span_rows(const QuantProduct& p, int64_t row_begin, int64_t row_end,
   }
 }
 
+// A single row: memory's speed is what counts. Blocks go from the file through registers, the sums of a panel stay there,
+// and the next panel is asked for line after line in between. The additions are those of quant_tile, in its order.
+template <class Q>
+static void quant_one_row(const QuantProduct& p, int64_t row, int64_t panel_begin, int64_t panel_end) {
+  constexpr int vectors = int(panel_outputs) / lanes;
+  const Weights& weights = p.weights;
+  const Activations& x = *p.x;
+  const int64_t row_bytes = bytes_per_row(weights.format, weights.inputs), last = weights.outputs - 1;
+  const int64_t tile = row / activation_tile * x.blocks * x.tile_rows + row % activation_tile;
+  for (int64_t panel = panel_begin; panel < panel_end; panel++) {
+    const int64_t output = panel * panel_outputs;
+    const uint8_t* rows[panel_outputs];
+    for (int i = 0; i < int(panel_outputs); i++) rows[i] = weights.data + (output + i < last ? output + i : last) * row_bytes;
+    const uint8_t* next = weights.data + (output + panel_outputs) * row_bytes;
+    [[maybe_unused]] const uint8_t* asked = next;
+    F acc[vectors];
+    for (F& a : acc) a = zero();
+    for (int64_t first = 0; first < x.blocks; first += Q::blocks) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; v++) {
+        Q::each(rows + v * lanes, first / Q::blocks * Q::bytes, [&](int index, const LaneBlock& block) __attribute__((always_inline)) {
+          constexpr int64_t share = (lanes * Q::bytes + Q::blocks - 1) / Q::blocks;
+          if constexpr (Q::blocks == 1) {  // a few lines twice, but no branch to guess
+            for (int64_t i = 0; i < share; i += 64) prefetch(next + i);
+            next += share;
+          } else {
+            for (next += share; asked < next; asked += 64) prefetch(asked);
+          }
+          const int64_t at = tile + (first + index) * x.tile_rows;
+          const F scale = set(x.scales[at]);
+          acc[v] = fma(to_float(block_sum<Q>(x, at, block)), block.scale * scale, acc[v]);
+          if constexpr (Q::has_min) acc[v] = fma(to_float(set_int(x.minus_8_sums[at])), block.min * set(0.125f) * scale, acc[v]);
+        });
+      }
+    }
+    for (int v = 0; v < vectors; v++) {
+      const int64_t n = weights.outputs - output - v * lanes;
+      float* out = p.out + row * p.out_stride + output + v * lanes;
+      if (n >= lanes) store(out, acc[v]);
+      else if (n > 0) store_part(out, acc[v], int(n));
+    }
+  }
+}
+
 template <class Q>
 static void quant(const QuantProduct& p, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end, float* scratch) {
+  if (row_end - row_begin == 1) return quant_one_row<Q>(p, row_begin, panel_begin, panel_end);
   const Weights& weights = p.weights;
   const int64_t blocks = weights.inputs / quant_block, row_bytes = bytes_per_row(weights.format, weights.inputs);
   const LaneBlocks w{(uint8_t*)scratch, scratch + span_blocks * lane_block_bytes / 4, scratch + span_blocks * (lane_block_bytes / 4 + panel_outputs),
@@ -178,7 +252,7 @@ static void quant(const QuantProduct& p, int64_t row_begin, int64_t row_end, int
           const int64_t bytes = panel_outputs * row_bytes;
           for (int64_t line = bytes * b / blocks / 64 * 64; line < bytes * (b + count) / blocks; line += 64) prefetch(next + line);
         }
-        for (int part = 0; part < int(panel_outputs); part += lanes) Q::bring({rows + part, part}, b, count, w);
+        for (int part = 0; part < int(panel_outputs); part += lanes) bring<Q>(rows, part, b, count, w);
         span_rows<Q>(p, row_begin, row_end, w, b, count, output);
       }
     }

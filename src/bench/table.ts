@@ -23,41 +23,46 @@ export const tableModels: Readonly<Record<string, { readonly shape: Shape; reado
 };
 export const tableDepths: readonly number[] = [512, 4096, 32_768];
 
+/** What is measured beside llama.cpp: cells of another device or build are left alone. */
+export interface Subject {
+  /** For people. */
+  readonly device: string;
+  /** sha256 of the addon. */
+  readonly addon: string;
+}
+
 export interface TableOptions {
   /** Holds the files of random weights; the peer is measured where node-llama-cpp is installed in it. */
   readonly folder: string;
   readonly models: readonly string[];
   readonly depths: readonly number[];
   readonly threads: number;
-  /** What runs ours, for people: cells of another are left alone. */
-  readonly device: string;
+  readonly subject: Subject;
   readonly runs: number;
   readonly generate: number;
 }
 
 /** Medians. Cells that were measured in different ways may stand in one file. */
-export interface TableCell {
+export interface TableCell extends Subject {
   readonly model: string;
   readonly depth: number;
   readonly generate: number;
   readonly runs: number;
-  readonly device: string;
   readonly ours: Speed;
   readonly peer: Speed | null;
 }
 
-export interface LoadCell extends Load {
+export interface LoadCell extends Load, Subject {
   readonly model: string;
-  readonly device: string;
 }
 
 export interface Table {
-  readonly schema: 'lodestone.bench-table/1';
+  readonly schema: 'lodestone.bench-table/2';
   readonly cells: readonly TableCell[];
   readonly loads: readonly LoadCell[];
 }
 
-export const emptyTable: Table = { schema: 'lodestone.bench-table/1', cells: [], loads: [] };
+export const emptyTable: Table = { schema: 'lodestone.bench-table/2', cells: [], loads: [] };
 
 /** What an earlier run has left; nothing where there is no such file. */
 export function readTable(path: string): Table {
@@ -73,27 +78,36 @@ export function writeTable(path: string, table: Table): void {
   renameSync(`${path}.part`, path);
 }
 
+const isOf = (subject: Subject, cell: Subject): boolean => cell.device === subject.device && cell.addon === subject.addon;
+
+/** Whether `cell` is the model's at this depth, measured as the options ask, or in more runs. */
+export function isMeasured(cell: TableCell, model: string, depth: number, options: Pick<TableOptions, 'subject' | 'runs' | 'generate'>): boolean {
+  return cell.model === model && cell.depth === depth && isOf(options.subject, cell) && cell.runs >= options.runs && cell.generate === options.generate;
+}
+
+/** With `cell` in the place of what was measured before of the same model, depth and subject. */
+export function withCell(table: Table, cell: TableCell): Table {
+  const others = table.cells.filter((other) => !(other.model === cell.model && other.depth === cell.depth && isOf(cell, other)));
+  return { ...table, cells: [...others, cell] };
+}
+
 /** Measures the cells that `path` lacks, writing each as it is done. @param onCell what begins, for people */
 export async function measureTable(path: string, options: TableOptions, onCell: (what: string) => void): Promise<Table> {
   let table = readTable(path);
-  const { device: description } = options;
+  const { subject } = options;
   for (const model of options.models) {
     const gguf = await modelFile(options.folder, model);
-    if (!table.loads.some((load) => load.model === model && load.device === description)) {
+    if (!table.loads.some((load) => load.model === model && isOf(subject, load))) {
       onCell(`${model}, loading`);
       await measureLoad(gguf, options.threads); // brings the file into memory
       const load = await measureLoad(gguf, options.threads);
-      table = { ...table, loads: [...table.loads, { model, device: description, ...load }] };
+      table = { ...table, loads: [...table.loads, { model, ...subject, ...load }] };
       writeTable(path, table);
     }
     for (const depth of options.depths) {
-      const same = (cell: TableCell): boolean =>
-        cell.model === model && cell.depth === depth && cell.device === description && cell.runs >= options.runs && cell.generate === options.generate;
-      if (table.cells.some(same)) continue;
+      if (table.cells.some((cell) => isMeasured(cell, model, depth, options))) continue;
       onCell(`${model}, ${depth} tokens`);
-      const cell = await measureCell(gguf, model, depth, options);
-      const others = table.cells.filter((other) => !(other.model === model && other.depth === depth && other.device === description));
-      table = { ...table, cells: [...others, cell] };
+      table = withCell(table, await measureCell(gguf, model, depth, options));
       writeTable(path, table);
     }
   }
@@ -130,7 +144,7 @@ async function measureCell(gguf: string, name: string, depth: number, options: T
     peer?.close();
     await device.close();
   }
-  return { model: name, depth, generate, runs, device: options.device, ours: medians(ours), peer: peer && medians(theirs) };
+  return { model: name, depth, generate, runs, ...options.subject, ours: medians(ours), peer: peer && medians(theirs) };
 }
 
 export function peerInstalled(folder: string): boolean {
@@ -146,24 +160,24 @@ function medians(speeds: readonly Speed[]): Speed {
   return { prefill: median(speeds.map(({ prefill }) => prefill)), decode: median(speeds.map(({ decode }) => decode)) };
 }
 
-/** Of one device (the others' cells are left out), in the order of models and depths. */
-export function tableMarkdown(table: Table, device: string): string {
+/** Of one device and build (the others' cells are left out), in the order of models and depths. */
+export function tableMarkdown(table: Table, subject: Subject): string {
   const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
   const columns = (our: number, their: number | undefined): string => (their === undefined ? `${number(our)} | | ` : `${number(our)} | ${number(their)} | ${(our / their).toFixed(2)}`);
   const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20).toLocaleString('en')} MiB`;
   const lines = [
-    `${device}; tok/s, medians; in turn with llama.cpp on the same file`,
+    `${subject.device}; tok/s, medians; in turn with llama.cpp on the same file`,
     '',
     '| model, random weights | depth | reading: ours | llama.cpp | ratio | generating: ours | llama.cpp | ratio | runs |',
     '|---|---|---|---|---|---|---|---|---|',
   ];
   const order = Object.keys(tableModels);
-  const sorted = table.cells.filter((cell) => cell.device === device).toSorted((a, b) => order.indexOf(a.model) - order.indexOf(b.model) || a.depth - b.depth);
+  const sorted = table.cells.filter((cell) => isOf(subject, cell)).toSorted((a, b) => order.indexOf(a.model) - order.indexOf(b.model) || a.depth - b.depth);
   for (const { model, depth, ours, peer, runs } of sorted) {
     lines.push(`| ${model} | ${depth.toLocaleString('en')} | ${columns(ours.prefill, peer?.prefill)} | ${columns(ours.decode, peer?.decode)} | ${runs} |`);
   }
   lines.push('', '| warm file | first token | of it: Node | headers, tokenizer | weights | reading 8, first token | own memory | mapped |', '|---|---|---|---|---|---|---|---|');
-  for (const { model, ms, resident } of table.loads.filter((load) => load.device === device)) {
+  for (const { model, ms, resident } of table.loads.filter((load) => isOf(subject, load))) {
     const times = [ms.total, ms.start, ms.files, ms.weights, ms.firstToken].map((value) => `${value.toFixed(0)} ms`);
     lines.push(`| ${[model, ...times, resident ? mebibytes(resident.own) : '', resident ? mebibytes(resident.mapped) : ''].join(' | ')} |`);
   }

@@ -11,6 +11,7 @@ import { writeRandomGguf } from '../bench/random-gguf.js';
 import { measureTable, tableDepths, tableMarkdown, tableModels } from '../bench/table.js';
 import { gemma1b, gemma270m, randomModel, type Shape } from '../bench/random-model.js';
 import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
+import { addonHash } from '../device/cpu/native.js';
 import type { KvFormat, WeightFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { ExitCode } from '../errors.js';
@@ -30,7 +31,7 @@ const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt
   --agree      compare our logits with llama.cpp's on the same files of random weights, written to DIR, instead
   --table      reading and generating at depths of 512, 4,096 and 32,768 tokens (--depth: only these), for 270m-q8_0, 1b-q4_0,
                1b-q8_0 and 4b-q4_0 (--cell: only these), and loading, as Markdown. Each cell is kept in DIR/lodestone-table.json
-               when it is done, and not measured again; without node-llama-cpp in DIR ours is measured alone
+               when it is done, and not measured again with the same build; without node-llama-cpp in DIR ours is measured alone
   --long N     read N tokens with the embedded model, and ask one question of them`;
 
 const models: Readonly<Record<string, { readonly shape: Shape; readonly format: BlockFormat }>> = {
@@ -210,9 +211,10 @@ async function runTable(folder: string, models: readonly string[], depths: reado
   if ('unavailable' in device) throw new Error(device.unavailable);
   await device.close();
   const path = join(folder, 'lodestone-table.json');
+  const subject = { device: device.description, addon: addonHash() };
   const { runs, generate } = options;
-  const table = await measureTable(path, { folder, models, depths, threads: device.threads, device: device.description, runs, generate }, (what) => process.stderr.write(`${what}\n`));
-  process.stdout.write(json ? `${JSON.stringify(table, null, 2)}\n` : tableMarkdown(table, device.description));
+  const table = await measureTable(path, { folder, models, depths, threads: device.threads, subject, runs, generate }, (what) => process.stderr.write(`${what}\n`));
+  process.stdout.write(json ? `${JSON.stringify(table, null, 2)}\n` : tableMarkdown(table, subject));
 }
 
 function count(text: string, name: string): number {

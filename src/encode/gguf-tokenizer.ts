@@ -10,6 +10,7 @@ import { space, type PieceList } from './pieces.js';
 /** Control tokens of Gemma whatever the file says: Google's first quantised files call some of them ordinary. */
 const gemmaControls = new Set(['<pad>', '<eos>', '<bos>', '<unk>', '<start_of_turn>', '<end_of_turn>', '<start_of_image>', '<end_of_image>']);
 
+const spaces = /^ {2,}$/;
 const byteToken = /^<0x([0-9A-F]{2})>$/;
 
 export interface GgufTokens extends PieceList {
@@ -34,28 +35,36 @@ export function ggufTokens({ path, metadata }: Pick<Gguf, 'path' | 'metadata'>, 
   const typeOf = typesOf(metadata.get('tokenizer.ggml.token_type'), stored.length, fail);
 
   // Runs of spaces are tokens that the user defined, which GGUF stores with real spaces.
-  const tokens = stored.slice(0, size).map((token) => (/^ {2,}$/.test(token) ? space.repeat(token.length) : token));
-  const ids = new Map<string, number>();
+  const tokens = stored.slice(0, size).map((token) => (token.startsWith('  ') && spaces.test(token) ? space.repeat(token.length) : token));
+  const failTwins = (token: string): never => {
+    const first = tokens.indexOf(token);
+    return fail(`tokens ${first} and ${tokens.indexOf(token, first + 1)} are both ${JSON.stringify(token)}`);
+  };
+  // Gemma's 262,144 tokens are gone through whenever a model is opened: almost all are pieces, which cost one look-up each.
   const pieces = new Map<string, number>();
+  const others = new Map<string, number>();
   const added = new Map<string, number>();
   const controls = new Map<string, number>();
   const bytes: number[] = [];
   let largestTextId = 0;
-  for (const [id, token] of tokens.entries()) {
-    if (token === '') fail(`token ${id} is empty`);
-    const twin = ids.get(token);
-    if (twin !== undefined) fail(`tokens ${twin} and ${id} are both ${JSON.stringify(token)}`);
-    ids.set(token, id);
+  for (let id = 0; id < tokens.length; id++) {
+    const token = tokens[id]!;
     const type = typeOf(id);
-    const byte = byteToken.exec(token);
-    if (gemmaControls.has(token) || type === types.unknown || (type === types.control && !looksLikeControl.test(token))) {
-      controls.set(token, id);
-      continue;
-    }
-    largestTextId = id;
+    const byte = token.startsWith('<0x') ? byteToken.exec(token) : null;
+    const control = type === types.unknown || (type === types.control && !looksLikeControl.test(token)) || (token.startsWith('<') && gemmaControls.has(token));
+    const home = type === types.normal && !byte && !control ? pieces : others;
+    const known = home.size;
+    home.set(token, id);
+    if (token === '') fail(`token ${id} is empty`);
+    if (home.size === known) failTwins(token);
+    if (control) controls.set(token, id);
+    else largestTextId = id;
+    if (control || home === pieces) continue;
     if (byte) bytes[Number.parseInt(byte[1]!, 16)] = id;
     else if (type === types.control || type === types.userDefined) added.set(token, id);
-    else if (type === types.normal) pieces.set(token, id);
+  }
+  for (const token of others.keys()) {
+    if (pieces.has(token)) failTwins(token);
   }
   const byteCount = Object.keys(bytes).length;
   if (byteCount !== 256) fail(`has ${byteCount} of the 256 tokens of single bytes (<0x00> to <0xFF>)`);

@@ -11,7 +11,7 @@ import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
 import { layouts } from '../../src/weights/blocks.js';
-import { attend, blockFormats, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart, type CacheShape } from './cases.js';
+import { attend, blockFormats, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
@@ -762,14 +762,15 @@ describe('a process', () => {
   });
 
   it.runIf(process.platform === 'linux')('goes on with the threads that it gets', () => {
-    // The addon alone, as tsx needs more memory; 1024 stacks of 8 MiB are more than there may be.
+    // The addon alone, as tsx needs more memory; 1024 stacks of 128 MiB are more than there may be. Smaller ones
+    // would leave too little for Node itself, by bad luck.
     const code = `
       const native = require(process.argv[1]);
       const device = native.open('scalar', 1024, false);
       console.log(native.threads(device));
       native.close(device);`;
     const addon = fileURLToPath(new URL('../../build/lodestone-cpu.node', import.meta.url));
-    const { status, stdout } = spawnSync('sh', ['-c', 'ulimit -s 8192 && ulimit -v 4000000 && exec "$@"', 'sh', process.execPath, '-e', code, addon], { encoding: 'utf8' });
+    const { status, stdout } = spawnSync('sh', ['-c', 'ulimit -s 131072 && ulimit -v 4000000 && exec "$@"', 'sh', process.execPath, '-e', code, addon], { encoding: 'utf8' });
     expect(status).toBe(0);
     expect(Number(stdout)).toBeGreaterThanOrEqual(1);
     expect(Number(stdout)).toBeLessThan(1024);
