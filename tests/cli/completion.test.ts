@@ -28,7 +28,7 @@ it.skipIf(!there('bash'))('bash completes verbs, options and choices', async () 
   expect(complete('lodestone', 'se')).toEqual(['session']);
   expect(complete('lodestone', 'session', '')).toEqual(['ls', 'show', 'rm', 'prune']);
   expect(complete('lodestone', 'ask', '--no-s')).toEqual(['--no-session']);
-  expect(complete('lodestone', 'ask', 'x', '--device', '')).toEqual(['auto', 'cpu', 'reference']);
+  expect(complete('lodestone', 'ask', 'x', '--device', '')).toEqual(['auto', 'webgpu', 'cpu', 'reference']);
   expect(complete('lodestone', 'models', 'convert', '--to', 'q')).toEqual(['q8_0', 'q4_0']);
   expect(complete('lodestone', 'completion', 'f')).toEqual(['fish']);
   // A file, which bash does by itself.
@@ -46,7 +46,7 @@ it.skipIf(!there('fish'))('fish completes verbs, options and choices', async () 
   expect(complete('lodestone a')).toEqual(['ask']);
   expect(complete('lodestone session ').slice(0, 4)).toEqual(expect.arrayContaining(['ls', 'prune', 'rm', 'show']));
   expect(complete('lodestone ask --no-s')).toEqual(['--no-session']);
-  expect(complete('lodestone ask x --device ')).toEqual(['auto', 'cpu', 'reference']);
+  expect(complete('lodestone ask x --device ')).toEqual(['auto', 'cpu', 'reference', 'webgpu']);
   expect(complete('lodestone session prune --da')).toEqual(['--days']);
 });
 

@@ -1,4 +1,5 @@
 /** Every kernel of the WebGPU device against the reference, on whatever adapter there is, if only a software one. */
+import { gpuFormat } from '../../../src/device/webgpu/weights.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createReferenceDevice } from '../../../src/device/reference/device.js';
 import type { Device, Span, View, WeightFormat } from '../../../src/device/device.js';
@@ -245,7 +246,8 @@ describe.skipIf(!webgpuAvailable)('webgpu', { timeout: 300_000 }, () => {
     const rows = await Promise.all(
       [reference, device].map(async (each) => {
         const rig = new Rig(each);
-        const weight = await each.loadWeight(source);
+        // The reference computes on them as they lie, the GPU on what they are unpacked to.
+        const weight = await each.loadWeight(source, gpuFormat(format));
         const out = rig.empty(outputs * inputs);
         await rig.run({ op: 'embed', ids: rig.data(Uint32Array.from({ length: outputs }, (_, i) => i)), weight, scale: 1, out, rows: outputs });
         return rig.floats(out, outputs * inputs);
