@@ -5,6 +5,7 @@
 import type { Command, Device } from '../../src/device/device.js';
 import { needleCommand } from '../../src/cli/needle.js';
 import { openModel, type Model } from '../../src/runtime/model.js';
+import { withSubmit } from '../runtime/with-submit.js';
 
 /** Positions that come round to slots that are taken are not stored: the ring keeps its first ones. */
 function withoutWrapping(device: Device): Device {
@@ -13,22 +14,7 @@ function withoutWrapping(device: Device): Device {
     const rows = Math.min(command.rows, command.cache.pageSlots - command.start);
     return rows > 0 ? [{ ...command, rows }] : [];
   };
-  return {
-    name: device.name,
-    description: device.description,
-    kernels: device.kernels,
-    kvPageSlots: device.kvPageSlots,
-    get allocatedBytes() {
-      return device.allocatedBytes;
-    },
-    createBuffer: (bytes, label) => device.createBuffer(bytes, label),
-    destroyBuffer: (buffer) => device.destroyBuffer(buffer),
-    write: (to, data) => device.write(to, data),
-    read: (from, bytes) => device.read(from, bytes),
-    loadWeight: (source, as) => device.loadWeight(source, as),
-    submit: (commands, signal) => device.submit(commands.flatMap(keep), signal),
-    close: () => device.close(),
-  };
+  return withSubmit(device, (commands, signal) => device.submit(commands.flatMap(keep), signal));
 }
 
 const SABOTAGE: Readonly<Record<string, (model: Model) => Model>> = {

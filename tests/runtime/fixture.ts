@@ -12,6 +12,7 @@ import { loadGemmaWeights, type GemmaWeights } from '../../src/gemma/weights.js'
 import type { KvFormats } from '../../src/runtime/kv.js';
 import { openConfig } from '../../src/runtime/model.js';
 import { openCheckpoint } from '../../src/weights/safetensors.js';
+import { withSubmit } from './with-submit.js';
 
 export const fixtureDir = fileURLToPath(new URL('../../fixtures/gemma3-tiny', import.meta.url));
 export const tinyDir = fileURLToPath(new URL('../../models/lodestone-tiny', import.meta.url));
@@ -90,27 +91,12 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
 export function interruptedDevice(device: Device, submit: number, kept: number): Device {
   let count = 0;
   const spoil = (view: View, elements: number): void => device.write(view, new Float32Array(elements).fill(Number.NaN));
-  return {
-    name: device.name,
-    description: device.description,
-    kernels: device.kernels,
-    kvPageSlots: device.kvPageSlots,
-    get allocatedBytes() {
-      return device.allocatedBytes;
-    },
-    createBuffer: (bytes, label) => device.createBuffer(bytes, label),
-    destroyBuffer: (buffer) => device.destroyBuffer(buffer),
-    write: (to, data) => device.write(to, data),
-    read: (from, bytes) => device.read(from, bytes),
-    loadWeight: (source, as) => device.loadWeight(source, as),
-    close: () => device.close(),
-    submit: async (commands, signal) => {
-      if (count++ !== submit) return device.submit(commands, signal);
-      await device.submit(commands.slice(0, kept), signal);
-      for (const command of commands.slice(kept)) spoilOutputs(command, spoil);
-      throw new Error('interrupted');
-    },
-  };
+  return withSubmit(device, async (commands, signal) => {
+    if (count++ !== submit) return device.submit(commands, signal);
+    await device.submit(commands.slice(0, kept), signal);
+    for (const command of commands.slice(kept)) spoilOutputs(command, spoil);
+    throw new Error('interrupted');
+  });
 }
 
 /** Overwrites everything that a command writes: its results, its scratch, its cache slots. */

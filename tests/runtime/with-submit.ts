@@ -1,0 +1,22 @@
+/** No vitest here: programs that tests start use it too. */
+import type { Device } from '../../src/device/device.js';
+
+/** A device like another one, but for what it does with commands. */
+export function withSubmit(device: Device, submit: Device['submit']): Device {
+  return {
+    name: device.name,
+    description: device.description,
+    kernels: device.kernels,
+    kvPageSlots: device.kvPageSlots,
+    get allocatedBytes() {
+      return device.allocatedBytes;
+    },
+    createBuffer: (bytes, label) => device.createBuffer(bytes, label),
+    destroyBuffer: (buffer) => device.destroyBuffer(buffer),
+    write: (to, data) => device.write(to, data),
+    read: (from, bytes) => device.read(from, bytes),
+    loadWeight: (source, as) => device.loadWeight(source, as),
+    close: () => device.close(),
+    submit,
+  };
+}
