@@ -1,4 +1,5 @@
 /** Recordings to text: a speech model that is loaded when it is first needed, and what it has heard, kept on disk. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { DecodeOptions } from '../ingest/media/media.js';
@@ -74,7 +75,8 @@ export class Transcriber {
   }
 
   #modelHash(signal: AbortSignal | undefined): Promise<string> {
-    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => sha256OfFiles([join(this.#dir, 'config.json'), ...files], signal));
+    const beside = ['config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json'].map((name) => join(this.#dir, name)).filter((file) => existsSync(file));
+    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => sha256OfFiles([...beside, ...files], signal));
     return this.#hash;
   }
 }
