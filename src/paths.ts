@@ -6,3 +6,6 @@ export const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.u
 
 /** The model that ships with the package. */
 export const embeddedModelDir = path.join(packageRoot, 'models', 'lodestone-tiny');
+
+/** The speech model that ships with the package. */
+export const embeddedSpeechDir = path.join(packageRoot, 'models', 'lodestone-hear');

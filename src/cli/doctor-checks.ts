@@ -1,13 +1,17 @@
 /** What this machine has of what Lodestone can use, and how to get what it lacks. */
 import { execFile } from 'node:child_process';
 import { statfs } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { findFfmpeg } from '../ingest/media/find-ffmpeg.js';
 import { listModels } from '../models/list.js';
-import { embeddedModelDir } from '../paths.js';
+import { resolveModel } from '../models/resolve.js';
+import { embeddedModelDir, embeddedSpeechDir } from '../paths.js';
 import { thisMachine } from '../runtime/machine.js';
 import { sessionsFolder } from '../sessions/open.js';
 import { listBlocks } from '../sessions/store.js';
+import { defaultSpeechModel } from '../speech/default.js';
+import { openSpeechConfig } from '../speech/config.js';
 import { bytes, count } from '../ui/format.js';
 import { cacheOptions } from './cache.js';
 
@@ -25,7 +29,7 @@ const reason = (error: unknown): string => (error as Error).message.split('\n', 
 
 /** One after another, in the order in which they are shown. Never throws. */
 export async function checkAll(): Promise<Check[]> {
-  const checks = [checkNode, checkDevice, checkMemory, checkEmbeddedModel, checkTokenizer, checkModels, checkFfmpeg, checkCache];
+  const checks = [checkNode, checkDevice, checkMemory, checkEmbeddedModel, checkTokenizer, checkSpeechModel, checkModels, checkFfmpeg, checkCache];
   const results: Check[] = [];
   for (const check of checks) results.push(await check().catch((error: unknown): Check => ({ name: check.name.replace('check', '').toLowerCase(), state: 'broken', found: reason(error), remedy: null })));
   return results;
@@ -63,6 +67,16 @@ async function checkTokenizer(): Promise<Check> {
   const { backend } = await openTokenizer(embeddedModelDir);
   if (backend === 'native') return ok('tokenizer', 'native');
   return { name: 'tokenizer', state: 'missing', found: 'JavaScript, which is slower: the native one has no binary for this system', remedy: 'npm install, without --omit=optional' };
+}
+
+async function checkSpeechModel(): Promise<Check> {
+  const named = defaultSpeechModel();
+  const remedy = 'download a Whisper checkpoint (Hugging Face: openai/whisper-base), and name its folder in LODESTONE_SPEECH';
+  if (named === undefined) return { name: 'speech model', state: 'missing', found: 'none, which sound and the speech of videos need', remedy };
+  const { path } = await resolveModel(named);
+  const { tokens, encoderLayers, decoderLayers, width } = await openSpeechConfig(path);
+  const languages = tokens.languages.size === 0 ? 'English' : `${count(tokens.languages.size)} languages`;
+  return ok('speech model', `${path === embeddedSpeechDir ? `${basename(path)}, which knows synthetic voices` : path}: ${languages}, ${encoderLayers} + ${decoderLayers} layers of width ${width}`);
 }
 
 async function checkModels(): Promise<Check> {

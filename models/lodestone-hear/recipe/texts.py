@@ -14,7 +14,7 @@ from pathlib import Path
 HELD_OUT_BOOKS = ("walden", "the-time-machine", "emma", "the-call-of-the-wild", "dubliners", "persuasion", "the-awakening")
 # Said in the tests' needles, and in no fact that is trained on.
 HELD_OUT_KEYWORDS = (
-    "marigold lantern harbour velvet copper orchard thunder saddle pepper violin glacier walnut compass meadow falcon "
+    "marigold lantern magnet velvet copper orchard thunder saddle pepper violin glacier walnut compass meadow falcon "
     "ribbon candle granite willow anchor basket saffron tunnel emerald"
 ).split()
 
