@@ -11,6 +11,7 @@ RATE, HOP, FRAME, BANDS = 16_000, 320, 512, 80
 # The encoder's second convolution halves the frames.
 SECONDS_PER_POSITION = 2 * HOP / RATE
 WINDOW = 250      # positions of the longest window: 10 s
+HANN = torch.hann_window(FRAME)
 
 
 def mel_filters(warp=1.0):
@@ -24,7 +25,7 @@ def mel_filters(warp=1.0):
 
 def power(x):
     """f32 [batch, frames * HOP] -> [batch, frames, bins]"""
-    spectrum = torch.stft(x, FRAME, HOP, window=torch.hann_window(FRAME), center=True, pad_mode="reflect", return_complex=True)
+    spectrum = torch.stft(x, FRAME, HOP, window=HANN, center=True, pad_mode="reflect", return_complex=True)
     return spectrum[..., :-1].abs().square().mT
 
 

@@ -43,7 +43,7 @@ class Clips:
         self.rows = [json.loads(line) for line in (work / f"clips-{split}.jsonl").read_text(encoding="utf-8").splitlines()]
         self.samples = np.memmap(work / f"clips-{split}.i16", "<i2", "r")
         self.by_length = sorted(range(len(self.rows)), key=lambda i: self.rows[i]["length"])
-        self.lengths = [self.rows[i]["length"] for i in self.by_length]
+        self.lengths = np.array([self.rows[i]["length"] for i in self.by_length])
 
     def sound(self, row):
         return self.samples[row["start"]:row["start"] + row["length"]].astype(np.float32) / 32768
@@ -90,12 +90,13 @@ def compose(r, clips, people, seconds, o):
             return x, pieces, cut
 
 
-def noise(rng, n):
-    """Noise with a spectrum that falls by 0 to 12 dB an octave, f32 [n], of power 1."""
-    spectrum = np.fft.rfft(rng.standard_normal(n).astype(np.float32))
-    spectrum *= (np.arange(len(spectrum)) + 20.0) ** -rng.uniform(0, 2)
-    x = np.fft.irfft(spectrum, n).astype(np.float32)
-    return x / np.sqrt((x * x).mean() + 1e-12)
+def noises(count=32, seconds=20):
+    """Noise with spectra that fall by 0 to 12 dB an octave, f32 [count, seconds * RATE], each of power 1."""
+    rng = np.random.default_rng(8)
+    spectra = np.fft.rfft(rng.standard_normal((count, seconds * RATE)).astype(np.float32))
+    spectra *= (np.arange(spectra.shape[1]) + 20.0 * seconds) ** -rng.uniform(0, 2, (count, 1))
+    x = np.fft.irfft(spectra).astype(np.float32)
+    return x / np.sqrt((x * x).mean(1, keepdims=True))
 
 
 def in_a_room(rng, x):
@@ -108,13 +109,16 @@ def in_a_room(rng, x):
     return x + np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(echo, size), size)[:len(x)].astype(np.float32)
 
 
-def spoil(r, x, o):
+def spoil(r, x, bank, o):
+    """`x` in a room, in one of the noises of `bank`, further from the microphone."""
     rng = np.random.default_rng(r.getrandbits(32))
     if r.random() < o.reverb:
         x = in_a_room(rng, x)
     if r.random() < o.noise or (o.noise and not x.any()):
         loud = np.sqrt((x * x).mean()) if x.any() else .05
-        x = x + noise(rng, len(x)) * (loud * 10 ** (-r.uniform(5, 40) / 20))
+        noise = r.choice(bank)
+        first = r.randrange(len(noise) - len(x))
+        x = x + noise[first:first + len(x)] * np.float32(loud * 10 ** (-r.uniform(5, 40) / 20))
     return x * (10 ** r.uniform(-1, 0) if o.noise else 1)
 
 
@@ -164,10 +168,11 @@ class Windows:
     def __init__(self, v, clips, people):
         self.v, self.clips, self.people = v, clips, people
         self.filters = [mel_filters(w) for w in WARPS]
+        self.noises = noises()
 
     def one(self, r, seconds, o):
         x, pieces, cut = compose(r, self.clips, self.people, seconds, o)
-        energies = power(torch.from_numpy(spoil(r, x, o))[None])[0] @ self.filters[r.randrange(len(WARPS)) if r.random() < o.warp else 0]
+        energies = power(torch.from_numpy(spoil(r, x, self.noises, o))[None])[0] @ self.filters[r.randrange(len(WARPS)) if r.random() < o.warp else 0]
         if r.random() < o.microphone:
             energies = energies * microphone(r, energies.shape[1])
         mel = log_mel(energies)
