@@ -1,17 +1,14 @@
 /** What this machine has of what Lodestone can use, and how to get what it lacks. */
 import { execFile } from 'node:child_process';
 import { statfs } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { findFfmpeg } from '../ingest/media/find-ffmpeg.js';
 import { listModels } from '../models/list.js';
-import { resolveModel } from '../models/resolve.js';
-import { embeddedModelDir, embeddedSpeechDir } from '../paths.js';
+import { embeddedModelDir } from '../paths.js';
 import { thisMachine } from '../runtime/machine.js';
 import { sessionsFolder } from '../sessions/open.js';
 import { listBlocks } from '../sessions/store.js';
-import { defaultSpeechModel } from '../speech/default.js';
-import { openSpeechConfig } from '../speech/config.js';
+import { describeDefaultSpeech } from '../speech/default.js';
 import { bytes, count } from '../ui/format.js';
 import { cacheOptions } from './cache.js';
 
@@ -70,13 +67,9 @@ async function checkTokenizer(): Promise<Check> {
 }
 
 async function checkSpeechModel(): Promise<Check> {
-  const named = defaultSpeechModel();
-  const remedy = 'download a Whisper checkpoint (Hugging Face: openai/whisper-base), and name its folder in LODESTONE_SPEECH';
-  if (named === undefined) return { name: 'speech model', state: 'missing', found: 'none, which sound and the speech of videos need', remedy };
-  const { path } = await resolveModel(named);
-  const { tokens, encoderLayers, decoderLayers, width } = await openSpeechConfig(path);
-  const languages = tokens.languages.size === 0 ? 'English' : `${count(tokens.languages.size)} languages`;
-  return ok('speech model', `${path === embeddedSpeechDir ? `${basename(path)}, which knows synthetic voices` : path}: ${languages}, ${encoderLayers} + ${decoderLayers} layers of width ${width}`);
+  const found = await describeDefaultSpeech();
+  if (found !== null) return ok('speech model', found);
+  return { name: 'speech model', state: 'missing', found: 'none, which sound and the speech of videos need', remedy: 'download a Whisper checkpoint (Hugging Face: openai/whisper-base), and name its folder in LODESTONE_SPEECH' };
 }
 
 async function checkModels(): Promise<Check> {
