@@ -85,13 +85,14 @@ export class Speaker {
   }
 
   #decoded(name: string): Promise<Float32Array> {
-    const known = this.#sounds.get(name) ?? decode(path.join(this.#clips.dir, name));
+    const known = this.#sounds.get(name) ?? decodeWhole(path.join(this.#clips.dir, name));
     this.#sounds.set(name, known);
     return known;
   }
 }
 
-async function decode(file: string): Promise<Float32Array> {
+/** A recording's sound, 16 kHz mono. Errors: LodestoneError(unreadableInput). */
+export async function decodeWhole(file: string): Promise<Float32Array> {
   const recording = await openRecording(file);
   const pieces: Float32Array[] = [];
   for await (const piece of recording.decoder.sound(file, { range: { from: 0, to: Infinity }, stallMs: defaultLimits.mediaStallMs })) pieces.push(piece);

@@ -28,7 +28,7 @@ from windows import IGNORED, Clips, Options, Windows
 SIZES = {"hear": {}, "toy": dict(width=32, heads=2, hidden=64, encoder_layers=1, decoder_layers=1)}
 # seconds and tokens of a window, windows of a batch, and the share of the schedule at which the stage ends
 STAGES = [
-    dict(until=.3, shape=(4, 40, 24), options=dict(noise=.4, reverb=.1, mask=.2, silent=.02)),
+    dict(until=.4, shape=(4, 40, 24), options=dict(noise=.4, reverb=.1, warp=.3, microphone=.2, mask=.2, silent=.02)),
     dict(until=1., shape=(10, 96, 10), options={}),
 ]
 # positions by which the even spread of a piece's tokens may err
