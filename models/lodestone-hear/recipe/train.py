@@ -29,7 +29,7 @@ SIZES = {"hear": {}, "toy": dict(width=32, heads=2, hidden=64, encoder_layers=1,
 # seconds and tokens of a window, windows of a batch, and the share of the schedule at which the stage ends
 STAGES = [
     dict(until=.4, shape=(4, 40, 24), options=dict(noise=.4, reverb=.1, warp=.3, microphone=.2, mask=.2, silent=.02)),
-    dict(until=1., shape=(10, 96, 10), options={}),
+    dict(until=1., shape=(10, 96, 10), options=dict(noise=.3, reverb=.05, warp=.3, microphone=.2, mask=.15)),
 ]
 # positions by which the even spread of a piece's tokens may err
 SPREAD = 8.0
@@ -153,10 +153,10 @@ def main():
         if time.time() - told > 30 or (a.steps and counted == 10):
             w, h, l = (s / counted for s in sums)
             say(f"{time.strftime('%H:%M:%S')} step {state['step']} {done:.3f} written {w:.3f} heard {h:.3f} looks {l:.3f} hours {state['seconds'] / 3600:.2f} s/step {(time.time() - told) / counted:.2f}")
+            save()
             sums, counted, told = [0.0] * 3, 0, time.time()
         if time.time() - tested > a.test_every:
             say(f"held out: word errors by CTC {ctc_error_rate(model, v, *test):.3f}, by the decoder {error_rate(model, v, *test):.3f}")
-            save()
             windows.clips = Clips(a.work, "train")
             tested = told = time.time()
             sums, counted = [0.0] * 3, 0
