@@ -1,7 +1,7 @@
 """Trains the recogniser: cross-entropy of what the decoder writes, CTC on the encoder, and attention that is shown where each token was said.
 
 CTC (Graves et al. 2006) teaches the encoder to hear in minutes; its head is not exported. The last loss does the same for the decoder's
-cross attention, which otherwise takes thousands of steps to find the sound (as guided attention, Tachibana et al. 2017); it fades.
+cross attention, which otherwise takes thousands of steps to find the sound (as guided attention, Tachibana et al. 2017); in the last quarter it fades.
 Short windows come first. The schedule follows the clock (--until) or the steps (--steps). Run again to go on where it stopped; clips that are
 made meanwhile are heard from the next test on.
 
@@ -137,7 +137,7 @@ def main():
         batch = windows.batch(r, max(1, round(count * a.batch)), seconds, tokens, Options(**stage["options"]))
         written, log_probabilities, looks = compute(model, v.end, batch["mel"], batch["ids"], batch["targets"], batch["centres"])
         heard = ctc_loss(log_probabilities, batch["heard"], batch["positions"], batch["heard_lengths"], v.end)
-        loss = written + heard + max(.02, .3 * (1 - 1.5 * done)) * looks
+        loss = written + heard + max(.02, .3 * min(1, 4 * (1 - done))) * looks
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], 5.0)
         for group, lr in base:
