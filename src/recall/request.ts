@@ -23,6 +23,9 @@ export async function trialRequest(answerer: Answerer, length: number | null, qu
   };
 }
 
+/** Instead of an empty transcript: of nothing, nothing can be asked. */
+const NOTHING_HEARD = '(no speech)\n';
+
 /**
  * @param hearing for what is spoken
  * Errors: those of reading a PDF, and of hearing; LodestoneError(usage) where nothing hears.
@@ -32,7 +35,7 @@ export async function inquiryOf({ pieces, pdf = false, spoken = false, head, ans
   if (spoken && hearing === undefined) throw new LodestoneError(ExitCode.usage, 'a spoken document needs a speech model');
   const heard = spoken ? await throughSpeech(pieces, hearing!, signal) : undefined;
   return {
-    document: heard ? heard.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
+    document: heard ? heard.source.segments.map((segment) => segment.text).join('') || NOTHING_HEARD : pdf ? await throughPdf(text, signal) : text,
     ...(heard ? { heard } : {}),
     ...(head === undefined ? {} : { head }),
     ...(answerTokens === undefined ? {} : { answerTokens }),
