@@ -192,7 +192,14 @@ async function readPassage(model: Model, request: ReadRequest, passage: Prompt, 
   }
 }
 
-/** Reads segments of the sources as if there were nothing else, and answers. */
+/** How one passage was read. */
+export interface PassageResult {
+  readonly reading: Omit<Reading, 'passage'>;
+  /** Tokens that went through the model, the question's included. */
+  readonly read: number;
+}
+
+/** Reads segments of the sources as if there were nothing else, and answers. null: they take more than `most` tokens. */
 export async function readAlone(
   model: Model,
   request: ReadRequest,
@@ -200,10 +207,12 @@ export async function readAlone(
   segments: readonly Segment[],
   question: Uint32Array,
   signal: AbortSignal,
-): Promise<Reading & { readonly read: number }> {
+  most = Infinity,
+): Promise<PassageResult | null> {
   const alone = sources.map((entry, source) => ({ ...entry, segments: segments.filter((segment) => segment.source === source) }));
   const passage = await encodeDocuments(model.config.prompt, alone, model.tokenizer, signal);
-  return { ...(await readPassage(model, request, passage, question, signal)), read: passage.ids.length + question.length };
+  const read = passage.ids.length + question.length;
+  return read > most ? null : { reading: await readPassage(model, request, passage, question, signal), read };
 }
 
 /** Reads the passages most related to the question, each alone. */
@@ -219,8 +228,8 @@ export async function lookAgain(
   const readings: Reading[] = [];
   for (const [i, passage] of passages.entries()) {
     emit({ type: 'look', done: i, total: passages.length });
-    const { read: _, ...reading } = await readAlone(model, request, sources, passage.segments, question, signal);
-    readings.push({ ...reading, passage });
+    const result = await readAlone(model, request, sources, passage.segments, question, signal);
+    readings.push({ ...result!.reading, passage });
   }
   return readings;
 }

@@ -7,7 +7,7 @@ export type CostOf = (level: Level | 'passage', characters: number) => number;
 /** Of English, with the embedded model's tokenizer. */
 const CHARACTERS_PER_TOKEN = 4;
 
-function textTokens(characters: number): number {
+export function textTokens(characters: number): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 
@@ -22,4 +22,13 @@ export function extractiveCost(question: string): CostOf {
     const lengths = level === 'skim' ? [400] : [260, 260, 400, 400];
     return lengths.reduce((sum, length) => sum + textTokens(Math.min(length, characters)) + asked, 0);
   };
+}
+
+/** The question's own words to a chat model, and its answer. */
+const CHAT_FORM = 120;
+
+/** Of a chat model, which reads leaf after leaf in one context, and the question anew behind each. */
+export function chatCost(question: string): CostOf {
+  const asked = textTokens(question.length) + CHAT_FORM;
+  return (level, characters) => textTokens(level === 'skim' ? Math.min(400, characters) : characters) + asked;
 }

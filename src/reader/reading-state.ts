@@ -42,7 +42,8 @@ export interface Terms {
   readonly lambda: number;
 }
 
-export interface Evidence extends PassageReading {
+export interface Evidence<R extends PassageReading = PassageReading> {
+  readonly reading: R;
   readonly leaf: number;
   readonly level: Level;
   readonly words: ReadonlySet<string>;
@@ -62,8 +63,8 @@ export interface Candidate extends Hit {
   readonly skimmed: number | null;
 }
 
-export interface Best {
-  readonly evidence: Evidence | null;
+export interface Best<R extends PassageReading = PassageReading> {
+  readonly evidence: Evidence<R> | null;
   readonly worth: number;
   /** Of the best other answer. */
   readonly otherWorth: number;
@@ -96,11 +97,12 @@ function passageAt(text: string, from: number, to: number): Passage {
   return { source: 0, from, to, segments: cutSegments([{ source: 0, text }], from, to, true), relevance: 0 };
 }
 
-export class ReadingState {
+/** R: what a reader gives of a passage; it may hold more than is needed here. */
+export class ReadingState<R extends PassageReading = PassageReading> {
   readonly #questionWords: ReadonlySet<string>;
   #weights: Weights;
   #hits: readonly Hit[];
-  readonly #evidence: Evidence[] = [];
+  readonly #evidence: Evidence<R>[] = [];
   readonly #done = new Map<number, Set<Level>>();
   readonly #relevances = new Map<number, number>();
   #spent = 0;
@@ -111,7 +113,7 @@ export class ReadingState {
   #gain = 0;
   // Of the present step.
   #candidates: Candidate[] | null = null;
-  #best: Best | null = null;
+  #best: Best<R> | null = null;
   #nextLead: Lead | null | undefined;
 
   constructor(
@@ -133,7 +135,7 @@ export class ReadingState {
     return this.#hits;
   }
 
-  get evidence(): readonly Evidence[] {
+  get evidence(): readonly Evidence<R>[] {
     return this.#evidence;
   }
 
@@ -190,30 +192,34 @@ export class ReadingState {
     return this.costOf(level, characters);
   }
 
-  worth({ found, confidence, answer, words }: Evidence): number {
+  worth({ reading: { found, confidence, answer }, words }: Evidence): number {
     if (!found) return 0;
-    const votes = this.#evidence.filter((other) => other.found && other.answer === answer).length;
+    const votes = this.#votes(answer);
     return worthOf(confidence, relevanceOf(words, this.#weights), votes);
   }
 
   /** What would be answered now. */
-  best(): Best {
+  best(): Best<R> {
     return (this.#best ??= this.#findBest());
   }
 
-  #findBest(): Best {
-    let best: Best = { evidence: null, worth: 0, otherWorth: 0, votes: 0 };
+  #votes(answer: string): number {
+    return this.#evidence.filter(({ reading }) => reading.found && reading.answer === answer).length;
+  }
+
+  #findBest(): Best<R> {
+    let best: Best<R> = { evidence: null, worth: 0, otherWorth: 0, votes: 0 };
     for (const evidence of this.#evidence) {
       const worth = this.worth(evidence);
       if (worth > best.worth) {
-        const other = best.evidence && best.evidence.answer !== evidence.answer ? best.worth : best.otherWorth;
+        const other = best.evidence && best.evidence.reading.answer !== evidence.reading.answer ? best.worth : best.otherWorth;
         best = { evidence, worth, otherWorth: other, votes: 0 };
-      } else if (evidence.answer !== best.evidence?.answer) {
+      } else if (evidence.reading.answer !== best.evidence?.reading.answer) {
         best = { ...best, otherWorth: Math.max(best.otherWorth, worth) };
       }
     }
     const { evidence } = best;
-    return evidence ? { ...best, votes: this.#evidence.filter((one) => one.found && one.answer === evidence.answer).length } : best;
+    return evidence ? { ...best, votes: this.#votes(evidence.reading.answer) } : best;
   }
 
   /** The fixed rule of the second look: whether the best answer is worth giving. */
@@ -268,7 +274,7 @@ export class ReadingState {
   #findLead(): Lead | null {
     if (this.#requeries >= MOST_REQUERIES) return null;
     const [first, ...rest] = this.#evidence;
-    return first ? leadOf(rest.reduce((a, b) => (this.relevance(b) > this.relevance(a) ? b : a), first).text, this.#weights, this.corpus.index) : null;
+    return first ? leadOf(rest.reduce((a, b) => (this.relevance(b) > this.relevance(a) ? b : a), first).reading.text, this.#weights, this.corpus.index) : null;
   }
 
   /** All that may be done now. Ends are always among them. */
@@ -287,14 +293,14 @@ export class ReadingState {
   }
 
   /** A leaf was read; what that cost counts. */
-  observe(leaf: number, level: Level, readings: readonly PassageReading[]): void {
+  observe(leaf: number, level: Level, readings: readonly R[]): void {
     const before = this.best().worth;
     this.#step++;
     const [first, last] = this.span(leaf, level);
     for (let i = first; i <= last; i++) this.#done.set(i, (this.#done.get(i) ?? new Set<Level>()).add(i === leaf ? level : 'read'));
     for (const reading of readings) {
       this.#spent += reading.tokens;
-      this.#evidence.push({ ...reading, leaf, level, words: wordsOf(reading.text), step: this.#step });
+      this.#evidence.push({ reading, leaf, level, words: wordsOf(reading.text), step: this.#step });
     }
     this.#forget();
     this.#gain = this.best().worth - before;

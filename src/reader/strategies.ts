@@ -3,6 +3,8 @@
  * there is none. None of them searches again.
  */
 import { pick, randomBelow, type Random } from '../random.js';
+import type { Decision, Ending } from './decision.js';
+import { describe } from './features.js';
 import { levels, type Action, type Level, type ReadingState } from './reading-state.js';
 
 /** The next action of one reading. */
@@ -12,10 +14,12 @@ export interface Strategy {
   readonly name: string;
   /** For one question. */
   begin(): Chooser;
+  /** What reading on is thought to be worth over ending; absent where there are no values. */
+  gain?(state: ReadingState): number;
 }
 
 /** Ends with the best answer where the second look's rule would give it. */
-export function endByRule(state: ReadingState): Action {
+export function endByRule(state: ReadingState): { readonly kind: Ending } {
   return { kind: state.worthAnswering() ? 'answer' : 'abstain' };
 }
 
@@ -100,4 +104,32 @@ export function baselines(random: Random): Strategy[] {
 /** Any of the legal actions. */
 export function anyAction(random: Random): Strategy {
   return { name: 'any action', begin: () => (state) => pick(state.actions(), random) };
+}
+
+/** Whatever a decision's values say is best: a trained policy. */
+export function byValues(name: string, values: (decision: Decision) => ArrayLike<number>): Strategy {
+  return {
+    name,
+    begin: () => (state) => {
+      const { decision, actions } = describe(state);
+      return actions[largestIndex(values(decision))]!;
+    },
+    gain(state) {
+      const { decision } = describe(state);
+      const list = values(decision);
+      let ending = -Infinity;
+      let reading = -Infinity;
+      for (const [i, kind] of decision.kinds.entries()) {
+        if (kind === 'answer' || kind === 'abstain') ending = Math.max(ending, list[i]!);
+        else reading = Math.max(reading, list[i]!);
+      }
+      return reading === -Infinity ? 0 : reading - ending;
+    },
+  };
+}
+
+export function largestIndex(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
 }

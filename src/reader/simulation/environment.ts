@@ -4,7 +4,7 @@
  */
 import { createRandom, seedOf } from '../../random.js';
 import type { Decision, Ending, Environment, Step, Task } from '../decision.js';
-import { extractiveCost } from '../costs.js';
+import { extractiveCost, textTokens } from '../costs.js';
 import { describe, featureNames, type Described } from '../features.js';
 import { mostSteps, passagesOf, ReadingState, type Action, type Level, type PassageReading, type Terms } from '../reading-state.js';
 import { makeCorpus, type CorpusQuestion, type SimulatedCorpus } from './corpus.js';
@@ -25,8 +25,6 @@ export interface SimulationOptions {
   readonly questions: number;
   /** Changes every corpus. */
   readonly seed?: number;
-  /** The same terms for every task. Default: drawn. */
-  readonly terms?: Terms;
 }
 
 /** Corpora to train with, and others, ten times as large, to test on. */
@@ -83,7 +81,7 @@ export class SimulatedTask implements Task {
 
   /** Whether what would be answered now is right. */
   rightNow(): boolean {
-    return this.state.best().evidence?.answer === RIGHT;
+    return this.state.best().evidence?.reading.answer === RIGHT;
   }
 
   endingRewards(): Readonly<Record<Ending, number>> {
@@ -156,13 +154,21 @@ export class Simulation implements Environment {
     this.#log = new ReadingLog(readings);
   }
 
-  /** Seeds below `corpora * questions` ask each question once; the others ask again, at other terms. */
-  task(seed: number): SimulatedTask {
-    const { corpora, questions, split, terms } = this.options;
+  /**
+   * Seeds below `corpora * questions` ask each question once; the others ask again, at other terms.
+   * @param terms default: drawn
+   */
+  task(seed: number, terms?: Terms): SimulatedTask {
+    const { corpora, questions, split } = this.options;
     const random = createRandom(seedOf('task', split, seed));
     const corpus = this.#corpus(seed % corpora);
     const question = corpus.questions[Math.floor(seed / corpora) % questions]!;
     return new SimulatedTask(corpus, question, this.#log, split, terms ?? drawTerms(random), seed);
+  }
+
+  /** Of the corpus that a seed asks about. */
+  corpusTokens(seed: number): number {
+    return textTokens(this.#corpus(seed % this.options.corpora).leaves.reduce((sum, leaf) => sum + leaf.length, 0));
   }
 
   #corpus(number: number): SimulatedCorpus {

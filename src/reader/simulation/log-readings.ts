@@ -45,7 +45,7 @@ async function readLeaf({ corpus, question, split, reader }: Inquiry, { weights,
   const last = inspect ? Math.min(corpus.leaves.length - 1, leaf + 1) : leaf;
   const readings: LoggedReading[] = [];
   for (const passage of passagesOf('read', corpus.leaves.slice(first, last + 1).join(''), weights)) {
-    const { parsed, confidence } = await reader.read(passage.segments, lead, new AbortController().signal);
+    const { parsed, confidence } = (await reader.read(passage.segments, lead, new AbortController().signal))!.reading;
     const right = parsed.found && question.expected !== null && isRight(parsed.answer, question.expected);
     const relation = relationOf(corpus, question, [first, last], passage.from, passage.to);
     readings.push({ split, kind: question.kind, phrasing: question.phrasing, relation, lead: leadKind, relevance: passage.relevance, found: parsed.found, right, confidence });
