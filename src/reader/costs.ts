@@ -1,8 +1,8 @@
 /** What readings are expected to take, before they are made. */
 import type { Level } from './reading-state.js';
 
-/** Tokens for a level of a leaf (or leaf and neighbours) of so many characters, or for one passage. */
-export type CostOf = (level: Level | 'passage', characters: number) => number;
+/** Tokens for a level of a leaf (or leaf and neighbours) of so many characters, or for one passage, behind a lead of so many. */
+export type CostOf = (level: Level | 'passage', characters: number, lead: number) => number;
 
 /** Of English, with the embedded model's tokenizer. */
 const CHARACTERS_PER_TOKEN = 4;
@@ -17,10 +17,11 @@ const AROUND = 3;
 /** Of an extractive model, which reads passages one by one, each with the question (`passagesOf`). */
 export function extractiveCost(question: string): CostOf {
   const asked = textTokens(question.length) + AROUND;
-  return (level, characters) => {
-    if (level === 'passage') return textTokens(characters) + asked;
+  const passage = (characters: number, lead: number): number => textTokens(characters) + textTokens(lead) + asked;
+  return (level, characters, lead) => {
+    if (level === 'passage') return passage(characters, lead);
     const lengths = level === 'skim' ? [400] : [260, 260, 400, 400];
-    return lengths.reduce((sum, length) => sum + textTokens(Math.min(length, characters)) + asked, 0);
+    return lengths.reduce((sum, length) => sum + passage(Math.min(length, characters), lead), 0);
   };
 }
 

@@ -189,7 +189,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     const [first, last] = this.span(leaf, level);
     let characters = 0;
     for (let i = first; i <= last; i++) characters += this.corpus.text(i).length;
-    return this.costOf(level, characters);
+    return this.costOf(level, characters, this.#lead.length);
   }
 
   worth({ reading: { found, confidence, answer }, words }: Evidence): number {

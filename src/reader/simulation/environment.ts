@@ -133,7 +133,7 @@ export class SimulatedTask implements Task {
       // Passages of one length of the same leaf go the same way, as overlapping ones do.
       const { found, right, confidence } = this.log.draw(sought, chanceOf(this.seed, leaf, relation, state.lead, passage.to - passage.from));
       const shown = passage.segments.map((segment) => segment.text).join('');
-      return { text: shown, found, answer: found ? (right ? RIGHT : `wrong in ${leaf}`) : '', confidence, tokens: state.costOf('passage', state.lead.length + shown.length) };
+      return { text: shown, found, answer: found ? (right ? RIGHT : `wrong in ${leaf}`) : '', confidence, tokens: state.costOf('passage', shown.length, state.lead.length) };
     });
   }
 }
