@@ -23,7 +23,9 @@ export function logSumExp(values: ArrayLike<number>): number {
 
 export function softmax(logits: ArrayLike<number>): Float64Array {
   const logSum = logSumExp(logits);
-  return Float64Array.from(logits, (logit) => Math.exp(logit - logSum));
+  const probabilities = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i++) probabilities[i] = Math.exp(logits[i]! - logSum);
+  return probabilities;
 }
 
 export function sigmoid(logit: number): number {

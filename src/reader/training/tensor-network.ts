@@ -38,13 +38,8 @@ export function createTensorNetwork({ tf, matMul }: TrainingBackend, shape: Netw
   };
 
   return {
-    outputs: (parameters, batch) =>
-      tf.tidy(() => {
-        const tensors = tensorsOf(tf, parameters);
-        return forward((name) => tensors.get(name)!, batch).dataSync() as Float32Array;
-      }),
-    gradients: (parameters, batch, loss) =>
-      gradientsOf(tf, parameters, (of) => forward(of, batch), loss),
+    outputs: (parameters, batch) => outputsOf(tf, parameters, (of) => forward(of, batch)),
+    gradients: (parameters, batch, loss) => gradientsOf(tf, parameters, (of) => forward(of, batch), loss),
   };
 }
 
@@ -52,13 +47,27 @@ function tensorsOf(tf: TensorFlow, parameters: Parameters): Map<string, Tensor> 
   return new Map([...parameters].map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]));
 }
 
+/** What a forward pass computes from parameters, which it gets by name. */
+export type Forward = (of: (name: string) => Tensor) => Tensor;
+
+export function outputsOf(tf: TensorFlow, parameters: Parameters, forward: Forward): Float32Array {
+  let outputs = new Float32Array();
+  // Nothing is returned from tidy: it would look at each number for tensors to keep.
+  tf.tidy(() => {
+    const tensors = tensorsOf(tf, parameters);
+    outputs = forward((name) => tensors.get(name)!).dataSync() as Float32Array<ArrayBuffer>;
+  });
+  return outputs;
+}
+
 /**
- * Gradients by parameter of a loss that is computed outside TensorFlow.js, from what `forward` gives.
+ * Gradients by parameter of a loss that is computed outside TensorFlow.js, from the outputs.
  * @param loss the outputs -> d loss / d outputs, of the same shape
  */
-export function gradientsOf(tf: TensorFlow, parameters: Parameters, forward: (of: (name: string) => Tensor) => Tensor, loss: (outputs: Float32Array) => Float32Array): Map<string, Float32Array> {
+export function gradientsOf(tf: TensorFlow, parameters: Parameters, forward: Forward, loss: (outputs: Float32Array) => Float32Array): Map<string, Float32Array> {
   const names = [...parameters.keys()];
-  const gradients = tf.tidy(() => {
+  const gradients = new Map<string, Float32Array>();
+  tf.tidy(() => {
     const tensors = [...tensorsOf(tf, parameters).values()];
     const lossOf = tf.customGrad((...inputs) => {
       const [outputs, save] = inputs as unknown as [Tensor, (tensors: Tensor[]) => void];
@@ -67,7 +76,7 @@ export function gradientsOf(tf: TensorFlow, parameters: Parameters, forward: (of
       return { value: tf.scalar(0), gradFunc: (dy, saved) => tf.mul(dy, (saved as [Tensor])[0]) };
     });
     const given = tf.grads((...each: Tensor[]) => lossOf(forward((name) => each[names.indexOf(name)]!)));
-    return given(tensors).map((gradient) => gradient.dataSync() as Float32Array);
+    for (const [i, gradient] of given(tensors).entries()) gradients.set(names[i]!, gradient.dataSync() as Float32Array);
   });
-  return new Map(names.map((name, i) => [name, gradients[i]!]));
+  return gradients;
 }
