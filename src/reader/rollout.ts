@@ -51,16 +51,10 @@ export function exploring(choose: Chooser, random: Random, share: number): Choos
   return (decision) => (random() < share ? randomBelow(decision.kinds.length, random) : choose(decision));
 }
 
-/** Makes a chooser for one task, which may draw from the task's own numbers. */
-export type Behaviour = (random: Random) => Chooser;
-
-/** Behind the offline data where an environment has no rules of its own: reads for a while, in any order, then ends in any way. */
-export const randomBehaviour: Behaviour = (random) => atRandom(random, 0.05 + 0.45 * random());
-
-/** Plays task `seed` with one of several behaviours. */
-export function behave(environment: Environment, behaviours: readonly Behaviour[], seed: number): Episode {
+/** Offline data where an environment has no rules of its own: reads for a while, in any order, then ends in any way. */
+export function randomEpisode(environment: Environment, seed: number): Episode {
   const random = createRandom(seed);
-  return play(environment, seed, behaviours[randomBelow(behaviours.length, random)]!(random));
+  return play(environment, seed, atRandom(random, 0.05 + 0.45 * random()));
 }
 
 export function indexOfMost(values: ArrayLike<number>): number {

@@ -22,7 +22,7 @@ export interface HeadOptions {
 }
 
 /** Returns of the budgeted reader lie in [-0.5, 1]: about 3 sigma of room on both sides at a ratio of 0.75. */
-export const readerHead: HeadOptions = { loss: 'hl-gauss', support: { low: -0.6, high: 1.1, bins: 51 }, sigmaRatio: 0.75, endings: { least: 0, most: 1 } };
+export const readerHead: HeadOptions = { loss: 'hl-gauss', support: { low: -0.6, high: 1.1, bins: 51 }, sigmaRatio: 0.75, endings: { least: -0.25, most: 1 } };
 
 export type Target = Float64Array;
 

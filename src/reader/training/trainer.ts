@@ -1,5 +1,5 @@
 /**
- * Trains the network by deep Q-learning, first on episodes of given behaviours (offline), then on its own as well. All that
+ * Trains the network by deep Q-learning, first on episodes that others made (offline), then on its own as well. All that
  * is drawn comes from the seed and the number of the update, so a run that goes on from its checkpoint ends with the same
  * parameters as one that was never stopped.
  */
@@ -8,7 +8,7 @@ import { createRandom, pick, seedOf } from '../../random.js';
 import type { Environment, Episode } from '../decision.js';
 import { initialParameters, type NetworkShape, type Parameters } from '../network.js';
 import { createPolicy, type Policy, type PolicyDescription } from '../policy.js';
-import { type Behaviour, behave, exploring, greedy, play, playAgain } from '../rollout.js';
+import { exploring, greedy, play, playAgain } from '../rollout.js';
 import { createHead, type HeadOptions } from '../value-head.js';
 import { adamW, follow, zeroMoments } from './adamw.js';
 import { makeBatch } from './batch.js';
@@ -22,7 +22,7 @@ export interface TrainingOptions extends TdOptions {
   readonly head: HeadOptions;
   readonly width: number;
   readonly blocks: number;
-  /** Played by the behaviours before training. */
+  /** Made before training. */
   readonly offlineEpisodes: number;
   /** Updates on these alone; the conservative term counts here only. */
   readonly offlineUpdates: number;
@@ -73,7 +73,8 @@ export interface TrainingProgress {
 
 export interface TrainingRun {
   readonly backend: TrainingBackend;
-  readonly behaviours: readonly Behaviour[];
+  /** An episode to learn from before the network acts itself; the seed decides all of it. */
+  readonly offlineEpisode: (seed: number) => Episode;
   /** For the policy's description. */
   readonly trainedOn: string;
   readonly signal?: AbortSignal;
@@ -99,7 +100,7 @@ export async function train(environment: Environment, options: TrainingOptions, 
   const network = createTensorNetwork(run.backend, shape);
   const state = await startingState(shape, options, run, fingerprint);
   const policy = createPolicy(description, state.parameters);
-  const offline = Array.from({ length: options.offlineEpisodes }, (_, i) => behave(environment, run.behaviours, seedOf(options.seed, 'offline', i)));
+  const offline = Array.from({ length: options.offlineEpisodes }, (_, i) => run.offlineEpisode(seedOf(options.seed, 'offline', i)));
   const online: Episode[] = state.online.map((played) => playAgain(environment, played));
   const updates = options.offlineUpdates + options.onlineUpdates;
 
