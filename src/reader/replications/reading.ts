@@ -1,11 +1,12 @@
 /** E2, E3, E4, E7 and E8: the reader's decision problem in miniature. Policies are judged on clean, held-out tasks. */
 import { seedOf } from '../../random.js';
-import { evaluate } from '../evaluate.js';
+import { measureReturns } from '../returns.js';
 import { cleanMiniature, createMiniature, type MiniatureOptions } from '../miniature.js';
 import { createNetwork, type Parameters } from '../network.js';
 import { type Chooser, greedy, randomEpisode } from '../rollout.js';
-import { train, trainingDefaults, type TrainingOptions, type Trained } from '../training/trainer.js';
+import { trainingDefaults, type TrainingOptions } from '../training/options.js';
 import type { TrainingBackend } from '../training/tensorflow.js';
+import { train, type Trained } from '../training/trainer.js';
 import { readerHead, type HeadOptions } from '../value-head.js';
 import type { Experiment } from './experiment.js';
 import { linearProbe } from './linear-probe.js';
@@ -35,7 +36,7 @@ function trained(backend: TrainingBackend, arm: string, task: Partial<MiniatureO
 }
 
 function cleanReturn({ policy }: Trained, task: Partial<MiniatureOptions> = {}): number {
-  return evaluate(createMiniature({ ...cleanMiniature, ...task }), testTasks, () => greedy(policy)).return;
+  return measureReturns(createMiniature({ ...cleanMiniature, ...task }), testTasks, () => greedy(policy)).return;
 }
 
 /** How well the last layer's inputs explain clean returns linearly: the share of variance, on tasks that the fit has not seen. */
@@ -152,8 +153,8 @@ export function stopping(backend: TrainingBackend): Experiment {
       if (rules === undefined) return [cleanReturn(await trained(backend, arm, { readCost }, { learningRate, seed }), { readCost })];
       const environment = createMiniature({ ...cleanMiniature, readCost });
       const others = Array.from({ length: 500 }, (_, i) => seedOf('choose-rule', seed, i));
-      const returns = rules.map((rule) => evaluate(environment, others, rule).return);
-      return [evaluate(environment, testTasks, rules[returns.indexOf(Math.max(...returns))]!).return];
+      const returns = rules.map((rule) => measureReturns(environment, others, rule).return);
+      return [measureReturns(environment, testTasks, rules[returns.indexOf(Math.max(...returns))]!).return];
     },
   };
 }

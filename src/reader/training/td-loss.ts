@@ -15,18 +15,7 @@ import { indexOfMost, isEnding } from '../rollout.js';
 import { mixTargets, type Target, type ValueHead } from '../value-head.js';
 import type { Ending, Episode } from '../decision.js';
 import type { Batch } from './batch.js';
-
-export const bootstraps = ['q-learning', 'sarsa', 'monte-carlo'] as const;
-export type Bootstrap = (typeof bootstraps)[number];
-
-export interface TdOptions {
-  readonly bootstrap: Bootstrap;
-  /** 0: one step; 1: all rewards until the end. */
-  readonly lambda: number;
-  readonly discount: number;
-  /** Weight of the conservative term. */
-  readonly conservative: number;
-}
+import type { TdOptions } from './options.js';
 
 export interface TdLoss {
   /** Mean over states; the conservative term is not in it. */

@@ -9,55 +9,14 @@ import type { Environment, Episode } from '../decision.js';
 import { initialParameters, type NetworkShape, type Parameters } from '../network.js';
 import { createPolicy, type Policy, type PolicyDescription } from '../policy.js';
 import { exploring, greedy, play, playAgain } from '../rollout.js';
-import { createHead, type HeadOptions } from '../value-head.js';
+import { createHead } from '../value-head.js';
 import { adamW, follow, zeroMoments } from './adamw.js';
 import { makeBatch } from './batch.js';
 import { openCheckpoint, saveCheckpoint, type TrainingState } from './checkpoint.js';
-import { tdLoss, type TdOptions } from './td-loss.js';
+import type { TrainingOptions } from './options.js';
+import { tdLoss } from './td-loss.js';
 import { createTensorNetwork } from './tensor-network.js';
 import type { TrainingBackend } from './tensorflow.js';
-
-export interface TrainingOptions extends TdOptions {
-  readonly seed: number;
-  readonly head: HeadOptions;
-  readonly width: number;
-  readonly blocks: number;
-  /** Made before training. */
-  readonly offlineEpisodes: number;
-  /** Updates on these alone; the conservative term counts here only. */
-  readonly offlineUpdates: number;
-  /** Updates that follow, half of each batch from episodes of the network's own. */
-  readonly onlineUpdates: number;
-  readonly episodesPerUpdate: number;
-  /** Episodes of a batch. */
-  readonly batch: number;
-  readonly learningRate: number;
-  readonly weightDecay: number;
-  readonly clip: number;
-  /** Share of an update that the target network takes over. */
-  readonly targetRate: number;
-  /** Share of random actions online: at first, and in the end. */
-  readonly exploration: readonly [number, number];
-}
-
-export const trainingDefaults: Omit<TrainingOptions, 'seed' | 'head'> = {
-  bootstrap: 'q-learning',
-  lambda: 0.7,
-  discount: 1,
-  conservative: 0.1,
-  width: 64,
-  blocks: 2,
-  offlineEpisodes: 4000,
-  offlineUpdates: 1000,
-  onlineUpdates: 1000,
-  episodesPerUpdate: 4,
-  batch: 32,
-  learningRate: 1e-3,
-  weightDecay: 1e-2,
-  clip: 10,
-  targetRate: 0.01,
-  exploration: [0.1, 0.02],
-};
 
 /** Large, as with categorical losses in the paper: small second moments shall not make large steps. */
 const adamEpsilon = 3e-4;

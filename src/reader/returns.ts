@@ -5,7 +5,7 @@ import { type Chooser, play } from './rollout.js';
 import { bootstrapInterval, mean } from './statistics.js';
 
 /** Means over tasks. */
-export interface Evaluation {
+export interface Returns {
   readonly tasks: number;
   /** Of all rewards. */
   readonly return: number;
@@ -19,7 +19,7 @@ export interface Evaluation {
 }
 
 /** @param of makes the rule for a task; the same seeds meet the same tasks */
-export function evaluate(environment: Environment, seeds: readonly number[], of: (seed: number) => Chooser): Evaluation {
+export function measureReturns(environment: Environment, seeds: readonly number[], of: (seed: number) => Chooser): Returns {
   const played = seeds.map((seed) => {
     const episode = play(environment, seed, of(seed));
     const last = episode.at(-1)!;
