@@ -1,7 +1,7 @@
 /** The passages of the sources that share most words with a question, rare words counting most. No model is asked. */
 import { timeOf, type IngestedSource, type Segment } from '../ingest/segment.js';
 import { fold, type FoldedText } from './fold.js';
-import { contentWords, rareness, stem } from './words.js';
+import { contentWords, namesUnknown, rareness, stem } from './words.js';
 
 export interface Passage {
   /** Index into the sources. */
@@ -11,7 +11,7 @@ export interface Passage {
   readonly to: number;
   /** What the passage covers, cut to it; each piece keeps its page, line or time. */
   readonly segments: readonly Segment[];
-  /** Share of the question's words, weighted by rareness, that the passage has: 0..1. */
+  /** Share of the question's words, weighted by rareness, that the passage has, less where no source knows a name of the question: 0..1. */
   readonly relevance: number;
 }
 
@@ -53,6 +53,13 @@ function scoredWindows(source: number, folded: FoldedText, weights: ReadonlyMap<
   return windows;
 }
 
+/**
+ * Factor of every passage's relevance where the question has a name that stands in no source: then they most likely don't know,
+ * however sure and however many the readings are. Of 29 absent and 139 present questions that no measurement uses, 16 and
+ * 2 had such a name.
+ */
+const UNKNOWN_NAME = 0.05;
+
 /** A cut is moved to a word's end if that is no farther. */
 const LONG_WORD = 40;
 
@@ -91,9 +98,11 @@ function chooseWindows(windows: readonly Window[], characters: number, count: nu
 /** Best first within each length; fewer than asked for where fewer share any word with the question. */
 export function relatedPassages(question: string, sources: readonly IngestedSource[], options: PassageOptions): Passage[] {
   const folded = sources.map(({ segments }) => fold(segments.map((segment) => segment.text).join('')));
-  const weights = rareness(new Set(contentWords(fold(question).text)), folded.map(({ text }) => text));
+  const texts = folded.map(({ text }) => text);
+  const weights = rareness(new Set(contentWords(fold(question).text)), texts);
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   if (total === 0) return [];
+  const factor = namesUnknown(question, texts) ? UNKNOWN_NAME : 1;
   return options.characters.flatMap((characters) => {
     const windows = folded.flatMap((text, source) => scoredWindows(source, text, weights, characters));
     return chooseWindows(windows, characters, options.count).map(({ source, from, to, score }) => ({
@@ -101,7 +110,7 @@ export function relatedPassages(question: string, sources: readonly IngestedSour
       from,
       to,
       segments: cut(sources[source]!.segments, from, to),
-      relevance: score / total,
+      relevance: (factor * score) / total,
     }));
   });
 }
