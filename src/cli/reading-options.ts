@@ -1,8 +1,7 @@
 /** Options of the verbs that read documents and answer: which model, where, how much of what. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { defaultFrames } from '../answer/ask.js';
 import type { ConversationRequest } from '../answer/conversation.js';
-import { defaultLooks } from '../answer/second-look.js';
+import { defaultFrames, defaultLooks } from '../answer/defaults.js';
 import type { KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
 import { deviceChoices, type DeviceChoice } from '../device/select.js';
