@@ -9,3 +9,6 @@ export const embeddedModelDir = path.join(packageRoot, 'models', 'lodestone-tiny
 
 /** The reader's policy that ships with the package. */
 export const embeddedPolicy = path.join(packageRoot, 'models', 'reader', 'policy.safetensors');
+
+/** The speech model that ships with the package. */
+export const embeddedSpeechDir = path.join(packageRoot, 'models', 'lodestone-hear');
