@@ -51,7 +51,15 @@ export async function runTrain(options: TrainOptions, signal: AbortSignal): Prom
     head: { ...readerHead, loss, sigmaRatio },
     bootstrap: targets,
     offlineEpisodes: episodes,
-    ...{ lambda, conservative, width, blocks, offlineUpdates, onlineUpdates, batch, learningRate, seed },
+    lambda,
+    conservative,
+    width,
+    blocks,
+    offlineUpdates,
+    onlineUpdates,
+    batch,
+    learningRate,
+    seed,
   };
   try {
     const { policy, parameters, clampRate } = await train(simulation, training, {
