@@ -22,11 +22,13 @@ import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
-import { Transcriber } from '../speech/transcriber.js';
+import type { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
+import { defaultFrames, defaultTiles } from './defaults.js';
 import { encodeImages } from './images.js';
 import { KeptImages } from './kept-images.js';
+import { keepDocumentsIn } from './kept-prompt.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
 import { looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
@@ -63,12 +65,6 @@ export interface AskRequest extends ReadRequest {
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
 }
-
-/** As Gemma's authors run it: wide and tall images are shown in parts too. */
-export const defaultTiles: Tiles = 'auto';
-
-/** One a second, as Gemini 1.5 was measured; none again that shows the same. */
-export const defaultFrames = { fps: 1, choice: 'changed' } as const;
 
 export interface Prepared extends Opened {
   readonly prompt: Prompt;
@@ -194,7 +190,8 @@ export async function preparePrompt(opened: Opened, request: AskRequest, device:
   const { sources, files } = opened;
   const { config, tokenizer } = files;
   const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
-  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
+  const keep = request.cache && keepDocumentsIn(request.cache.folder, request.modelDir, files, signal);
+  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle, keep);
   if (signal.aborted) throw abortError(signal);
   const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
   if (foreign !== undefined) {
@@ -236,7 +233,7 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
   const { pdfTimeoutMs, speech, range, cache } = request;
   const sees = files.visionPlaces !== null;
   const keep = cache === undefined ? null : join(cache.folder, 'speech');
-  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep });
+  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep });
   try {
     return await ingest(request.paths, {
       signal,
@@ -257,6 +254,12 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
   } finally {
     await transcriber?.close();
   }
+}
+
+/** Loaded only where something is to be heard. */
+async function openTranscriber(...options: Parameters<typeof Transcriber.open>): Promise<Transcriber> {
+  const { Transcriber: speech } = await import('../speech/transcriber.js');
+  return speech.open(...options);
 }
 
 /** Where soft tokens are kept; undefined: they are not, or there are none. */

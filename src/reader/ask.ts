@@ -21,7 +21,7 @@ import { cutLeaves, LeafTexts } from './leaves.js';
 import { readWithin, type ReadWithin, type TakenStep } from './read-within.js';
 import { ReadingState, type Corpus, type Evidence } from './reading-state.js';
 import { measureRate } from './rate.js';
-import { shippedStrategy, type NamedStrategy } from './shipped-strategy.js';
+import { shippedStrategy, type ShippedStrategy } from './shipped-strategy.js';
 
 /** What the whole budget costs, in right answers: little, so that it is used where that helps. */
 const BUDGET_COST = 0.02;
@@ -87,7 +87,7 @@ function planPart(opened: Opened, request: AskRequest, device: Device, library: 
 interface Started {
   readonly opened: Opened;
   readonly library: Library;
-  readonly strategy: NamedStrategy;
+  readonly strategy: ShippedStrategy;
   readonly plan: Plan;
 }
 

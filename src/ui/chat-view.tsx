@@ -127,7 +127,7 @@ class Screen implements ChatScreen {
   constructor(stdout: NodeJS.WriteStream, outer: AbortSignal) {
     this.#outer = outer;
     this.signal = AbortSignal.any([outer, this.#running.signal]);
-    this.#view = render(this.#element(), { stdout, exitOnCtrlC: false, patchConsole: false, maxFps: 15 });
+    this.#view = render(this.#element(), { stdout, exitOnCtrlC: false, patchConsole: false, maxFps: 30 });
   }
 
   show(event: AskEvent): void {
