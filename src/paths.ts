@@ -6,3 +6,9 @@ export const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.u
 
 /** The model that ships with the package. */
 export const embeddedModelDir = path.join(packageRoot, 'models', 'lodestone-tiny');
+
+/** The reader's policy that ships with the package. */
+export const embeddedPolicy = path.join(packageRoot, 'models', 'reader', 'policy.safetensors');
+
+/** The speech model that ships with the package. */
+export const embeddedSpeechDir = path.join(packageRoot, 'models', 'lodestone-hear');

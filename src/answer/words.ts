@@ -25,10 +25,15 @@ function makeStem(word: string): string {
   return word.replace(/(?:ies|ied|ing|edly|ed|es|ly|s|e|y)$/u, '');
 }
 
+/** Of a folded word, before it is stemmed. */
+export function isStopWord(word: string): boolean {
+  return STOP_WORDS.has(word);
+}
+
 /** The words of a folded text that carry meaning, stemmed. */
 export function contentWords(folded: string): string[] {
   const words = folded.match(/[\p{L}\p{N}]+/gu) ?? [];
-  return words.filter((word) => !STOP_WORDS.has(word)).map(stem);
+  return words.filter((word) => !isStopWord(word)).map(stem);
 }
 
 /** Rareness of each of `words` in folded texts: ln(words / (1 + occurrences)), at least 0. */

@@ -45,6 +45,7 @@ const verbs: Readonly<Record<string, () => Promise<Command>>> = {
   devices: async () => (await import('./devices.js')).devicesCommand(),
   needle: async () => (await import('./needle.js')).needleCommand(abort.signal),
   perplexity: async () => (await import('./perplexity.js')).perplexityCommand(abort.signal),
+  reader: async () => (await import('./reader.js')).readerCommand(program, abort.signal),
   session: async () => (await import('./session.js')).sessionCommand(program),
   transcribe: async () => (await import('./transcribe.js')).transcribeCommand(abort.signal),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),

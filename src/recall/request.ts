@@ -1,7 +1,9 @@
 /** What `lodestone needle` and `npm run recall` have in common about asking: the same suite, length and seed, the same trials. */
 import type { Answerer, Inquiry } from './respond.js';
 import { throughPdf } from './pdf-document.js';
+import { throughSpeech, type Hearing } from './spoken-document.js';
 import type { Trial, TrialRequest } from './trial.js';
+import { ExitCode, LodestoneError } from '../errors.js';
 
 /**
  * Longer documents are not looked at twice: finding passages in them takes longer than reading, and memory; one reading
@@ -21,11 +23,17 @@ export async function trialRequest(answerer: Answerer, length: number | null, qu
   };
 }
 
-/** Errors: those of reading a PDF. */
-export async function inquiryOf({ pieces, pdf = false, head, answerTokens, questions }: Trial, signal?: AbortSignal): Promise<Inquiry> {
+/**
+ * @param hearing for what is spoken
+ * Errors: those of reading a PDF, and of hearing; LodestoneError(usage) where nothing hears.
+ */
+export async function inquiryOf({ pieces, pdf = false, spoken = false, head, answerTokens, questions }: Trial, signal?: AbortSignal, hearing?: Hearing): Promise<Inquiry> {
   const text = pieces.join('');
+  if (spoken && hearing === undefined) throw new LodestoneError(ExitCode.usage, 'a spoken document needs a speech model');
+  const heard = spoken ? await throughSpeech(pieces, hearing!, signal) : undefined;
   return {
-    document: pdf ? await throughPdf(text, signal) : text,
+    document: heard ? heard.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
+    ...(heard ? { heard } : {}),
     ...(head === undefined ? {} : { head }),
     ...(answerTokens === undefined ? {} : { answerTokens }),
     questions,

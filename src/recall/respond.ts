@@ -8,11 +8,14 @@ import { segmentText } from '../ingest/text.js';
 import { defaultChunk, defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import { SharedPrefix } from '../runtime/shared-prefix.js';
+import type { HeardDocument } from './spoken-document.js';
 import { ANSWER_TOKENS, type Around, type TokenCounter, type TrialQuestion } from './trial.js';
 
 /** What is asked of whom, in one go: a document, and questions about it. */
 export interface Inquiry {
   readonly document: string;
+  /** Where the document was heard. */
+  readonly heard?: HeardDocument;
   /** Of published prompts: the words before the document. */
   readonly head?: string;
   /** Default: `ANSWER_TOKENS`. */

@@ -41,6 +41,15 @@ export interface ReadsBack {
   readonly of: number;
 }
 
+export interface HeardCounts {
+  /** Transcripts that hold what is asked for, of `of`. */
+  readonly transcribed: number;
+  readonly of: number;
+  /** Right answers, and those of them whose place was said within two seconds of the truth. */
+  readonly found: number;
+  readonly timed: number;
+}
+
 export interface SuiteSummary {
   readonly name: string;
   readonly about: string;
@@ -56,6 +65,8 @@ export interface SuiteSummary {
   readonly effective_length: number | null;
   readonly controls: { readonly alone: Counts | null; readonly without: Counts | null };
   readonly reads_back: ReadsBack | null;
+  /** Of what was heard; null where nothing was. */
+  readonly heard: HeardCounts | null;
 }
 
 export function countOutcomes(records: readonly TrialRecord[]): Counts {
@@ -107,6 +118,7 @@ function summariseSuite({ suite, lengths }: PlannedSuite, records: readonly Tria
     effective_length: effectiveLength(lengths, (length) => countOutcomes(of(length)).recall, threshold),
     controls: { alone, without: control('without') },
     reads_back: readsBack(asked),
+    heard: countHeard(asked),
   };
 }
 
@@ -141,4 +153,19 @@ function readsBack(records: readonly TrialRecord[]): ReadsBack | null {
   const nearestLost = sorted.find(({ outcome }) => outcome !== 'hit')?.behind ?? Infinity;
   const found = sorted.filter(({ behind }) => behind < nearestLost);
   return { tokens: found.at(-1)?.behind ?? 0, of: sorted.at(-1)!.behind };
+}
+
+/** Seconds by which a time may be off. */
+const timely = 2;
+
+function countHeard(records: readonly TrialRecord[]): HeardCounts | null {
+  const heard = records.filter((record) => record.heard !== null && record.outcome !== 'error');
+  if (heard.length === 0) return null;
+  const found = heard.filter(({ outcome }) => outcome === 'hit');
+  return {
+    transcribed: heard.filter((record) => record.heard!.transcribed).length,
+    of: heard.length,
+    found: found.length,
+    timed: found.filter((record) => (record.heard!.seconds_off ?? Infinity) <= timely).length,
+  };
 }
