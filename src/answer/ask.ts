@@ -8,7 +8,7 @@ import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
-import type { IngestedSource, Segment } from '../ingest/segment.js';
+import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { TimeRange } from '../ingest/media/media.js';
 import type { FrameChoice } from '../ingest/media/pictures.js';
@@ -22,6 +22,7 @@ import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
+import { PictureReader } from '../see/picture-reader.js';
 import { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
@@ -51,6 +52,8 @@ export interface AskRequest extends ReadRequest {
   readonly mmproj?: string;
   /** Folder of the speech model that hears recordings. */
   readonly speech?: string;
+  /** Folder of the model that reads what is written in images and videos, for a model that does not see them itself. */
+  readonly see?: string;
   /** As `TranscriberOptions`. */
   readonly language?: string;
   /** Part of the recordings, in seconds. */
@@ -219,12 +222,13 @@ async function findSession(
   }
 }
 
-/** The sources as segments; a speech model is loaded for as long as that takes, and only if something is heard. */
+/** The sources as segments; models that hear and read pictures are loaded for as long as that takes, and only if there is something for them. */
 async function ingestAll(request: AskRequest, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
-  const { pdfTimeoutMs, speech, range, cache } = request;
+  const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
-  const keep = cache === undefined ? null : join(cache.folder, 'speech');
-  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep });
+  const keep = (what: string): string | null => (cache === undefined ? null : join(cache.folder, what));
+  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep: keep('speech') });
+  const reader = sees || see === undefined ? null : await PictureReader.open(see, device);
   try {
     return await ingest(request.paths, {
       signal,
@@ -233,10 +237,11 @@ async function ingestAll(request: AskRequest, files: ModelFiles, device: Device,
       password: request.password,
       ...(cache ? { remember: rememberIn(textsFolder(cache.folder)) } : {}),
       images: sees ? true : noImages(files),
+      ...(reader ? { readImage: (image: Raster) => reader.read(image, signal) } : {}),
       pageImages: files.config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(files.config.vision.imageSize, request.tiles ?? defaultTiles) } : undefined,
       media: {
         speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
-        vision: videoVision(request, files) ?? `${files.id} reads text only`,
+        vision: videoVision(request, files) ?? (reader ? { ...filmFrames(request), reader, keep: keep('pictures') } : `${files.id} reads text only`),
         range: range ?? { from: 0, to: Infinity },
         ranged: range !== undefined,
       },
@@ -244,6 +249,7 @@ async function ingestAll(request: AskRequest, files: ModelFiles, device: Device,
     });
   } finally {
     await transcriber?.close();
+    await reader?.close();
   }
 }
 
@@ -253,12 +259,17 @@ async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, {
   return KeptImages.open(join(cache.folder, 'images'), visionPlaces, device, signal);
 }
 
-function videoVision({ frames = defaultFrames, tiles = defaultTiles }: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
+function filmFrames({ frames = defaultFrames }: AskRequest): Pick<VideoVision, 'fps' | 'frames'> {
+  return { fps: frames.fps, frames: frames.choice };
+}
+
+function videoVision(request: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
   if (!visionPlaces || !config.vision) return null;
   const { imageSize, tokensPerImage } = config.vision;
   // In parts only where that is asked for: pictures are many.
+  const { tiles = defaultTiles } = request;
   const whole = tiles !== 'auto' && tiles > 0;
-  return { fps: frames.fps, frames: frames.choice, imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
+  return { ...filmFrames(request), imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
 }
 
 /** Pixels of a page's longer side, so that each of its crops is as sharp as the tower sees; at least two crops', at most four's. */

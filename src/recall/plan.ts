@@ -65,7 +65,8 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
     const suite = await openSuite(name);
     // A suite has its own depths where it hides more than one needle at a time.
     const round = suite.round ?? suite.depths?.length ?? depths.length;
-    const at = name === 'canary' ? [null] : (lengths ?? preset.lengths.filter((length) => length <= held && length >= (suite.least ?? 0)));
+    // Of a length in seconds a model holds what it holds: what a film says is short.
+    const at = name === 'canary' ? [null] : suite.unit === 'seconds' ? (lengths ?? suite.lengths) : (lengths ?? preset.lengths.filter((length) => length <= held && length >= (suite.least ?? 0)));
     planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
   return { suites: planned, haystacks, text: prose.text, warnings };

@@ -43,6 +43,9 @@ export interface TrialRecord {
   /** Of them, those whose keys and values were there from the document before. */
   readonly tokens_reused: number;
   readonly tokens_behind: number | null;
+  /** Of a film: when the fact is to be seen, and when the citation says; in seconds. */
+  readonly second?: number;
+  readonly cited_second?: number | null;
   /** Its share of the time that its document took. */
   readonly seconds: number;
 }

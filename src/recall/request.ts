@@ -1,4 +1,6 @@
 /** What `lodestone needle` and `npm run recall` have in common about asking: the same suite, length and seed, the same trials. */
+import { ExitCode, LodestoneError } from '../errors.js';
+import { plainPicture } from './video.js';
 import type { Answerer, Inquiry } from './respond.js';
 import { throughPdf } from './pdf-document.js';
 import type { Trial, TrialRequest } from './trial.js';
@@ -21,11 +23,14 @@ export async function trialRequest(answerer: Answerer, length: number | null, qu
   };
 }
 
-/** Errors: those of reading a PDF. */
-export async function inquiryOf({ pieces, pdf = false, head, answerTokens, questions }: Trial, signal?: AbortSignal): Promise<Inquiry> {
+/** Errors: those of reading a PDF or a film; LodestoneError(usage) for a film, where the answerer sees none. */
+export async function inquiryOf({ pieces, pdf = false, film, head, answerTokens, questions }: Trial, { watch }: Pick<Answerer, 'watch'> = {}, signal?: AbortSignal): Promise<Inquiry> {
   const text = pieces.join('');
+  if (film && !watch) throw new LodestoneError(ExitCode.usage, 'the suite video needs a model that reads pictures: name its folder with --see');
+  const seen = film && (await watch!(film.seed, pieces.map((piece, second) => (piece === plainPicture ? { second } : { second, text: piece })), signal));
   return {
     document: pdf ? await throughPdf(text, signal) : text,
+    ...(seen ? { sources: [seen] } : {}),
     ...(head === undefined ? {} : { head }),
     ...(answerTokens === undefined ? {} : { answerTokens }),
     questions,

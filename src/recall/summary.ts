@@ -56,7 +56,14 @@ export interface SuiteSummary {
   readonly effective_length: number | null;
   readonly controls: { readonly alone: Counts | null; readonly without: Counts | null };
   readonly reads_back: ReadsBack | null;
+  /** Of films: answers that were found, and those of them that are cited within `NEAR` seconds; null where nothing has a time. */
+  readonly timed: { readonly found: number; readonly near: number } | null;
+  /** What lengths count. */
+  readonly unit: 'tokens' | 'seconds';
 }
+
+/** Seconds from the truth. */
+export const NEAR = 2;
 
 export function countOutcomes(records: readonly TrialRecord[]): Counts {
   const of = (outcome: TrialRecord['outcome']): number => records.filter((record) => record.outcome === outcome).length;
@@ -107,6 +114,8 @@ function summariseSuite({ suite, lengths }: PlannedSuite, records: readonly Tria
     effective_length: effectiveLength(lengths, (length) => countOutcomes(of(length)).recall, threshold),
     controls: { alone, without: control('without') },
     reads_back: readsBack(asked),
+    timed: timedOf(asked),
+    unit: suite.unit ?? 'tokens',
   };
 }
 
@@ -132,6 +141,12 @@ export function effectiveLength(lengths: readonly (number | null)[], recallAt: (
     effective = length;
   }
   return effective;
+}
+
+function timedOf(records: readonly TrialRecord[]): SuiteSummary['timed'] {
+  const found = records.filter(({ second, outcome }) => second !== undefined && outcome === 'hit');
+  const near = found.filter(({ second, cited_second: cited }) => cited != null && Math.abs(cited - second!) <= NEAR);
+  return records.some(({ second }) => second !== undefined) ? { found: found.length, near: near.length } : null;
 }
 
 function readsBack(records: readonly TrialRecord[]): ReadsBack | null {

@@ -19,6 +19,8 @@ export interface TrialQuestion extends ScoringContext {
   readonly published?: PublishedPrompt;
   /** Counted apart from the suite's other questions: "absent", "2 hops". */
   readonly part?: string;
+  /** Of a film: when the fact is to be seen, in seconds. */
+  readonly second?: number;
   /** Where in the document the fact stands, in tokens: 0 is the start, 100 the end. */
   readonly depthPercent?: number;
   /** Tokens of the document behind the fact, where the suite knows: how far back a reader at the end must see. */
@@ -39,6 +41,8 @@ export interface Trial {
   readonly needles?: readonly string[];
   /** The document is read from a PDF that is made of it. */
   readonly pdf?: boolean;
+  /** The document is a film: each piece is a second of it, and a piece that is a needle lies over its picture. */
+  readonly film?: { readonly seed: number };
   /** The longest answer, in tokens (default: `ANSWER_TOKENS`). */
   readonly answerTokens?: number;
   /** Each is asked by itself, of the same document. */
@@ -80,7 +84,9 @@ export interface Suite {
   readonly name: string;
   /** What is asked, and how that differs from the published test of this name. */
   readonly about: string;
-  /** In tokens of the whole prompt with its answer, unless others are asked for. */
+  /** What lengths count (default: tokens of the whole prompt with its answer). */
+  readonly unit?: 'seconds';
+  /** Unless others are asked for. */
   readonly lengths: readonly number[];
   /** Of a grid: every length is asked about at each of these depths, in this order, again and again. */
   readonly depths?: readonly number[];

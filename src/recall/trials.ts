@@ -87,7 +87,7 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
   let error: string | null = null;
   let error_code: ExitCode | null = null;
   try {
-    responses = await answerer.respond(await inquiryOf(trial, options.signal), { ...options, looks });
+    responses = await answerer.respond(await inquiryOf(trial, answerer, options.signal), { ...options, looks });
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
     error = cause instanceof Error ? cause.message : String(cause);
@@ -117,6 +117,7 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
       document_sha256,
       document_tokens: responses?.documentTokens ?? 0,
       tokens_reused: responses?.tokensReused ?? 0,
+      ...(question.second === undefined || control !== null ? {} : { second: question.second, cited_second: response?.second ?? null }),
       tokens_behind: control === 'alone' ? null : (question.tokensBehind ?? null),
       seconds,
     };
