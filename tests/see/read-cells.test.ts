@@ -12,7 +12,7 @@ function cells(rows: number, columns: number, ...held: readonly (readonly [numbe
   for (const [row, column, character, share = 1] of held) {
     const cell = (row * columns + column) * classes;
     probabilities[cell + characters.indexOf(character) + 1] = share;
-    probabilities[cell] -= share;
+    probabilities[cell] = probabilities[cell]! - share;
   }
   return { rows, columns, characters, probabilities };
 }
