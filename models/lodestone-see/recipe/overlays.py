@@ -229,7 +229,7 @@ class Overlays:
 
 def batch(overlays, r, count, rows, cols):
     """f32 patches [count, rows * cols, 3 * CELL^2] as the runtime cuts them (channel, row, column), and classes [count, rows * cols]."""
-    drawn = [overlays.sample(r, rows, cols, plain=r.random() < .35) for _ in range(count)]
+    drawn = [overlays.sample(r, rows, cols, plain=r.random() < .5) for _ in range(count)]
     pictures = np.stack([p for p, _ in drawn]).astype(np.float32) / 127.5 - 1
     return patches(pictures), np.stack([c for _, c in drawn]).reshape(count, -1)
 

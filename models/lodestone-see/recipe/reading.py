@@ -13,6 +13,7 @@ FAINT = .1          # less is no part of a character
 
 def read(probabilities):
     """[rows, columns, classes] -> lines of text, from top to bottom."""
+    probabilities = probabilities.astype(np.float64)
     found = []      # (row, column, character)
     rows, cols, _ = probabilities.shape
     strong = probabilities > FAINT

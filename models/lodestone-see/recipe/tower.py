@@ -4,8 +4,9 @@ Patches and positions, pre-norm attention and MLP with biases, a last norm; then
 a product with one row per class. The projector's matrix is worked out from these rows and the text model's embedding (export.py).
 
 Attention starts as a convolution (ConViT, arXiv 2103.10697): sixteen channels of the residual stream hold sines and cosines of row
-and column, and the queries and keys of a head begin so that a cell attends to the one at the head's offset. A transformer that must
-find out by itself which cells are neighbours needs far more pictures than a CPU can draw.
+and column, which nothing writes over, and the queries and keys of a head begin so that a cell attends to the one at the head's offset.
+A transformer that must find out by itself which cells are neighbours needs far more pictures than a CPU can draw: with a weaker start,
+whose offsets were gone after 200 steps, it told no letter from another by then (README).
 """
 from dataclasses import asdict, dataclass
 
@@ -19,6 +20,9 @@ from overlays import CELL, GRID
 # In cells. Rows of 24 cells are told apart by the longest, neighbours by the shortest.
 PERIODS = (3, 6, 12, 48)
 POSITION = 4 * len(PERIODS)
+# Of the waves, beside a content of about 1 in each channel: a layer norm must leave enough of them for a head to find its cell.
+AMPLITUDE = 8.0
+SHARPNESS = 4.0
 
 # Offsets (row, column) that the four heads of a layer begin with; None: none, a head that starts at random.
 OFFSETS = (
@@ -99,7 +103,7 @@ class Tower(nn.Module):
         super().__init__()
         self.c = c
         self.patch = nn.Linear(3 * CELL * CELL, c.hidden_size)
-        self.register_buffer("positions", F.pad(position_table(), (0, c.hidden_size - POSITION)))
+        self.register_buffer("positions", F.pad(AMPLITUDE * position_table(), (0, c.hidden_size - POSITION)))
         self.layers = nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))
         self.post_layernorm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
         self.soft_norm = nn.Parameter(torch.zeros(c.hidden_size))       # gain 1 + w
@@ -109,8 +113,8 @@ class Tower(nn.Module):
     @torch.no_grad()
     def start(self):
         head = self.c.hidden_size // self.c.num_attention_heads
-        nn.init.normal_(self.patch.weight, std=.5 / (3 * CELL * CELL) ** .5 * 2)
-        self.patch.weight[:POSITION] = 0
+        nn.init.normal_(self.patch.weight, std=2 * (3 * CELL * CELL) ** -.5)
+        nn.init.zeros_(self.patch.bias)
         for i, layer in enumerate(self.layers):
             for linear in layer.modules():
                 if isinstance(linear, nn.Linear):
@@ -119,14 +123,27 @@ class Tower(nn.Module):
             a = layer.self_attn
             a.out_proj.weight *= .5
             layer.mlp.fc2.weight *= .5
+            # Content is what values and the MLP are about; the waves make it small after a norm.
+            a.v_proj.weight *= 2
+            a.v_proj.weight[:, :POSITION] = 0
+            layer.layer_norm2.weight[:POSITION] = .1
+            layer.layer_norm2.weight[POSITION:] = 2
             for h, offset in enumerate(OFFSETS[i % len(OFFSETS)][:self.c.num_attention_heads]):
                 rows = slice(h * head, (h + 1) * head)
                 for p in (a.q_proj, a.k_proj):
                     p.weight[rows] *= .2
                 if offset is not None and head >= POSITION:
                     a.k_proj.weight[h * head:h * head + POSITION, :POSITION] = torch.eye(POSITION)
-                    a.q_proj.weight[h * head:h * head + POSITION, :POSITION] = 2.5 * shift_matrix(offset)
+                    a.q_proj.weight[h * head:h * head + POSITION, :POSITION] = SHARPNESS * shift_matrix(offset)
         nn.init.normal_(self.rows.weight, std=.02)
+        self.keep_positions()
+
+    @torch.no_grad()
+    def keep_positions(self):
+        """After each step: nothing is written into the channels of the waves."""
+        for linear in (self.patch, *(m for layer in self.layers for m in (layer.self_attn.out_proj, layer.mlp.fc2))):
+            linear.weight[:POSITION] = 0
+            linear.bias[:POSITION] = 0
 
     def forward(self, patches, at):
         """patches [b, n, 3 * CELL^2], at [n]: which cells of the whole frame they are -> logits [b, n, classes]"""
