@@ -9,3 +9,6 @@ export const embeddedModelDir = path.join(packageRoot, 'models', 'lodestone-tiny
 
 /** The model that reads pictures, which ships with it. */
 export const embeddedSeeDir = path.join(packageRoot, 'models', 'lodestone-see');
+
+/** The reader's policy that ships with the package. */
+export const embeddedPolicy = path.join(packageRoot, 'models', 'reader', 'policy.safetensors');

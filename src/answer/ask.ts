@@ -73,15 +73,10 @@ export const defaultTiles: Tiles = 'auto';
 /** One a second, as Gemini 1.5 was measured; none again that shows the same. */
 export const defaultFrames = { fps: 1, choice: 'changed' } as const;
 
-export interface Prepared {
-  readonly sources: readonly IngestedSource[];
-  readonly files: ModelFiles;
+export interface Prepared extends Opened {
   readonly prompt: Prompt;
   readonly session: Session | undefined;
   readonly plan: Plan;
-  readonly ingestMs: number;
-  /** Of the model's files, without the weights. */
-  readonly openMs: number;
 }
 
 function viewsOf(segments: readonly Segment[], shown: readonly PromptImage[]): Pick<SourceSummary, 'views' | 'page_images'> {
@@ -90,7 +85,7 @@ function viewsOf(segments: readonly Segment[], shown: readonly PromptImage[]): P
   return { views: shown.length, ...(pages === 0 ? {} : { page_images: pages }) };
 }
 
-function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSummary[] {
+export function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSummary[] {
   return sources.map(({ source, segments }, i) => ({
     path: source.path,
     kind: source.kind,
@@ -104,7 +99,7 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
   }));
 }
 
-function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, cached: number, summaries: SourceSummary[]): Plan {
+export function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, cached: number, summaries: SourceSummary[]): Plan {
   const { config } = files;
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
@@ -172,24 +167,36 @@ export function checkFits(plan: Plan): void {
   if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
 }
 
+/** The model's files and the sources, before anything is tokenised. */
+export interface Opened {
+  readonly sources: readonly IngestedSource[];
+  readonly files: ModelFiles;
+  readonly ingestMs: number;
+  /** Of the model's files, without the weights. */
+  readonly openMs: number;
+}
+
 /**
- * The model's files, then the sources, and no weights: what is wrong with any of them, and what does not fit, is said
- * before anything long is done.
+ * The model's files, then the sources, and no weights: what is wrong with any of them is said before anything long is done.
  */
-export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+export async function openSources(request: Omit<AskRequest, 'question'>, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Opened> {
   const started = performance.now();
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
-  const { config, tokenizer } = files;
-  checkKv(config, request.kv ?? defaultKv);
+  checkKv(files.config, request.kv ?? defaultKv);
   const opened = performance.now();
-  const tiles = request.tiles ?? defaultTiles;
   if (request.pagesAsImages === true && !files.visionPlaces) throw new LodestoneError(ExitCode.usage, `--pages-as-images needs a model that sees, ${noImages(files)}`);
   const sources = await ingestAll(request, files, device, signal, emit);
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
-  const ingested = performance.now();
-  const imageStyle = config.vision ? { vision: config.vision, tiles } : undefined;
+  return { sources, files, ingestMs: performance.now() - opened, openMs: opened - started };
+}
+
+/** What all of it takes. Emits the plan, which says whether it fits. */
+export async function preparePrompt(opened: Opened, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+  const { sources, files } = opened;
+  const { config, tokenizer } = files;
+  const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
   const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
   if (signal.aborted) throw abortError(signal);
   const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
@@ -199,7 +206,12 @@ export async function prepare(request: AskRequest, device: Device, signal: Abort
   const session = await findSession(request, files, device, sources, prompt, signal, emit);
   const plan = makePlan(files, device, request, prompt, session?.length ?? 0, summarise(sources, prompt));
   emit({ type: 'plan', plan });
-  return { sources, files, prompt, session, plan, ingestMs: ingested - opened, openMs: opened - started };
+  return { ...opened, prompt, session, plan };
+}
+
+/** `openSources`, then `preparePrompt`. */
+export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+  return preparePrompt(await openSources(request, device, signal, emit), request, device, signal, emit);
 }
 
 /** A session is a convenience: where there can be none, it is said, and everything is read. */
@@ -223,7 +235,7 @@ async function findSession(
 }
 
 /** The sources as segments; models that hear and read pictures are loaded for as long as that takes, and only if there is something for them. */
-async function ingestAll(request: AskRequest, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
+async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
   const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
   const keep = (what: string): string | null => (cache === undefined ? null : join(cache.folder, what));
@@ -259,11 +271,11 @@ async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, {
   return KeptImages.open(join(cache.folder, 'images'), visionPlaces, device, signal);
 }
 
-function filmFrames({ frames = defaultFrames }: AskRequest): Pick<VideoVision, 'fps' | 'frames'> {
+function filmFrames({ frames = defaultFrames }: Omit<AskRequest, 'question'>): Pick<VideoVision, 'fps' | 'frames'> {
   return { fps: frames.fps, frames: frames.choice };
 }
 
-function videoVision(request: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
+function videoVision(request: Omit<AskRequest, 'question'>, { config, visionPlaces }: ModelFiles): VideoVision | null {
   if (!visionPlaces || !config.vision) return null;
   const { imageSize, tokensPerImage } = config.vision;
   // In parts only where that is asked for: pictures are many.
@@ -293,7 +305,11 @@ export async function planAsk(request: AskRequest, device: Device, signal: Abort
  * Errors: LodestoneError with unreadableInput, badModel, contextExceeded, outOfMemory; the signal's reason on abort.
  */
 export async function ask(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
-  const prepared = await prepare(request, device, signal, emit);
+  return answerWhole(await prepare(request, device, signal, emit), request, device, signal, emit);
+}
+
+/** Reads everything that was prepared, and closes its session. Errors as `ask`. */
+export async function answerWhole(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
   try {
     checkFits(prepared.plan);
     return await answerPrepared(prepared, request, device, signal, emit);
@@ -335,6 +351,6 @@ export function beforeLook(model: Pick<Model, 'config'>, request: ReadRequest, e
     : emit;
 }
 
-function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
+export function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
   return cache ? knownSha256(files, hashesFolder(cache.folder), signal) : sha256OfFiles(files, signal);
 }

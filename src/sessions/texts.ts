@@ -24,7 +24,7 @@ export function rememberIn(folder: string): Remember {
     const made = await make();
     const json = Buffer.from(JSON.stringify(made));
     await writePrivately(path, (file) => file.writeFile(Buffer.concat([Buffer.from(`${crc32(json)}\n`), json])))
-      .then(() => makeRoom(folder))
+      .then(() => makeRoom(folder, mostBytes))
       .catch(() => undefined);
     return made;
   };
@@ -40,15 +40,15 @@ async function readChecked(path: string): Promise<unknown> {
   return JSON.parse(json.toString());
 }
 
-/** Removes the texts that were longest not used. */
-async function makeRoom(folder: string): Promise<void> {
+/** Removes the files of a folder that were longest not used, until the others have at most `bytes`. */
+export async function makeRoom(folder: string, bytes: number): Promise<void> {
   await removeUnfinished(folder);
   const names = await readdir(folder);
   const infos = await Promise.all(names.map((name) => stat(join(folder, name)).then(({ size, mtimeMs }) => ({ name, size, mtimeMs }), () => null)));
   const files = infos.filter((info) => info !== null).sort((a, b) => a.mtimeMs - b.mtimeMs);
   let total = files.reduce((sum, { size }) => sum + size, 0);
   for (const { name, size } of files) {
-    if (total <= mostBytes) return;
+    if (total <= bytes) return;
     await rm(join(folder, name), { force: true });
     total -= size;
   }
