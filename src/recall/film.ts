@@ -81,7 +81,7 @@ export class Film {
 
   #style(second: number, text: string): OverlayStyle {
     const random = createRandom(seedOf('style', this.#seed, second, text));
-    return { line: 0.14 + 0.06 * random(), middle: random(), dark: random() < 0.3 };
+    return { line: 0.18 + 0.05 * random(), middle: random(), dark: random() < 0.3 };
   }
 }
 

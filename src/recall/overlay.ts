@@ -38,9 +38,9 @@ export interface OverlayStyle {
 }
 
 /** Characters to a line: a line of so many takes most of a picture's width. */
-const COLUMNS = 20;
+const COLUMNS = 18;
 /** Of a picture's width, the most that a line takes. */
-const WIDEST = 0.86;
+const WIDEST = 0.92;
 
 /** Lines of at most `COLUMNS` characters, broken at spaces. */
 export function wrapOverlay(text: string): string[] {
