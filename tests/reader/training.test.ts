@@ -25,7 +25,7 @@ const step = (chosen: number, reward: number, answer = 0): Step => ({
 });
 /** Reads, skims, answers. */
 const episode: Episode = [step(2, -0.1), step(3, -0.02), step(0, 1, 1)];
-const mse = createHead({ ...readerHead, loss: 'mse' });
+const mse = createHead({ ...readerHead, loss: 'mse', support: { low: -1.1, high: 1.1, bins: 51 } });
 
 describe('lambda-returns', () => {
   /** Of the target network, by step and action. */

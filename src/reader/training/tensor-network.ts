@@ -62,7 +62,7 @@ function rowTaker(tf: TensorFlow, width: number): (x: Tensor2D, rows: Rows) => T
       };
       return { value: tf.gather(from, tf.tensor1d([...rows], 'int32')), gradFunc: scatter };
     });
-    return taken(x) as Tensor2D;
+    return taken(x);
   };
 }
 
