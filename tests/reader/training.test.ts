@@ -13,7 +13,7 @@ import { makeBatch } from '../../src/reader/training/batch.js';
 import { trainingDefaults, type TdOptions, type TrainingOptions } from '../../src/reader/training/options.js';
 import { followedActions, gradeOutputs, lambdaReturns, rowsToTrain, tdTargets } from '../../src/reader/training/td-targets.js';
 import { openTensorFlow, type TrainingBackend } from '../../src/reader/training/tensorflow.js';
-import { train } from '../../src/reader/training/trainer.js';
+import { train, type TrainingProgress } from '../../src/reader/training/trainer.js';
 import { createHead, lossNames, readerHead } from '../../src/reader/value-head.js';
 
 const kinds: ActionKind[] = ['answer', 'abstain', 'read', 'skim'];
@@ -127,13 +127,13 @@ describe('training', () => {
     // Stopped offline, then online, each time between the regular checkpoints.
     for (const at of [2, 5]) {
       const stop = new AbortController();
-      const onProgress = ({ update }: { update: number }): void => {
-        if (update === at) stop.abort(new Error(`stopped at ${at}`));
+      const onProgress = ({ stage, done }: TrainingProgress): void => {
+        if (stage === 'updates' && done === at) stop.abort(new Error(`stopped at ${at}`));
       };
       await expect(train(environment, small, { ...run, backend, checkpoint, signal: stop.signal, onProgress })).rejects.toThrow(`stopped at ${at}`);
     }
     const updates: number[] = [];
-    const resumed = await train(environment, small, { ...run, backend, checkpoint, onProgress: ({ update }) => updates.push(update) });
+    const resumed = await train(environment, small, { ...run, backend, checkpoint, onProgress: ({ stage, done }) => stage === 'updates' && updates.push(done) });
     expect(updates).toEqual([6]);
     expect(numbers(resumed.parameters)).toEqual(numbers(whole.parameters));
     await expect(train(environment, { ...small, learningRate: 1 }, { ...run, backend, checkpoint })).rejects.toThrow(/checkpoint\.safetensors: belongs to training with other options/u);

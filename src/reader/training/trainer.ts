@@ -24,10 +24,13 @@ const adamEpsilon = 3e-4;
 /** Older episodes of the network's own say little about it. */
 const onlineKept = 4000;
 
+/** First episodes are made, then updates; each stage counts from its own start to `total`. */
 export interface TrainingProgress {
-  readonly update: number;
-  readonly updates: number;
-  readonly loss: number;
+  readonly stage: 'episodes' | 'updates';
+  readonly done: number;
+  readonly total: number;
+  /** Of the update; null for episodes. */
+  readonly loss: number | null;
 }
 
 export interface TrainingRun {
@@ -59,7 +62,7 @@ export async function train(environment: Environment, options: TrainingOptions, 
   const network = createTensorNetwork(run.backend, shape);
   const state = await startingState(shape, options, run, fingerprint);
   const policy = createPolicy(description, state.parameters);
-  const offline = Array.from({ length: options.offlineEpisodes }, (_, i) => run.offlineEpisode(seedOf(options.seed, 'offline', i)));
+  const offline = await makeOffline(options, run);
   const online: Episode[] = state.online.map((played) => playAgain(environment, played));
   const updates = options.offlineUpdates + options.onlineUpdates;
 
@@ -86,14 +89,29 @@ export async function train(environment: Environment, options: TrainingOptions, 
     state.update++;
     adamW(state.parameters, gradients, state.moments, state.update, { ...options, epsilon: adamEpsilon });
     follow(state.target, state.parameters, options.targetRate);
-    run.onProgress?.({ update: state.update, updates, loss });
+    run.onProgress?.({ stage: 'updates', done: state.update, total: updates, loss });
     if (run.checkpoint !== undefined && (state.update % run.checkpoint.every === 0 || state.update === updates)) await saveCheckpoint(run.checkpoint.path, state, fingerprint);
-    // Signals and timers get their turn: the steps themselves never wait.
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    await letOthersRun();
   }
   return { policy: createPolicy(description, state.target), parameters: state.target, clampRate: head.clamps.clamped / Math.max(1, head.clamps.targets) };
+}
+
+async function makeOffline({ seed, offlineEpisodes }: TrainingOptions, { offlineEpisode, signal, onProgress }: TrainingRun): Promise<Episode[]> {
+  const episodes: Episode[] = [];
+  while (episodes.length < offlineEpisodes) {
+    if (signal?.aborted) throw abortError(signal);
+    episodes.push(offlineEpisode(seedOf(seed, 'offline', episodes.length)));
+    onProgress?.({ stage: 'episodes', done: episodes.length, total: offlineEpisodes, loss: null });
+    await letOthersRun();
+  }
+  return episodes;
+}
+
+/** Signals and timers get their turn: training itself never waits. */
+function letOthersRun(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function gradientsOfBatch(network: TensorNetwork, head: ValueHead, { parameters, target }: TrainingState, batch: Batch, options: TdOptions): { readonly loss: number; readonly gradients: Map<string, Float32Array> } {
