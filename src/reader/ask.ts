@@ -68,9 +68,15 @@ function warnOfImages(sources: readonly IngestedSource[], emit: (event: AskEvent
   }
 }
 
-/** The tokens that a model's context leaves for leaves; passages of an extractive model are read one by one. */
-function contextRoom({ config }: Pick<ModelFiles, 'config'>, request: AskRequest): number {
-  return config.prompt === 'qa' ? Infinity : config.maxPositions - request.maxTokens - 512;
+/** Of a chat model's prompt, around documents and question. */
+const FORM_TOKENS = 256;
+
+/** The tokens that a model's context leaves for leaves; passages of an extractive model are read one by one. Errors: LodestoneError(contextExceeded). */
+function contextRoom({ config, id }: Pick<ModelFiles, 'config' | 'id'>, request: AskRequest): number {
+  if (config.prompt === 'qa') return Infinity;
+  const room = config.maxPositions - request.maxTokens - FORM_TOKENS - textTokens(request.question.length);
+  if (room <= 0) throw new LodestoneError(ExitCode.contextExceeded, `${id} holds ${config.maxPositions} tokens: too few for the question, an answer of ${request.maxTokens} tokens (--max-tokens) and anything to read`);
+  return room;
 }
 
 /** A plan of what may be read: its tokens are the budget's. */
@@ -236,7 +242,7 @@ function onlyRead(sources: readonly IngestedSource[], segments: readonly Segment
 }
 
 function toAnswer(
-  { opened, library, strategy, plan }: Started,
+  { opened, library, plan }: Started,
   request: AskRequest,
   device: Device,
   model: Model,
