@@ -18,7 +18,9 @@ import { passagesOf, type Level, type PassageReading, type ReadingState } from '
 /** A passage's reading, with all that an answer is made of. */
 export interface RealReading extends PassageReading {
   readonly result: Omit<Reading, 'passage'>;
-  /** What was read, with its places. */
+  /** What was read for it, with its places. */
+  readonly piece: readonly Segment[];
+  /** All that the answer may be taken from: of a chat model, all that it has read. */
   readonly segments: readonly Segment[];
 }
 
@@ -42,9 +44,9 @@ function spanOf(texts: LeafTexts, state: ReadingState, leaf: number, level: Leve
   return { source, from, text };
 }
 
-function toReading(result: RealReading['result'], text: string, segments: readonly Segment[], tokens: number): RealReading {
+function toReading(result: RealReading['result'], rest: Pick<RealReading, 'text' | 'tokens' | 'piece' | 'segments'>): RealReading {
   const { parsed, confidence } = result;
-  return { text, found: parsed.found, answer: parsed.found ? fold(parsed.answer).text : '', confidence, tokens, result, segments };
+  return { ...rest, found: parsed.found, answer: parsed.found ? fold(parsed.answer).text : '', confidence, result };
 }
 
 function extractiveReader(model: Model, request: ReadRequest, texts: LeafTexts): LeafReader {
@@ -60,7 +62,10 @@ function extractiveReader(model: Model, request: ReadRequest, texts: LeafTexts):
         if (result === null) break;
         left -= result.read;
         const shown = passage.segments.map((segment) => segment.text).join('');
-        readings.push(toReading(result.reading, shown, texts.segments(source, from + passage.from, from + passage.to), result.read));
+        // Without the cut words at its ends, which were not read either.
+        const start = from + text.indexOf(shown, passage.from);
+        const piece = texts.segments(source, start, start + shown.length);
+        readings.push(toReading(result.reading, { text: shown, tokens: result.read, piece, segments: piece }));
       }
       return readings;
     },
@@ -83,10 +88,10 @@ function chatReader(model: Model, request: ReadRequest, texts: LeafTexts, source
       const more = [...documents, { ...sources[source]!, segments }];
       const prompt = await encodeDocuments(model.config.prompt, more, model.tokenizer, signal);
       const asked = await question;
-      if (prompt.ids.length - prefix.context.tokens.length + asked.length > state.remaining) return [];
+      if (prompt.ids.length - prefix.reusable(prompt.ids) + asked.length > state.remaining) return [];
       documents = more;
       const { readings, tokensRead } = await answerEach(model, request, prompt, [asked], prefix, signal, () => undefined);
-      return [toReading(readings[0]!, text.slice(start, end), documents.flatMap((document) => document.segments), tokensRead)];
+      return [toReading(readings[0]!, { text: text.slice(start, end), tokens: tokensRead, piece: segments, segments: documents.flatMap((document) => document.segments) })];
     },
     close: () => prefix.close(),
   };
