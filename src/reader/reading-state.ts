@@ -2,7 +2,7 @@
  * Where a budgeted reading stands: what was found, what could be read next and what that would cost. The same code runs in
  * simulation and on a real corpus; only who answers a reading differs. Everything but the readings follows from the index.
  */
-import { leastWorth, worthOf } from '../answer/second-look.js';
+import { worthOf } from '../answer/second-look.js';
 import { cutSegments, relatedPassages, type Passage } from '../answer/passages.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import type { Bm25, Hit } from './bm25.js';
@@ -105,6 +105,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   #weights: Weights;
   #hits: readonly Hit[];
   readonly #evidence: Evidence<R>[] = [];
+  readonly #found = new Map<string, number>();
   readonly #done = new Map<number, Set<Level>>();
   readonly #relevances = new Map<number, number>();
   #spent = 0;
@@ -205,8 +206,9 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     return (this.#best ??= this.#findBest());
   }
 
+  /** Readings that found this answer. */
   #votes(answer: string): number {
-    return this.#evidence.filter(({ reading }) => reading.found && reading.answer === answer).length;
+    return this.#found.get(answer) ?? 0;
   }
 
   #findBest(): Best<R> {
@@ -222,11 +224,6 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     }
     const { evidence } = best;
     return evidence ? { ...best, votes: this.#votes(evidence.reading.answer) } : best;
-  }
-
-  /** The fixed rule of the second look: whether the best answer is worth giving. */
-  worthAnswering(): boolean {
-    return this.best().worth >= leastWorth;
   }
 
   /** The likeliest unread leaves, at most `shownCandidates`. */
@@ -302,6 +299,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     for (let i = first; i <= last; i++) this.#done.set(i, (this.#done.get(i) ?? new Set<Level>()).add(i === leaf ? level : 'read'));
     for (const reading of readings) {
       this.#spent += reading.tokens;
+      if (reading.found) this.#found.set(reading.answer, this.#votes(reading.answer) + 1);
       this.#evidence.push({ reading, leaf, level, words: wordsOf(reading.text), step: this.#step });
     }
     this.#forget();
