@@ -19,7 +19,7 @@ import { indexesFolder, indexKey, rememberIndex } from './index-file.js';
 import { leafReader, type RealReading } from './leaf-reader.js';
 import { cutLeaves, LeafTexts } from './leaves.js';
 import { readWithin, type ReadWithin, type TakenStep } from './read-within.js';
-import { ReadingState, type Corpus, type Evidence } from './reading-state.js';
+import { passagesOf, ReadingState, spanText, type Corpus, type Evidence } from './reading-state.js';
 import { measureRate } from './rate.js';
 import { shippedStrategy, type ShippedStrategy } from './shipped-strategy.js';
 
@@ -53,7 +53,8 @@ async function openLibrary(sources: readonly IngestedSource[], request: AskReque
   const folder = request.cache ? indexesFolder(request.cache.folder) : null;
   const { index, kept } = await rememberIndex(folder, indexKey(sources), () => buildIndex(leafTexts(texts)));
   const { leaves } = texts;
-  const corpus: Corpus = { index: new Bm25(index), text: (leaf) => texts.text(leaf), continues: (leaf) => leaves[leaf + 1]?.source === leaves[leaf]!.source };
+  const text = (leaf: number): string => texts.text(leaf);
+  const corpus: Corpus = { index: new Bm25(index), text, passages: (level, span, weights) => passagesOf(level, spanText({ text }, span), weights), continues: (leaf) => leaves[leaf + 1]?.source === leaves[leaf]!.source };
   return { corpus, texts, tokens: textTokens(charactersOf(sources)), kept, ms: performance.now() - started };
 }
 

@@ -13,7 +13,7 @@ import { SharedPrefix } from '../runtime/shared-prefix.js';
 import { chatCost, extractiveCost, type CostOf } from './costs.js';
 import type { LeafTexts } from './leaves.js';
 import { PassageReader } from './passage-reader.js';
-import { passagesOf, type Level, type PassageReading, type ReadingState } from './reading-state.js';
+import { passagesOf, spanText, type Level, type PassageReading, type ReadingState } from './reading-state.js';
 
 /** A passage's reading, with all that an answer is made of. */
 export interface RealReading extends PassageReading {
@@ -37,11 +37,9 @@ export function leafReader(model: Model, request: ReadRequest, texts: LeafTexts,
 
 /** The text of the leaves that a level reads, and where it begins in its source. */
 function spanOf(texts: LeafTexts, state: ReadingState, leaf: number, level: Level): { readonly source: number; readonly from: number; readonly text: string } {
-  const [first, last] = state.span(leaf, level);
-  let text = '';
-  for (let i = first; i <= last; i++) text += texts.text(i);
-  const { source, from } = texts.leaves[first]!;
-  return { source, from, text };
+  const span = state.span(leaf, level);
+  const { source, from } = texts.leaves[span[0]]!;
+  return { source, from, text: spanText(texts, span) };
 }
 
 function toReading(result: RealReading['result'], rest: Pick<RealReading, 'text' | 'tokens' | 'piece' | 'segments'>): RealReading {
