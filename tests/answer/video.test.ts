@@ -1,5 +1,5 @@
 /** Questions about a video: pictures and speech on one line of time, what fits, and that nothing is encoded twice. */
-import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { AskEvent } from '../../src/answer/answer.js';
@@ -10,16 +10,10 @@ import { openTokenizer } from '../../src/encode/tokenizer.js';
 import type { IngestedSource, Raster } from '../../src/ingest/segment.js';
 import { colours, describeWithFfmpeg, make } from '../ingest/media/support.js';
 import { scratch } from '../ingest/support.js';
-import { fixtureDir } from '../runtime/fixture.js';
-import { imageDir } from '../runtime/image-fixture.js';
+import { writeImageModel } from './image-model.js';
 
 const dir = scratch();
-/** The random image model, with a tokenizer and room for a prompt. */
-const config = JSON.parse(readFileSync(join(imageDir, 'config.json'), 'utf8')) as { text_config: Record<string, unknown> };
-config.text_config['max_position_embeddings'] = 2048;
-writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
-copyFileSync(join(imageDir, 'model.safetensors'), join(dir, 'model.safetensors'));
-copyFileSync(join(fixtureDir, 'tokenizer.json'), join(dir, 'tokenizer.json'));
+writeImageModel(dir);
 
 const { device } = await selectDevice('auto');
 afterAll(() => device.close());
