@@ -300,20 +300,23 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
   return answerWhole(await prepare(request, device, signal, emit), request, device, signal, emit);
 }
 
-/** Reads everything that was prepared, and closes its session. Errors as `ask`. */
-export async function answerWhole(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+/**
+ * Reads everything that was prepared, and closes its session. Errors as `ask`.
+ * @param loaded the model, where the caller has it already and closes it
+ */
+export async function answerWhole(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void, loaded?: Model): Promise<Answer> {
   try {
     checkFits(prepared.plan);
-    return await answerPrepared(prepared, request, device, signal, emit);
+    return await answerPrepared(prepared, request, device, signal, emit, loaded);
   } finally {
     await prepared.session?.close();
   }
 }
 
-async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void, loaded: Model | undefined): Promise<Answer> {
   const { files, prompt, session } = prepared;
   const loadStarted = performance.now();
-  const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
+  const model = loaded ?? (await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal }));
   const loadMs = prepared.openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
@@ -330,7 +333,7 @@ async function answerPrepared(prepared: Prepared, request: AskRequest, device: D
     return answer;
   } finally {
     hashingEnds.abort();
-    await model.close();
+    if (!loaded) await model.close();
   }
 }
 

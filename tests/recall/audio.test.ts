@@ -73,6 +73,8 @@ describe('the suite', () => {
       expect(needles![0]).toContain(questions[0]!.expected[0]!);
     }
     expect(new Set(trials.slice(0, 3).map(({ needles }) => needles![0])).size).toBe(3);
+    const without = trials.slice(0, 3).map(({ pieces, needles }) => pieces.filter((piece) => piece.trim() !== needles![0]).join(''));
+    expect(new Set(without).size).toBe(1);
   });
 
   /** Hears every piece as it was written, `late` seconds after it was said, and every `deaf` word not at all. */
