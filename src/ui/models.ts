@@ -28,21 +28,6 @@ export function formatModels(models: readonly StoredModel[]): string {
   return `${table(rows)}\n`;
 }
 
-/**
- * The live line of a download, at the rate since the first call.
- * @param now ms
- */
-export function pullLine(): (progress: PullProgress, now: number) => string {
-  let start: { readonly at: number; readonly done: number } | null = null;
-  return ({ file, done, total }, now) => {
-    start ??= { at: now, done };
-    const seconds = (now - start.at) / 1e3;
-    const rate = seconds > 0 ? (done - start.done) / seconds : 0;
-    const left = rate > 0 && done < total ? `  ${count(Math.ceil((total - done) / rate))} s left` : '';
-    return clean(`pulling ${Math.floor((100 * done) / Math.max(1, total))} %  ${bytes(done)} / ${bytes(total)}  ${bytes(rate)}/s${left}  ${file}`);
-  };
-}
-
 /** The period as often as it occurs, and the rest: 5 local, 1 global (4 times), then 2 local. */
 export function layerPattern(pattern: string): string {
   const named = (part: string): string =>
