@@ -2,12 +2,12 @@
  * The main job: sources and a question -> an answer with its places. Emits events on the way; knows nothing of
  * terminals. One direction: ingest -> prompt -> prefill -> decode -> citations.
  */
-import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
+import { speechFolder } from '../ingest/media/journal.js';
 import type { IngestedSource, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { TimeRange } from '../ingest/media/media.js';
@@ -27,7 +27,7 @@ import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
 import { defaultFrames, defaultTiles } from './defaults.js';
 import { encodeImages } from './images.js';
-import { KeptImages } from './kept-images.js';
+import { imagesFolder, KeptImages } from './kept-images.js';
 import { keepDocumentsIn } from './kept-prompt.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
@@ -232,7 +232,7 @@ async function findSession(
 async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
   const { pdfTimeoutMs, speech, range, cache } = request;
   const sees = files.visionPlaces !== null;
-  const keep = cache === undefined ? null : join(cache.folder, 'speech');
+  const keep = cache === undefined ? null : speechFolder(cache.folder);
   const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep });
   try {
     return await ingest(request.paths, {
@@ -265,7 +265,7 @@ async function openTranscriber(...options: Parameters<typeof Transcriber.open>):
 /** Where soft tokens are kept; undefined: they are not, or there are none. */
 async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
   if (cache === undefined || !visionPlaces || images.length === 0) return undefined;
-  return KeptImages.open(join(cache.folder, 'images'), visionPlaces, device, signal);
+  return KeptImages.open(imagesFolder(cache.folder), visionPlaces, device, signal);
 }
 
 function videoVision({ frames = defaultFrames, tiles = defaultTiles }: Omit<AskRequest, 'question'>, { config, visionPlaces }: ModelFiles): VideoVision | null {

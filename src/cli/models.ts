@@ -26,10 +26,16 @@ async function list({ json }: JsonOption): Promise<void> {
   if (speech !== null) process.stdout.write(clean(`\nspeech is heard by ${speech}\n`));
 }
 
-async function inspect(model: string, options: JsonOption & { readonly hash?: boolean }, signal: AbortSignal): Promise<void> {
+interface InspectOptions extends JsonOption {
+  readonly hash?: boolean;
+  readonly mmproj?: string;
+}
+
+async function inspect(model: string, { hash = false, mmproj, json }: InspectOptions, signal: AbortSignal): Promise<void> {
   const [{ inspectModel }, { resolveModel }, { formatInspection }] = await Promise.all([import('../models/inspect.js'), import('../models/resolve.js'), import('../ui/models.js')]);
-  const inspection = await inspectModel(await resolveModel(model), { hash: options.hash === true, signal });
-  process.stdout.write(options.json === true ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
+  const place = await resolveModel(model);
+  const inspection = await inspectModel(mmproj === undefined ? place : { ...place, mmproj }, { hash, signal });
+  process.stdout.write(json === true ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
 }
 
 interface PullCommandOptions extends JsonOption {
@@ -137,9 +143,10 @@ export function modelsCommand(program: Command, signal: AbortSignal): Command {
   verb('inspect')
     .description('show what a model is: architecture, formats, memory by length, files')
     .argument('<model>', modelHelp)
+    .option('--mmproj <path>', 'vision part of a GGUF file (found by itself in the stores)')
     .option('--hash', 'also the sha256 of each file, which reads all of them')
     .option('--json', 'print one JSON object (schema lodestone.model/1)')
-    .action((model: string, options: JsonOption & { readonly hash?: boolean }) => inspect(model, options, signal));
+    .action((model: string, options: InspectOptions) => inspect(model, options, signal));
   verb('pull')
     .description("get a model from the Hugging Face hub into our own store; interrupted, the same command goes on where it stopped")
     .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for a GGUF model; @branch, @tag or @commit before the colon')

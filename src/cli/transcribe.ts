@@ -1,10 +1,10 @@
 /** `lodestone transcribe`: a recording's speech as text, with times, while it is heard. */
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { shortClock } from '../clock.js';
 import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { defaultLimits } from '../ingest/limits.js';
+import { speechFolder } from '../ingest/media/journal.js';
 import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
 import { sourceName, unreadable } from '../ingest/name.js';
 import { readHead } from '../ingest/read.js';
@@ -69,7 +69,7 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
   if (device.name === 'reference' && options.device === 'auto') warn(why);
   let transcriber: Transcriber | undefined;
   try {
-    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.session ? join(cacheFolder(), 'speech') : null });
+    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.session ? speechFolder(cacheFolder()) : null });
     const recording = await openRecording(path, signal);
     if (!recording.audio) throw unreadable(path, 'has no sound track');
     const end = Math.min(range.to, recording.seconds ?? Infinity);
