@@ -12,3 +12,6 @@ export const embeddedSeeDir = path.join(packageRoot, 'models', 'lodestone-see');
 
 /** The reader's policy that ships with the package. */
 export const embeddedPolicy = path.join(packageRoot, 'models', 'reader', 'policy.safetensors');
+
+/** The speech model that ships with the package. */
+export const embeddedSpeechDir = path.join(packageRoot, 'models', 'lodestone-hear');

@@ -23,11 +23,13 @@ import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.j
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
 import { PictureReader } from '../see/picture-reader.js';
-import { Transcriber } from '../speech/transcriber.js';
+import type { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
+import { defaultFrames, defaultTiles } from './defaults.js';
 import { encodeImages } from './images.js';
 import { KeptImages } from './kept-images.js';
+import { keepDocumentsIn } from './kept-prompt.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
 import { looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
@@ -66,12 +68,6 @@ export interface AskRequest extends ReadRequest {
   /** Put the weight files' hash into the answer. Default false: hashing gigabytes takes its time. */
   readonly hashWeights?: boolean;
 }
-
-/** As Gemma's authors run it: wide and tall images are shown in parts too. */
-export const defaultTiles: Tiles = 'auto';
-
-/** One a second, as Gemini 1.5 was measured; none again that shows the same. */
-export const defaultFrames = { fps: 1, choice: 'changed' } as const;
 
 export interface Prepared extends Opened {
   readonly prompt: Prompt;
@@ -197,7 +193,8 @@ export async function preparePrompt(opened: Opened, request: AskRequest, device:
   const { sources, files } = opened;
   const { config, tokenizer } = files;
   const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
-  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
+  const keep = request.cache && keepDocumentsIn(request.cache.folder, request.modelDir, files, signal);
+  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle, keep);
   if (signal.aborted) throw abortError(signal);
   const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
   if (foreign !== undefined) {
@@ -239,7 +236,7 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
   const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
   const keep = (what: string): string | null => (cache === undefined ? null : join(cache.folder, what));
-  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep: keep('speech') });
+  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep: keep('speech') });
   const reader = sees || see === undefined ? null : await PictureReader.open(see, device);
   try {
     return await ingest(request.paths, {
@@ -263,6 +260,12 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
     await transcriber?.close();
     await reader?.close();
   }
+}
+
+/** Loaded only where something is to be heard. */
+async function openTranscriber(...options: Parameters<typeof Transcriber.open>): Promise<Transcriber> {
+  const { Transcriber: speech } = await import('../speech/transcriber.js');
+  return speech.open(...options);
 }
 
 /** Where soft tokens are kept; undefined: they are not, or there are none. */
@@ -308,20 +311,23 @@ export async function ask(request: AskRequest, device: Device, signal: AbortSign
   return answerWhole(await prepare(request, device, signal, emit), request, device, signal, emit);
 }
 
-/** Reads everything that was prepared, and closes its session. Errors as `ask`. */
-export async function answerWhole(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+/**
+ * Reads everything that was prepared, and closes its session. Errors as `ask`.
+ * @param loaded the model, where the caller has it already and closes it
+ */
+export async function answerWhole(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void, loaded?: Model): Promise<Answer> {
   try {
     checkFits(prepared.plan);
-    return await answerPrepared(prepared, request, device, signal, emit);
+    return await answerPrepared(prepared, request, device, signal, emit, loaded);
   } finally {
     await prepared.session?.close();
   }
 }
 
-async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void, loaded: Model | undefined): Promise<Answer> {
   const { files, prompt, session } = prepared;
   const loadStarted = performance.now();
-  const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
+  const model = loaded ?? (await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal }));
   const loadMs = prepared.openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
@@ -338,7 +344,7 @@ async function answerPrepared(prepared: Prepared, request: AskRequest, device: D
     return answer;
   } finally {
     hashingEnds.abort();
-    await model.close();
+    if (!loaded) await model.close();
   }
 }
 

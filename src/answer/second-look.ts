@@ -19,9 +19,6 @@ export interface Reading {
   readonly passage: Passage | null;
 }
 
-/** Passages read again, of each length. */
-export const defaultLooks = 6;
-
 /**
  * Lengths of a passage in characters: a sentence or a few, which the model's window covers with the question, so that every
  * layer can compare the two. Chosen on held-out documents and questions that no measurement uses.

@@ -12,7 +12,6 @@ import type { RunSettings } from '../recall/settings.js';
 import { packageHaystacks } from '../recall/suites.js';
 import { checkKv, defaultKv } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
-import { PictureReader } from '../see/picture-reader.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { NeedleOptions } from './needle.js';
 
@@ -41,8 +40,7 @@ export async function openLocal(options: NeedleOptions, signal: AbortSignal, say
     const { id, quantization, weightBytes, config } = model;
     const kv = { ...defaultKv, global: options.kv };
     checkKv(config, kv);
-    const reader = options.see === undefined ? undefined : await PictureReader.open(options.see, device);
-    const answerer = modelAnswerer(model, kv, reader);
+    const answerer = modelAnswerer(model, kv);
     return {
       answerer,
       model: { id, quantization, weight_bytes: weightBytes, context: config.maxPositions },
@@ -51,7 +49,6 @@ export async function openLocal(options: NeedleOptions, signal: AbortSignal, say
       loss: (text) => haystackLoss(model, text, { kv, signal }),
       async close() {
         answerer.close();
-        await reader?.close();
         await device.close();
       },
     };

@@ -8,6 +8,7 @@ import { lengthList } from '../recall/lengths.js';
 import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
 import { defaultKv } from '../runtime/kv.js';
 import type { openModel } from '../runtime/model.js';
+import { defaultSpeechModel } from '../speech/default.js';
 import { addEndpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { between, integer } from './numbers.js';
 import { seeOption } from './see-option.js';
@@ -23,6 +24,7 @@ export interface NeedleOptions extends EndpointFlags {
   readonly model: string;
   readonly haystack?: readonly string[];
   readonly see?: string;
+  readonly speech?: string;
   readonly device: DeviceChoice;
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
@@ -66,6 +68,7 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--haystack <file...>', 'documents of your own: read whole, with needles between their sentences; with --lengths, in parts')
     .addOption(seeOption())
+    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(defaultSpeechModel()))
     .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))

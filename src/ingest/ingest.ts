@@ -9,7 +9,7 @@ import { defaultLimits, formatBytes, type IngestLimits } from './limits.js';
 import { sourceName, unreadable } from './name.js';
 import type { PageRange } from './pages.js';
 import { mediaHeadBytes, mediaKind, isPlaylist } from './media/kind.js';
-import { ingestRecording, type MediaOptions } from './media/recording.js';
+import type { MediaOptions, RecordingInput } from './media/recording.js';
 import { withSpooled } from './media/spool.js';
 import { readPdf, type PdfText } from './pdf.js';
 import type { PageImages } from './pdf-protocol.js';
@@ -92,6 +92,12 @@ async function ingestOne(path: string, index: number, options: IngestOptions): P
   }
   if (await isRecording(path, await readHead(path, mediaHeadBytes))) return ingestRecording({ path, file: path, index }, limits, options);
   return ingestBytes(await readFileOnce(path, reading), index, limits, options);
+}
+
+/** What hears and sees is loaded only for recordings. */
+async function ingestRecording(input: RecordingInput, limits: IngestLimits, options: IngestOptions): Promise<IngestedSource> {
+  const recording = await import('./media/recording.js');
+  return recording.ingestRecording(input, limits, options);
 }
 
 /** Throws where it is a playlist: what it would play is somewhere else. */

@@ -21,7 +21,7 @@ import { cutLeaves, LeafTexts } from './leaves.js';
 import { readWithin, type ReadWithin, type TakenStep } from './read-within.js';
 import { ReadingState, type Corpus, type Evidence } from './reading-state.js';
 import { measureRate } from './rate.js';
-import { shippedStrategy, type NamedStrategy } from './shipped-strategy.js';
+import { shippedStrategy, type ShippedStrategy } from './shipped-strategy.js';
 
 /** What the whole budget costs, in right answers: little, so that it is used where that helps. */
 const BUDGET_COST = 0.02;
@@ -87,18 +87,18 @@ function planPart(opened: Opened, request: AskRequest, device: Device, library: 
 interface Started {
   readonly opened: Opened;
   readonly library: Library;
-  readonly strategy: NamedStrategy;
+  readonly strategy: ShippedStrategy;
   readonly plan: Plan;
 }
 
-/** null: everything fits a budget in tokens; then it is prepared as without one. */
-async function start(request: AskRequest, budget: Budget, opened: Opened, device: Device, emit: (event: AskEvent) => void): Promise<Started> {
+/** @param affordable tokens that the budget buys */
+async function start(request: AskRequest, budget: Budget, affordable: number, opened: Opened, device: Device, emit: (event: AskEvent) => void): Promise<Started> {
   warnOfImages(opened.sources, emit);
   const library = await openLibrary(opened.sources, request);
   emit({ type: 'index', leaves: library.texts.leaves.length, corpus_tokens: library.tokens, kept: library.kept, ms: Math.round(library.ms) });
   const strategy = await shippedStrategy();
   const trace = { asked: budget, by: strategy.strategy.name, trained: strategy.trained, leaves: library.texts.leaves.length, corpus_tokens: library.tokens };
-  const tokens = Math.min('tokens' in budget ? budget.tokens : library.tokens, contextRoom(opened.files, request));
+  const tokens = Math.min(affordable, library.tokens, contextRoom(opened.files, request));
   const plan = planPart(opened, request, device, library, tokens, trace);
   emit({ type: 'plan', plan });
   return { opened, library, strategy, plan };
@@ -121,7 +121,8 @@ export async function planWithin(request: AskRequest, budget: Budget, device: De
       return plan;
     }
   }
-  return (await start(request, budget, opened, device, emit)).plan;
+  // What a time buys is known when the model has read something.
+  return (await start(request, budget, 'tokens' in budget ? budget.tokens : Infinity, opened, device, emit)).plan;
 }
 
 /** Errors: as `ask`, but for contextExceeded where something can be left unread. */
@@ -137,26 +138,52 @@ export async function askWithin(request: AskRequest, budget: Budget, device: Dev
     }
     await prepared.session?.close();
   }
-  const started = await start(request, budget, opened, device, emit);
   const loading = performance.now();
   const model = await loadModel(opened.files, device, { quantize: request.quantize, images: false, signal });
+  const loadMs = opened.openMs + performance.now() - loading;
+  try {
+    const affordable = 'tokens' in budget ? budget.tokens : await tokensIn(budget.seconds, began, opened.sources, model, request, signal);
+    if ('seconds' in budget && !hasImages(opened.sources) && wholeTokens(opened.sources) <= affordable) {
+      return await answerWhole(await preparePrompt(opened, request, device, signal, emit), request, device, signal, emit, model);
+    }
+    const started = await start(request, budget, affordable, opened, device, emit);
+    return await answerPart(started, request, budget, began, device, model, loadMs, signal, emit);
+  } finally {
+    await model.close();
+  }
+}
+
+function hasImages(sources: readonly IngestedSource[]): boolean {
+  return sources.some(({ segments }) => segments.some(({ image }) => image));
+}
+
+/** Estimated, with the second look, and rather too many: who has a time wants it kept. */
+function wholeTokens(sources: readonly IngestedSource[]): number {
+  return 1.25 * textTokens(charactersOf(sources)) + 2000;
+}
+
+/** What can be read in the rest of a time. */
+async function tokensIn(seconds: number, began: number, sources: readonly IngestedSource[], model: Model, request: AskRequest, signal: AbortSignal): Promise<number> {
+  const text = sources.flatMap(({ segments }) => segments).find((segment) => segment.text.trim() !== '')?.text ?? '';
+  const rate = await measureRate(model, request, text, signal);
+  return Math.floor(rate * Math.max(0, seconds - (performance.now() - began) / 1e3) * PLANNED_TIME);
+}
+
+async function answerPart(started: Started, request: AskRequest, budget: Budget, began: number, device: Device, model: Model, loadMs: number, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
   const hashingEnds = new AbortController();
   try {
     const hashing = request.hashWeights === true ? hashWeights(model.weightFiles, request.cache, hashingEnds.signal) : undefined;
     hashing?.catch(() => undefined);
-    const loadMs = opened.openMs + performance.now() - loading;
     const reading = performance.now();
     const read = await readPart(started, request, budget, began, model, signal, emit);
-    const sha256 = await hashing;
-    const answer = toAnswer(started, request, budget, device, model, read, { loadMs, readMs: performance.now() - reading }, sha256);
-    if (answer.found) emit({ type: 'token', text: answer.answer });
+    const answer = toAnswer(started, request, device, model, read, { loadMs, readMs: performance.now() - reading }, await hashing);
     const last = read.ending === 'answer' ? read.state.best().evidence?.reading.result : undefined;
+    if (answer.found) emit({ type: 'token', text: answer.answer });
     if (last && last.finish !== 'stop') emit({ type: 'warning', message: cutMessage(last) });
     emit({ type: 'answer', answer });
     return answer;
   } finally {
     hashingEnds.abort();
-    await model.close();
   }
 }
 
@@ -164,12 +191,11 @@ interface ReadPart extends ReadWithin {
   readonly state: ReadingState<RealReading>;
 }
 
-async function readPart({ opened, library, strategy }: Started, request: AskRequest, budget: Budget, began: number, model: Model, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<ReadPart> {
+async function readPart({ opened, library, strategy, plan }: Started, request: AskRequest, budget: Budget, began: number, model: Model, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<ReadPart> {
   const { texts } = library;
   const seconds = 'seconds' in budget ? budget.seconds : Infinity;
   const left = (): number => seconds - (performance.now() - began) / 1e3;
-  const affordable = 'tokens' in budget ? budget.tokens : Math.floor((await measureRate(model, request, texts.text(0), signal)) * Math.max(0, left()) * PLANNED_TIME);
-  const tokens = Math.min(affordable, contextRoom(model, request), library.tokens, strategy.mostTokens);
+  const tokens = Math.min(plan.tokens.prompt, strategy.mostTokens);
   const reader = leafReader(model, request, texts, opened.sources);
   try {
     const terms = { budget: tokens, lambda: BUDGET_COST / Math.max(1, tokens / 1000) };
@@ -212,7 +238,6 @@ function onlyRead(sources: readonly IngestedSource[], segments: readonly Segment
 function toAnswer(
   { opened, library, strategy, plan }: Started,
   request: AskRequest,
-  budget: Budget,
   device: Device,
   model: Model,
   { state, steps, ending, stopped, gain }: ReadPart,

@@ -45,8 +45,7 @@ export async function readWithin(state: ReadingState<RealReading>, strategy: Str
   };
   for (;;) {
     if (signal.aborted) throw abortError(signal);
-    const action = choose(state);
-    const gain = strategy.gain?.(state) ?? null;
+    const { action, gain } = choose(state);
     if (timeIsUp()) return { steps, ending: endByRule(state).kind, stopped: 'budget', gain };
     if ('leaf' in action) {
       const before = state.spent;

@@ -76,6 +76,8 @@ export const shownCandidates = 16;
 const SEARCHED = 64;
 /** Steps of an episode. */
 export const mostSteps = 32;
+/** The largest budget that policies are trained with, in tokens; their steps seldom read more. */
+export const mostPolicyBudget = 16_384;
 const MOST_REQUERIES = 2;
 /** Lengths of passages in characters: those of the second look. The longer one is skimmed. */
 const SKIM_CHARACTERS = 400;

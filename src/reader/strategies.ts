@@ -3,19 +3,26 @@
  * there is none. None of them searches again.
  */
 import { pick, randomBelow, type Random } from '../random.js';
-import type { Decision, Ending } from './decision.js';
-import { describe } from './features.js';
+import type { Ending } from './decision.js';
 import { levels, type Action, type Level, type ReadingState } from './reading-state.js';
 
-/** The next action of one reading. */
-export type Chooser = (state: ReadingState) => Action;
+/** What to do next, and what reading on is thought to be worth over ending; null where there are no values. */
+export interface Choice {
+  readonly action: Action;
+  readonly gain: number | null;
+}
+
+/** Decides one reading, step by step. */
+export type Chooser = (state: ReadingState) => Choice;
 
 export interface Strategy {
   readonly name: string;
   /** For one question. */
   begin(): Chooser;
-  /** What reading on is thought to be worth over ending; absent where there are no values. */
-  gain?(state: ReadingState): number;
+}
+
+function withoutValues(action: Action): Choice {
+  return { action, gain: null };
 }
 
 /** Ends with the best answer where the second look's rule would give it. */
@@ -32,8 +39,8 @@ function readInOrder(name: string, level: Level, order: (state: ReadingState) =>
       return (state) => {
         leaves ??= order(state);
         const next = stop(state) ? undefined : leaves.next();
-        if (next === undefined || next.done === true || state.cost(next.value, level) > state.remaining) return endByRule(state);
-        return { kind: level, leaf: next.value };
+        if (next === undefined || next.done === true || state.cost(next.value, level) > state.remaining) return withoutValues(endByRule(state));
+        return withoutValues({ kind: level, leaf: next.value });
       };
     },
   };
@@ -103,33 +110,5 @@ export function baselines(random: Random): Strategy[] {
 
 /** Any of the legal actions. */
 export function anyAction(random: Random): Strategy {
-  return { name: 'any action', begin: () => (state) => pick(state.actions(), random) };
-}
-
-/** Whatever a decision's values say is best: a trained policy. */
-export function byValues(name: string, values: (decision: Decision) => ArrayLike<number>): Strategy {
-  return {
-    name,
-    begin: () => (state) => {
-      const { decision, actions } = describe(state);
-      return actions[largestIndex(values(decision))]!;
-    },
-    gain(state) {
-      const { decision } = describe(state);
-      const list = values(decision);
-      let ending = -Infinity;
-      let reading = -Infinity;
-      for (const [i, kind] of decision.kinds.entries()) {
-        if (kind === 'answer' || kind === 'abstain') ending = Math.max(ending, list[i]!);
-        else reading = Math.max(reading, list[i]!);
-      }
-      return reading === -Infinity ? 0 : reading - ending;
-    },
-  };
-}
-
-export function largestIndex(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
+  return { name: 'any action', begin: () => (state) => withoutValues(pick(state.actions(), random)) };
 }

@@ -5,11 +5,13 @@ import path from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import { packageRoot } from '../paths.js';
+import { audioLengths, audioSuite } from './audio.js';
 import { canarySuite, canaryTokens } from './canary.js';
 import { linearDepths, splitUnits } from './haystack.js';
 import type { Prose } from './niah.js';
 import type { Answerer } from './respond.js';
 import { presets, type NeedleSuite, type Preset } from './presets.js';
+import { openSpeechClips } from './speech-clips.js';
 import { fixtureSources, makeProse, openProse, openSuites } from './suites.js';
 import type { PlannedSuite } from './trials.js';
 import type { Suite } from './trial.js';
@@ -26,6 +28,8 @@ export interface PlanRequest {
   /** Files of the user's; default: essays. */
   readonly haystack?: readonly string[];
   readonly modelDir: string;
+  /** Something reads pictures. */
+  readonly sees: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -53,7 +57,7 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const { haystack, lengths, modelDir } = request;
   const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
-  const blind = names.has('video') && !answerer.watch;
+  const blind = names.has('video') && !request.sees;
   if (blind && request.suites?.includes('video')) throw new LodestoneError(ExitCode.usage, '--suite video needs a model that reads pictures: name its folder with --see');
   if (blind) names.delete('video');
   const held = model.context;
@@ -68,8 +72,9 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
     const suite = await openSuite(name);
     // A suite has its own depths where it hides more than one needle at a time.
     const round = suite.round ?? suite.depths?.length ?? depths.length;
-    // Of a length in seconds a model holds what it holds: what a film says is short.
-    const at = name === 'canary' ? [null] : suite.unit === 'seconds' ? (lengths ?? preset.seconds) : (lengths ?? preset.lengths.filter((length) => length <= held && length >= (suite.least ?? 0)));
+    // To listen takes longer than to read; what a film says is short, so a model holds films of any length.
+    const usual = suite.unit === 'seconds' ? preset.seconds : name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : preset.lengths;
+    const at = name === 'canary' ? [null] : (lengths ?? usual.filter((length) => length <= held && length >= (suite.least ?? 0)));
     planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
   return { suites: planned, haystacks, text: prose.text, warnings: [...warnings, ...(blind ? ['the suite video is left out: no model reads pictures here; name the folder of one with --see'] : [])] };
@@ -81,12 +86,15 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
       if (tokens > most) throw new LodestoneError(ExitCode.contextExceeded, `the haystack and its needles take ${tokens} tokens, but ${model.id} holds ${most} of a document`);
       return canarySuite(prose, cities, depths);
     }
+    if (name === 'audio') return audioSuite(openSpeechClips(speechClips), depths);
     const [suite] = await openSuites([name], sources, answerer.count);
     return suite!;
   }
 }
 
 const fixtures = path.join(packageRoot, 'fixtures');
+/** Of the package. */
+export const speechClips = path.join(fixtures, 'speech');
 
 async function openHaystack(
   files: readonly string[] | undefined,

@@ -2,9 +2,9 @@
 import { kamradtLengths, KAMRADT_STEPS } from './kamradt.js';
 import { suiteNames, type SuiteName } from './suites.js';
 
-/** `canary` is of documents of the user's own. */
-export const needleSuites = [...suiteNames, 'canary'] as const;
-export type NeedleSuite = SuiteName | 'canary';
+/** `canary` is of documents of the user's own; `audio` needs a model that hears. */
+export const needleSuites = [...suiteNames, 'canary', 'audio'] as const;
+export type NeedleSuite = SuiteName | 'canary' | 'audio';
 
 export interface Preset {
   readonly suites: readonly NeedleSuite[];

@@ -1,5 +1,6 @@
 /** What became of one question: a line of the log, and what every figure and report is made from. */
 import { isRefusal, scoreAnswer } from './scoring.js';
+import type { HeardAnswer } from './spoken-document.js';
 import type { TrialQuestion } from './trial.js';
 
 /**
@@ -43,9 +44,8 @@ export interface TrialRecord {
   /** Of them, those whose keys and values were there from the document before. */
   readonly tokens_reused: number;
   readonly tokens_behind: number | null;
-  /** Of a film: when the fact is to be seen, and when the citation says; in seconds. */
-  readonly second?: number;
-  readonly cited_second?: number | null;
+  /** null: nothing was heard or read in pictures, or nothing was there. */
+  readonly heard: HeardAnswer | null;
   /** Its share of the time that its document took. */
   readonly seconds: number;
 }

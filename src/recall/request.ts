@@ -1,8 +1,10 @@
 /** What `lodestone needle` and `npm run recall` have in common about asking: the same suite, length and seed, the same trials. */
 import { ExitCode, LodestoneError } from '../errors.js';
-import { plainPicture } from './video.js';
 import type { Answerer, Inquiry } from './respond.js';
 import { throughPdf } from './pdf-document.js';
+import type { Watch } from './film.js';
+import { throughSpeech, type Hearing } from './spoken-document.js';
+import { plainPicture } from './video.js';
 import type { Trial, TrialRequest } from './trial.js';
 
 /**
@@ -23,14 +25,24 @@ export async function trialRequest(answerer: Answerer, length: number | null, qu
   };
 }
 
-/** Errors: those of reading a PDF or a film; LodestoneError(usage) for a film, where the answerer sees none. */
-export async function inquiryOf({ pieces, pdf = false, film, head, answerTokens, questions }: Trial, { watch }: Pick<Answerer, 'watch'> = {}, signal?: AbortSignal): Promise<Inquiry> {
+/** Who turns recordings into text. */
+export interface Senses {
+  /** For what is spoken. */
+  readonly hearing?: Hearing;
+  /** For films. */
+  readonly watch?: Watch;
+}
+
+/** Errors: those of reading a PDF, of hearing and of watching; LodestoneError(usage) where nothing hears or sees. */
+export async function inquiryOf({ pieces, pdf = false, spoken = false, film, head, answerTokens, questions }: Trial, signal?: AbortSignal, { hearing, watch }: Senses = {}): Promise<Inquiry> {
   const text = pieces.join('');
+  if (spoken && hearing === undefined) throw new LodestoneError(ExitCode.usage, 'a spoken document needs a speech model');
   if (film && !watch) throw new LodestoneError(ExitCode.usage, 'the suite video needs a model that reads pictures: name its folder with --see');
-  const seen = film && (await watch!(film.seed, pieces.map((piece, second) => (piece === plainPicture ? { second } : { second, text: piece })), signal));
+  const seen = film && { source: await watch!(film.seed, pieces.map((piece, second) => (piece === plainPicture ? { second } : { second, text: piece })), signal), said: pieces.map((_, i) => [i, i + 1] as const) };
+  const heard = spoken ? await throughSpeech(pieces, hearing!, signal) : seen;
   return {
-    document: pdf ? await throughPdf(text, signal) : text,
-    ...(seen ? { sources: [seen] } : {}),
+    document: heard ? heard.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
+    ...(heard ? { heard } : {}),
     ...(head === undefined ? {} : { head }),
     ...(answerTokens === undefined ? {} : { answerTokens }),
     questions,

@@ -41,6 +41,15 @@ export interface ReadsBack {
   readonly of: number;
 }
 
+export interface HeardCounts {
+  /** Transcripts that hold what is asked for, of `of`. */
+  readonly transcribed: number;
+  readonly of: number;
+  /** Right answers, and those of them whose place was said within two seconds of the truth. */
+  readonly found: number;
+  readonly timed: number;
+}
+
 export interface SuiteSummary {
   readonly name: string;
   readonly about: string;
@@ -56,14 +65,11 @@ export interface SuiteSummary {
   readonly effective_length: number | null;
   readonly controls: { readonly alone: Counts | null; readonly without: Counts | null };
   readonly reads_back: ReadsBack | null;
-  /** Of films: answers that were found, and those of them that are cited within `NEAR` seconds; null where nothing has a time. */
-  readonly timed: { readonly found: number; readonly near: number } | null;
+  /** Of what was heard, or read in pictures; null where nothing was. */
+  readonly heard: HeardCounts | null;
   /** What lengths count. */
   readonly unit: 'tokens' | 'seconds';
 }
-
-/** Seconds from the truth. */
-export const NEAR = 2;
 
 export function countOutcomes(records: readonly TrialRecord[]): Counts {
   const of = (outcome: TrialRecord['outcome']): number => records.filter((record) => record.outcome === outcome).length;
@@ -114,7 +120,7 @@ function summariseSuite({ suite, lengths }: PlannedSuite, records: readonly Tria
     effective_length: effectiveLength(lengths, (length) => countOutcomes(of(length)).recall, threshold),
     controls: { alone, without: control('without') },
     reads_back: readsBack(asked),
-    timed: timedOf(asked),
+    heard: countHeard(asked),
     unit: suite.unit ?? 'tokens',
   };
 }
@@ -143,12 +149,6 @@ export function effectiveLength(lengths: readonly (number | null)[], recallAt: (
   return effective;
 }
 
-function timedOf(records: readonly TrialRecord[]): SuiteSummary['timed'] {
-  const found = records.filter(({ second, outcome }) => second !== undefined && outcome === 'hit');
-  const near = found.filter(({ second, cited_second: cited }) => cited != null && Math.abs(cited - second!) <= NEAR);
-  return records.some(({ second }) => second !== undefined) ? { found: found.length, near: near.length } : null;
-}
-
 function readsBack(records: readonly TrialRecord[]): ReadsBack | null {
   const placed = records.filter(({ tokens_behind, outcome }) => tokens_behind !== null && outcome !== 'error');
   if (placed.length === 0) return null;
@@ -156,4 +156,19 @@ function readsBack(records: readonly TrialRecord[]): ReadsBack | null {
   const nearestLost = sorted.find(({ outcome }) => outcome !== 'hit')?.behind ?? Infinity;
   const found = sorted.filter(({ behind }) => behind < nearestLost);
   return { tokens: found.at(-1)?.behind ?? 0, of: sorted.at(-1)!.behind };
+}
+
+/** Seconds by which a time may be off. */
+const timely = 2;
+
+function countHeard(records: readonly TrialRecord[]): HeardCounts | null {
+  const heard = records.filter((record) => record.heard !== null && record.outcome !== 'error');
+  if (heard.length === 0) return null;
+  const found = heard.filter(({ outcome }) => outcome === 'hit');
+  return {
+    transcribed: heard.filter((record) => record.heard!.transcribed).length,
+    of: heard.length,
+    found: found.length,
+    timed: found.filter((record) => (record.heard!.seconds_off ?? Infinity) <= timely).length,
+  };
 }

@@ -19,8 +19,6 @@ export interface TrialQuestion extends ScoringContext {
   readonly published?: PublishedPrompt;
   /** Counted apart from the suite's other questions: "absent", "2 hops". */
   readonly part?: string;
-  /** Of a film: when the fact is to be seen, in seconds. */
-  readonly second?: number;
   /** Where in the document the fact stands, in tokens: 0 is the start, 100 the end. */
   readonly depthPercent?: number;
   /** Tokens of the document behind the fact, where the suite knows: how far back a reader at the end must see. */
@@ -43,6 +41,8 @@ export interface Trial {
   readonly pdf?: boolean;
   /** The document is a film: each piece is a second of it, and a piece that is a needle lies over its picture. */
   readonly film?: { readonly seed: number };
+  /** The document is heard: each piece is a sentence of which there is a clip (`SpeechClips`). */
+  readonly spoken?: boolean;
   /** The longest answer, in tokens (default: `ANSWER_TOKENS`). */
   readonly answerTokens?: number;
   /** Each is asked by itself, of the same document. */

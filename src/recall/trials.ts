@@ -2,9 +2,11 @@
 import { createHash } from 'node:crypto';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { chanceOf, judge, recordKey, type Control, type TrialRecord } from './record.js';
-import type { Answerer, RespondOptions, Responses } from './respond.js';
+import type { Answerer, Inquiry, RespondOptions, Responses } from './respond.js';
 import { inquiryOf, LOOK_UP_TO, trialRequest } from './request.js';
-import type { Suite, Trial } from './trial.js';
+import type { Watch } from './film.js';
+import { heardAnswer, type HeardAnswer, type Hearing } from './spoken-document.js';
+import type { Suite, Trial, TrialQuestion } from './trial.js';
 
 export interface PlannedSuite {
   readonly suite: Suite;
@@ -18,6 +20,10 @@ export interface PlannedSuite {
 
 export interface TrialOptions extends RespondOptions {
   readonly seed: number;
+  /** For suites that are spoken. */
+  readonly hearing?: Hearing;
+  /** For films. */
+  readonly watch?: Watch;
   /** By `recordKey`. */
   readonly done?: ReadonlyMap<string, TrialRecord>;
 }
@@ -84,10 +90,12 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
   const started = performance.now();
   const looks = length === null || length <= LOOK_UP_TO ? options.looks : 0;
   let responses: Responses | null = null;
+  let inquiry: Inquiry | null = null;
   let error: string | null = null;
   let error_code: ExitCode | null = null;
   try {
-    responses = await answerer.respond(await inquiryOf(trial, answerer, options.signal), { ...options, looks });
+    inquiry = await inquiryOf(trial, options.signal, options);
+    responses = await answerer.respond(inquiry, { ...options, looks });
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
     error = cause instanceof Error ? cause.message : String(cause);
@@ -117,9 +125,15 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
       document_sha256,
       document_tokens: responses?.documentTokens ?? 0,
       tokens_reused: responses?.tokensReused ?? 0,
-      ...(question.second === undefined || control !== null ? {} : { second: question.second, cited_second: response?.second ?? null }),
       tokens_behind: control === 'alone' ? null : (question.tokensBehind ?? null),
+      heard: inquiry === null ? null : heardOf(trial, inquiry, question, answer),
       seconds,
     };
   });
+}
+
+/** null where nothing was heard, or the needle is not there. */
+function heardOf({ pieces, needles = [] }: Trial, { heard }: Inquiry, question: TrialQuestion, answer: string): HeardAnswer | null {
+  const at = pieces.findIndex((piece) => needles.some((needle) => piece.trim() === needle.trim()));
+  return heard === undefined || at < 0 ? null : heardAnswer(heard, heard.said[at]!, question, answer);
 }

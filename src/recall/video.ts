@@ -37,7 +37,7 @@ async function* videoTrials(words: readonly string[], request: TrialRequest): As
       pieces,
       needles: [needle],
       film: { seed: request.seed },
-      questions: [{ question: 'What is the secret word?', expected: [word], scoring: 'contains', depthPercent: depths[part]!, second }],
+      questions: [{ question: 'What is the secret word?', expected: [word], scoring: 'contains', depthPercent: depths[part]! }],
     };
   }
 }

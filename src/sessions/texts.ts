@@ -1,4 +1,4 @@
-/** What takes long to get out of a file, such as the text of a PDF, kept by the file's content. */
+/** What takes long to get out of a file, such as the text of a PDF or the ids of a long text, kept by the file's content. */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,9 +14,12 @@ export function textsFolder(cache: string): string {
   return join(cache, 'texts');
 }
 
-/** Results lie in files of JSON after a line with its CRC-32; a damaged one is made again. The disk's errors keep nothing from being read. */
-export function rememberIn(folder: string): Remember {
-  const version = codeVersion(['ingest']);
+/**
+ * @param code folders of src/ that make them
+ * Results lie in files of JSON after a line with its CRC-32; a damaged one is made again. The disk's errors keep nothing from being read.
+ */
+export function rememberIn(folder: string, code: readonly string[] = ['ingest']): Remember {
+  const version = codeVersion(code);
   return async <T>(key: readonly unknown[], make: () => Promise<T>): Promise<T> => {
     const path = join(folder, createHash('sha256').update(JSON.stringify([version, ...key])).digest('hex'));
     const known = await readChecked(path);

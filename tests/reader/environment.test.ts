@@ -99,7 +99,7 @@ describe('simulated tasks', () => {
       for (const seed of seeds.slice(0, 6)) {
         const task = simulation.task(seed);
         const choose = strategy.begin();
-        while (task.ended === null) task.perform(choose(task.state));
+        while (task.ended === null) task.perform(choose(task.state).action);
         expect(task.state.spent, strategy.name).toBeLessThanOrEqual(task.state.terms.budget);
       }
     }

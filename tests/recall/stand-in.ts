@@ -78,6 +78,7 @@ export function recordOf(changes: Partial<TrialRecord>): TrialRecord {
     document_tokens: 1000,
     tokens_reused: 0,
     tokens_behind: null,
+    heard: null,
     seconds: 0.5,
     ...changes,
   };

@@ -2,14 +2,22 @@
 import { createRandom, randomBelow, seedOf, type Random } from '../../random.js';
 import type { Episode } from '../decision.js';
 import type { Action, ReadingState } from '../reading-state.js';
-import { anyAction, endByRule, threshold, topK, type Chooser } from '../strategies.js';
+import { anyAction, endByRule, threshold, topK, type Strategy } from '../strategies.js';
 import { runEpisode, type Simulation, type SimulatedTask } from './environment.js';
 
 /** Ends early, as a random choice among fifty actions hardly ever would. */
 const END_CHANCE = 0.1;
 
+/** The next action of one episode. */
+type Chooser = (state: ReadingState) => Action;
+
+function byRule(strategy: Strategy): Chooser {
+  const choose = strategy.begin();
+  return (state) => choose(state).action;
+}
+
 function atRandom(random: Random): Chooser {
-  const any = anyAction(random).begin();
+  const any = byRule(anyAction(random));
   return (state) => (random() < END_CHANCE ? { kind: random() < 0.5 ? 'answer' : 'abstain' } : any(state));
 }
 
@@ -47,8 +55,8 @@ function greedy(least: number, most: number): Chooser {
 function drawChooser(task: SimulatedTask, random: Random): Chooser {
   const kind = random();
   if (kind < 0.25) return atRandom(random);
-  if (kind < 0.5) return topK(1 + randomBelow(16, random), random() < 0.5 ? 'read' : 'skim').begin();
-  if (kind < 0.7) return threshold(0.02 * 50 ** random(), random() < 0.5 ? 'read' : 'skim').begin();
+  if (kind < 0.5) return byRule(topK(1 + randomBelow(16, random), random() < 0.5 ? 'read' : 'skim'));
+  if (kind < 0.7) return byRule(threshold(0.02 * 50 ** random(), random() < 0.5 ? 'read' : 'skim'));
   if (kind < 0.9) return clairvoyant(task, 0.3, random);
   return greedy(0.05 + 0.5 * random(), 2 + randomBelow(16, random));
 }

@@ -6,7 +6,7 @@ import { createRandom, seedOf } from '../../random.js';
 import type { Decision, Ending, Environment, Step, Task } from '../decision.js';
 import { extractiveCost, textTokens } from '../costs.js';
 import { describe, featureNames, type Described } from '../features.js';
-import { mostSteps, passagesOf, ReadingState, type Action, type Level, type PassageReading, type Terms } from '../reading-state.js';
+import { mostPolicyBudget, mostSteps, passagesOf, ReadingState, type Action, type Level, type PassageReading, type Terms } from '../reading-state.js';
 import { makeCorpus, type CorpusQuestion, type SimulatedCorpus } from './corpus.js';
 import { loadReadings, ReadingLog, type LeadKind } from './logged-readings.js';
 import type { Split } from './names.js';
@@ -32,7 +32,7 @@ export const trainingOptions: SimulationOptions = { split: 'train', corpora: 32,
 export const testOptions: SimulationOptions = { split: 'test', corpora: 2, leaves: [20_000, 20_000], questions: 200 };
 
 /** Least and most of the budget in tokens, and of what the whole budget costs; both drawn log-uniformly. */
-const BUDGET = [400, 16_384] as const;
+const BUDGET = [400, mostPolicyBudget] as const;
 const BUDGET_COST = [0.005, 0.25] as const;
 
 function logUniform([least, most]: readonly [number, number], random: () => number): number {

@@ -1,5 +1,6 @@
 /** How strategies do on simulated corpora: right answers for what was read (spec: the budgeted reader's metrics). */
 import { createRandom, randomBelow } from '../../random.js';
+import { mostPolicyBudget } from '../reading-state.js';
 import type { Strategy } from '../strategies.js';
 import type { QuestionKind } from './corpus.js';
 import type { Simulation } from './environment.js';
@@ -20,9 +21,6 @@ export const budgetShares: readonly number[] = [0.000_05, 0.000_1, 0.000_2, 0.00
 
 /** What the whole budget costs, in right answers: little, so that accuracy counts. */
 const BUDGET_COST = 0.02;
-/** Beyond it a trained policy was never asked to decide; its 32 steps read less. */
-const MOST_POLICY_BUDGET = 16_384;
-
 export interface EvaluatedStrategy {
   readonly strategy: Strategy;
   /** It looks at the budget when it decides. Others do the same with more, unless they ran out. */
@@ -40,7 +38,7 @@ export function evaluate(simulation: Simulation, seeds: readonly number[], { str
     // From the largest budget: who spent less than the next one would do the same again.
     for (let i = budgetShares.length - 1; i >= 0; i--) {
       const budget = Math.round(budgetShares[i]! * whole);
-      if (last === null || knowsBudget || last.tokens > budget) last = outcome(simulation, seed, strategy, knowsBudget ? Math.min(budget, MOST_POLICY_BUDGET) : budget);
+      if (last === null || knowsBudget || last.tokens > budget) last = outcome(simulation, seed, strategy, knowsBudget ? Math.min(budget, mostPolicyBudget) : budget);
       byShare[i]!.push(last);
     }
   }
@@ -50,7 +48,7 @@ export function evaluate(simulation: Simulation, seeds: readonly number[], { str
 function outcome(simulation: Simulation, seed: number, strategy: Strategy, budget: number): Outcome {
   const task = simulation.task(seed, { budget, lambda: BUDGET_COST / (budget / 1000) });
   const choose = strategy.begin();
-  while (task.ended === null) task.perform(choose(task.state));
+  while (task.ended === null) task.perform(choose(task.state).action);
   const evidence = new Set(task.evidenceLeaves());
   const read = new Set(task.state.evidence.map(({ leaf }) => leaf));
   return {

@@ -1,7 +1,7 @@
 /** The plain-text twin of the terminal's view: tables for people, pipes and screen readers. */
 import { count } from '../../ui/format.js';
 import { gateSentence, lengthName, percent } from '../gate.js';
-import { NEAR, type Counts, type SuiteSummary } from '../summary.js';
+import type { Counts, SuiteSummary } from '../summary.js';
 import { oneLine } from './escape.js';
 import { figureOf } from './heat.js';
 import { heatMap } from './map.js';
@@ -36,10 +36,13 @@ export function figureLines(suite: SuiteSummary, threshold: number): string[] {
     const length = suite.effective_length;
     lines.push(`  effective length (${percent(threshold)} at it and at all shorter ones): ${length === null ? 'none of these' : `${count(length)} ${suite.unit}`}`);
   }
-  if (suite.timed !== null) lines.push(`  of ${count(suite.timed.found)} found, ${count(suite.timed.near)} are cited within ${NEAR} seconds of when they are to be seen`);
   if (suite.reads_back !== null) {
     const { tokens, of } = suite.reads_back;
     lines.push(tokens === of ? `  reads back to its start: every needle was found, the first ${count(of)} tokens before the end` : `  reads back ${count(tokens)} tokens: every needle in them was found (the first is ${count(of)} tokens before the end)`);
+  }
+  if (suite.heard !== null) {
+    const { transcribed, of, found, timed } = suite.heard;
+    lines.push(`  what is asked for is in ${transcribed} of ${of} transcripts; of ${found} right answers ${timed} have a time within 2 s of the truth`);
   }
   return lines;
 }
