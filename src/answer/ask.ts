@@ -22,7 +22,7 @@ import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
-import { PictureReader } from '../see/picture-reader.js';
+import type { PictureReader } from '../see/picture-reader.js';
 import type { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
@@ -237,7 +237,7 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
   const sees = files.visionPlaces !== null;
   const keep = (what: string): string | null => (cache === undefined ? null : join(cache.folder, what));
   const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep: keep('speech') });
-  const reader = sees || see === undefined ? null : await PictureReader.open(see, device);
+  const reader = sees || see === undefined ? null : await openPictureReader(see, device);
   try {
     return await ingest(request.paths, {
       signal,
@@ -266,6 +266,11 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
 async function openTranscriber(...options: Parameters<typeof Transcriber.open>): Promise<Transcriber> {
   const { Transcriber: speech } = await import('../speech/transcriber.js');
   return speech.open(...options);
+}
+
+async function openPictureReader(...options: Parameters<typeof PictureReader.open>): Promise<PictureReader> {
+  const { PictureReader: see } = await import('../see/picture-reader.js');
+  return see.open(...options);
 }
 
 /** Where soft tokens are kept; undefined: they are not, or there are none. */

@@ -23,8 +23,8 @@ export interface NeedleOptions extends EndpointFlags {
   readonly seed: number;
   readonly model: string;
   readonly haystack?: readonly string[];
-  readonly see?: string;
   readonly speech?: string;
+  readonly see?: string;
   readonly device: DeviceChoice;
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
@@ -67,8 +67,8 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .option('--seed <n>', 'of keys, values and places', integer(0), 0)
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--haystack <file...>', 'documents of your own: read whole, with needles between their sentences; with --lengths, in parts')
-    .addOption(seeOption())
     .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(defaultSpeechModel()))
+    .addOption(seeOption())
     .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))

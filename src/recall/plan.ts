@@ -72,9 +72,10 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
     const suite = await openSuite(name);
     // A suite has its own depths where it hides more than one needle at a time.
     const round = suite.round ?? suite.depths?.length ?? depths.length;
-    // To listen takes longer than to read; what a film says is short, so a model holds films of any length.
-    const usual = suite.unit === 'seconds' ? preset.seconds : name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : preset.lengths;
-    const at = name === 'canary' ? [null] : (lengths ?? usual.filter((length) => length <= held && length >= (suite.least ?? 0)));
+    // To listen takes longer than to read; and of a length in seconds a model holds what it holds: what a film says is short.
+    const usual = name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : suite.unit === 'seconds' ? preset.seconds : preset.lengths;
+    const fits = (length: number): boolean => suite.unit === 'seconds' || (length <= held && length >= (suite.least ?? 0));
+    const at = name === 'canary' ? [null] : (lengths ?? usual.filter(fits));
     planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
   return { suites: planned, haystacks, text: prose.text, warnings: [...warnings, ...(blind ? ['the suite video is left out: no model reads pictures here; name the folder of one with --see'] : [])] };

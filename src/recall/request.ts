@@ -2,7 +2,7 @@
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { Answerer, Inquiry } from './respond.js';
 import { throughPdf } from './pdf-document.js';
-import type { Watch } from './film.js';
+import type { RecordedDocument } from './recorded.js';
 import { throughSpeech, type Hearing } from './spoken-document.js';
 import { plainPicture } from './video.js';
 import type { Trial, TrialRequest } from './trial.js';
@@ -25,26 +25,34 @@ export async function trialRequest(answerer: Answerer, length: number | null, qu
   };
 }
 
-/** Who turns recordings into text. */
-export interface Senses {
-  /** For what is spoken. */
+/** What makes documents of sounds and pictures. */
+export interface Senses extends Pick<Answerer, 'watch'> {
   readonly hearing?: Hearing;
-  /** For films. */
-  readonly watch?: Watch;
 }
 
-/** Errors: those of reading a PDF, of hearing and of watching; LodestoneError(usage) where nothing hears or sees. */
-export async function inquiryOf({ pieces, pdf = false, spoken = false, film, head, answerTokens, questions }: Trial, signal?: AbortSignal, { hearing, watch }: Senses = {}): Promise<Inquiry> {
+/** Errors: those of reading a PDF or a film, and of hearing; LodestoneError(usage) where nothing hears or sees. */
+export async function inquiryOf(trial: Trial, senses: Senses = {}, signal?: AbortSignal): Promise<Inquiry> {
+  const { pieces, pdf = false, head, answerTokens, questions } = trial;
   const text = pieces.join('');
-  if (spoken && hearing === undefined) throw new LodestoneError(ExitCode.usage, 'a spoken document needs a speech model');
-  if (film && !watch) throw new LodestoneError(ExitCode.usage, 'the suite video needs a model that reads pictures: name its folder with --see');
-  const seen = film && { source: await watch!(film.seed, pieces.map((piece, second) => (piece === plainPicture ? { second } : { second, text: piece })), signal), said: pieces.map((_, i) => [i, i + 1] as const) };
-  const heard = spoken ? await throughSpeech(pieces, hearing!, signal) : seen;
+  const recorded = await record(trial, senses, signal);
   return {
-    document: heard ? heard.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
-    ...(heard ? { heard } : {}),
+    document: recorded ? recorded.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
+    ...(recorded ? { recorded } : {}),
     ...(head === undefined ? {} : { head }),
     ...(answerTokens === undefined ? {} : { answerTokens }),
     questions,
   };
+}
+
+async function record({ pieces, spoken = false, film }: Trial, { hearing, watch }: Senses, signal?: AbortSignal): Promise<RecordedDocument | null> {
+  if (spoken) {
+    if (!hearing) throw new LodestoneError(ExitCode.usage, 'a spoken document needs a speech model: name its folder with --speech');
+    return throughSpeech(pieces, hearing, signal);
+  }
+  if (film) {
+    if (!watch) throw new LodestoneError(ExitCode.usage, 'the suite video needs a model that reads pictures: name its folder with --see');
+    const pictures = pieces.map((piece, second) => (piece === plainPicture ? { second } : { second, text: piece }));
+    return { source: await watch(film.seed, pictures, signal), times: pieces.map((_, second) => [second, second + 1]) };
+  }
+  return null;
 }

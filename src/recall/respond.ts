@@ -8,14 +8,16 @@ import { segmentText } from '../ingest/text.js';
 import { defaultChunk, defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import { SharedPrefix } from '../runtime/shared-prefix.js';
-import type { HeardDocument } from './spoken-document.js';
+import type { PictureReader } from '../see/picture-reader.js';
+import { Film, readingOnce, watch, type FilmPicture } from './film.js';
+import type { RecordedDocument } from './recorded.js';
 import { ANSWER_TOKENS, type Around, type TokenCounter, type TrialQuestion } from './trial.js';
 
 /** What is asked of whom, in one go: a document, and questions about it. */
 export interface Inquiry {
   readonly document: string;
-  /** Where the document was heard. */
-  readonly heard?: HeardDocument;
+  /** Where the document is the text of a recording. */
+  readonly recorded?: RecordedDocument;
   /** Of published prompts: the words before the document. */
   readonly head?: string;
   /** Default: `ANSWER_TOKENS`. */
@@ -118,10 +120,9 @@ async function encode(
 
 async function respond(model: Model, kv: KvFormats, prefix: SharedPrefix, inquiry: Inquiry, options: RespondOptions): Promise<Responses> {
   const { looks, signal = new AbortController().signal, onEvent = () => undefined } = options;
-  const { document, answerTokens: maxTokens = ANSWER_TOKENS, questions } = inquiry;
-  const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
-  const sources: IngestedSource[] = [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
+  const { document, recorded, answerTokens: maxTokens = ANSWER_TOKENS, questions } = inquiry;
   const request = { sampling: { temperature: 0 }, maxTokens, chunk: defaultChunk, kv, looks };
+  const sources = recorded ? [recorded.source] : textSources(document);
   const { documents, ends } = await encode(model, inquiry, sources, signal);
   const { readings, ...cost } = await answerEach(model, request, documents, ends, prefix, signal, onEvent);
   const started = performance.now();
@@ -133,4 +134,20 @@ async function respond(model: Model, kv: KvFormats, prefix: SharedPrefix, inquir
     responses.push({ once: whole.parsed.answer, twice: again ? chooseReading(question, whole, found).parsed.answer : null });
   }
   return { ...cost, responses, documentTokens: documents.ids.length, lookMs: performance.now() - started };
+}
+
+function textSources(document: string): IngestedSource[] {
+  const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
+  return [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
+}
+
+/** Films by their seed, whose pictures are drawn and read once. */
+function cinema(reader: PictureReader): NonNullable<Answerer['watch']> {
+  const once = readingOnce(reader);
+  const films = new Map<number, Promise<Film>>();
+  return async (seed, pictures, signal) => {
+    const film = films.get(seed) ?? Film.open(seed);
+    films.set(seed, film);
+    return watch(await film, pictures, once, signal);
+  };
 }

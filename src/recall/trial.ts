@@ -39,10 +39,10 @@ export interface Trial {
   readonly needles?: readonly string[];
   /** The document is read from a PDF that is made of it. */
   readonly pdf?: boolean;
-  /** The document is a film: each piece is a second of it, and a piece that is a needle lies over its picture. */
-  readonly film?: { readonly seed: number };
   /** The document is heard: each piece is a sentence of which there is a clip (`SpeechClips`). */
   readonly spoken?: boolean;
+  /** The document is a film: each piece is a second of it, and a piece that is a needle lies over its picture. */
+  readonly film?: { readonly seed: number };
   /** The longest answer, in tokens (default: `ANSWER_TOKENS`). */
   readonly answerTokens?: number;
   /** Each is asked by itself, of the same document. */

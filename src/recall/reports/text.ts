@@ -40,9 +40,9 @@ export function figureLines(suite: SuiteSummary, threshold: number): string[] {
     const { tokens, of } = suite.reads_back;
     lines.push(tokens === of ? `  reads back to its start: every needle was found, the first ${count(of)} tokens before the end` : `  reads back ${count(tokens)} tokens: every needle in them was found (the first is ${count(of)} tokens before the end)`);
   }
-  if (suite.heard !== null) {
-    const { transcribed, of, found, timed } = suite.heard;
-    lines.push(`  what is asked for is in ${transcribed} of ${of} transcripts; of ${found} right answers ${timed} have a time within 2 s of the truth`);
+  if (suite.recorded !== null) {
+    const { perceived, of, found, near } = suite.recorded;
+    lines.push(`  what is asked for was heard or read in ${perceived} of ${of} recordings; of ${found} right answers ${near} are cited within ${NEAR} s of the truth`);
   }
   return lines;
 }
