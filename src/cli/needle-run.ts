@@ -21,7 +21,6 @@ import { initialNeedleState, type NeedleState } from '../ui/needle-state.js';
 import type { NeedleScreen } from '../ui/needle-view.js';
 import { endpointOptions } from './endpoint-options.js';
 import { openHearing, type OpenHearing } from './needle-hearing.js';
-import { openWatching, type OpenWatching } from './needle-watching.js';
 import type { NeedleOptions } from './needle.js';
 import { openLocal, openServer, type Subject } from './needle-subject.js';
 import { canShowScreen, prepareScreen } from './screen.js';
@@ -71,7 +70,6 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
   const line = liveLine(process.stderr, options.quiet !== true && options.jsonl !== true);
   let subject: Subject | null = null;
   let hearing: OpenHearing | null = null;
-  let watching: OpenWatching | null = null;
   let log: TrialLog | null = null;
   let screen: NeedleScreen | null = null;
   try {
@@ -84,8 +82,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     const plan = await planNeedle(planRequest(options, signal), { id: model.id, context: model.context ?? Infinity }, answerer);
     for (const warning of plan.warnings) say(warning);
     if (plan.suites.some(({ suite }) => suite.name === 'audio')) hearing = await openHearing(options, signal);
-    if (plan.suites.some(({ suite }) => suite.name === 'video')) watching = await openWatching(options, signal);
-    const settings = { ...settingsOf(options, subject, plan), ...(hearing === null ? {} : { speech_sha256: hearing.sha256 }), ...(watching === null ? {} : { see_sha256: watching.sha256 }) };
+    const settings = { ...settingsOf(options, subject, plan), ...(hearing === null ? {} : { speech_sha256: hearing.sha256 }) };
     const baseline = options.baseline === undefined ? null : readBaseline(options.baseline, settings);
     if (limits.maxPerplexityChange !== undefined && baseline?.loss === null) throw new LodestoneError(ExitCode.usage, `--max-perplexity-change: ${options.baseline!} was measured without --perplexity`);
     log = options.log === undefined ? null : await openTrialLog(options.log, settings);
@@ -95,7 +92,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     const about = { settings, model, device };
     const progress = progressOf(options, plan, headLine(about), screen, line);
     const trials: TrialRecord[] = [];
-    const run = { seed: options.seed, looks: options.looks, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }), ...(hearing === null ? {} : { hearing }), ...(watching === null ? {} : { watch: watching.watch }) };
+    const run = { seed: options.seed, looks: options.looks, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }), ...(hearing === null ? {} : { hearing }) };
     for await (const records of runTrials(answerer, plan.suites, run)) {
       await log?.append(records);
       trials.push(...records);
@@ -134,7 +131,6 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     await screen?.close();
     await log?.close();
     await hearing?.close();
-    await watching?.close();
     await subject?.close();
   }
 }
@@ -145,7 +141,6 @@ function planRequest(options: NeedleOptions, signal: AbortSignal): Parameters<ty
     preset,
     needles,
     modelDir,
-    sees: options.see !== undefined,
     signal,
     ...(depths === undefined ? {} : { depths }),
     ...(suite === undefined ? {} : { suites: suite }),

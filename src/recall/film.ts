@@ -93,20 +93,6 @@ async function coded(image: Raster): Promise<Raster> {
   return { width, height, data: new Uint8Array(await sharp(jpeg).raw().toBuffer()) };
 }
 
-/** Shows a film of these pictures to the product. */
-export type Watch = (seed: number, pictures: readonly FilmPicture[], signal?: AbortSignal) => Promise<IngestedSource>;
-
-/** Films by their seed, whose pictures are drawn and read once. */
-export function cinema(reader: PictureReader): Watch {
-  const once = readingOnce(reader);
-  const films = new Map<number, Promise<Film>>();
-  return async (seed, pictures, signal) => {
-    const film = films.get(seed) ?? Film.open(seed);
-    films.set(seed, film);
-    return watch(await film, pictures, once, signal);
-  };
-}
-
 /** Reads each picture once, however many films show it. */
 export function readingOnce(reader: PictureReader): Pick<PictureReader, 'config' | 'read' | 'hash'> {
   const known = new WeakMap<Raster, Promise<string[]>>();

@@ -28,8 +28,6 @@ export interface PlanRequest {
   /** Files of the user's; default: essays. */
   readonly haystack?: readonly string[];
   readonly modelDir: string;
-  /** Something reads pictures. */
-  readonly sees: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -57,7 +55,7 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const { haystack, lengths, modelDir } = request;
   const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
-  const blind = names.has('video') && !request.sees;
+  const blind = names.has('video') && !answerer.watch;
   if (blind && request.suites?.includes('video')) throw new LodestoneError(ExitCode.usage, '--suite video needs a model that reads pictures: name its folder with --see');
   if (blind) names.delete('video');
   const held = model.context;

@@ -1,10 +1,10 @@
 /** What `lodestone needle` and `npm run recall` have in common about asking: the same suite, length and seed, the same trials. */
 import { ExitCode, LodestoneError } from '../errors.js';
+import { plainPicture } from './video.js';
 import type { Answerer, Inquiry } from './respond.js';
 import { throughPdf } from './pdf-document.js';
 import type { RecordedDocument } from './recorded.js';
 import { throughSpeech, type Hearing } from './spoken-document.js';
-import { plainPicture } from './video.js';
 import type { Trial, TrialRequest } from './trial.js';
 
 /**

@@ -52,6 +52,8 @@ export interface Answerer {
   /** Whether "not found" may come in other words than the prompt's own (`isRefusal`). */
   readonly refusesInWords?: boolean;
   readonly count: TokenCounter;
+  /** Reads a film; absent: it sees none. */
+  readonly watch?: (seed: number, pictures: readonly FilmPicture[], signal?: AbortSignal) => Promise<IngestedSource>;
   /** The most tokens of a document in a prompt that has `length` tokens with what is around it and the answer. */
   documentTokens(length: number, around?: Around): Promise<number>;
   /** Each answer as if its question were the only one. */
@@ -66,11 +68,13 @@ export interface ModelAnswerer extends Answerer {
 /**
  * What a document shares with the one before at its beginning is not read again.
  * @param kv how keys and values are stored
+ * @param reader of pictures; it stays the caller's
  */
-export function modelAnswerer(model: Model, kv: KvFormats = defaultKv): ModelAnswerer {
+export function modelAnswerer(model: Model, kv: KvFormats = defaultKv, reader?: PictureReader): ModelAnswerer {
   let prefix: SharedPrefix | null = null;
   return {
     refusesInWords: model.config.prompt === 'gemma-chat',
+    ...(reader ? { watch: cinema(reader) } : {}),
     count: async (text) => (await model.tokenizer.encodeText(text)).length,
     documentTokens: (length, around) => documentTokens(model, length, around),
     respond: (inquiry, options) => respond(model, kv, (prefix ??= new SharedPrefix(model, { chunk: defaultChunk, kv })), inquiry, options),

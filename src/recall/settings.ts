@@ -13,8 +13,6 @@ export interface RunSettings {
   readonly suites: readonly { readonly name: string; readonly lengths: readonly (number | null)[]; readonly depths: readonly number[]; readonly questions: number }[];
   /** Of the model that hears, where something is heard. */
   readonly speech_sha256?: string;
-  /** Of the model that reads pictures, where something is seen. */
-  readonly see_sha256?: string;
   /** Of each haystack file, in their order. */
   readonly haystack_sha256: readonly string[];
 }

@@ -71,6 +71,9 @@ export interface SuiteSummary {
   readonly unit: 'tokens' | 'seconds';
 }
 
+/** Seconds from the truth. */
+export const NEAR = 2;
+
 export function countOutcomes(records: readonly TrialRecord[]): Counts {
   const of = (outcome: TrialRecord['outcome']): number => records.filter((record) => record.outcome === outcome).length;
   const [hits, misses, refusals, errors] = [of('hit'), of('miss'), of('refusal'), of('error')] as const;

@@ -22,8 +22,6 @@ export interface TrialOptions extends RespondOptions {
   readonly seed: number;
   /** For suites that are spoken. */
   readonly hearing?: Hearing;
-  /** For films. */
-  readonly watch?: Watch;
   /** By `recordKey`. */
   readonly done?: ReadonlyMap<string, TrialRecord>;
 }

@@ -103,7 +103,7 @@ it('is asked with its controls, and counts what is cited near its time', async (
   };
   const plan = [planned(spy(suite), [60], 10, 2)];
   const records: TrialRecord[] = [];
-  for await (const some of runTrials(answerer, plan, { seed: 1, looks: 0, watch })) records.push(...some);
+  for await (const some of runTrials(seen, plan, { seed: 1, looks: 0 })) records.push(...some);
   expect(watched.toSorted((a, b) => a - b)).toEqual([1, 1, 59, 59, ...Array.from({ length: 10 }, () => 60)]);
   const [summary] = summarise(plan, records, 0.85);
   expect(summary).toMatchObject({ unit: 'seconds', overall: { hits: 10 }, controls: { alone: { trials: 2 }, without: { trials: 2 } } });

@@ -1,7 +1,7 @@
 /** The plain-text twin of the terminal's view: tables for people, pipes and screen readers. */
 import { count } from '../../ui/format.js';
 import { gateSentence, lengthName, percent } from '../gate.js';
-import type { Counts, SuiteSummary } from '../summary.js';
+import { NEAR, type Counts, type SuiteSummary } from '../summary.js';
 import { oneLine } from './escape.js';
 import { figureOf } from './heat.js';
 import { heatMap } from './map.js';
