@@ -6,16 +6,34 @@ const STOP_WORDS = new Set(
     'those to us was we were what when where which who whom whose why will with would you your please give').split(' '),
 );
 
+/** Texts say the same words again and again; then all are dropped. */
+const stems = new Map<string, string>();
+const mostStems = 50_000;
+
 /** A light stem, so that "commands" meets "commanded": enough for ranking, no more is claimed. */
 export function stem(word: string): string {
+  const known = stems.get(word);
+  if (known !== undefined) return known;
+  if (stems.size >= mostStems) stems.clear();
+  const made = makeStem(word);
+  stems.set(word, made);
+  return made;
+}
+
+function makeStem(word: string): string {
   if (/\d/u.test(word) || word.length < 5) return word;
   return word.replace(/(?:ies|ied|ing|edly|ed|es|ly|s|e|y)$/u, '');
+}
+
+/** Of a folded word, before it is stemmed. */
+export function isStopWord(word: string): boolean {
+  return STOP_WORDS.has(word);
 }
 
 /** The words of a folded text that carry meaning, stemmed. */
 export function contentWords(folded: string): string[] {
   const words = folded.match(/[\p{L}\p{N}]+/gu) ?? [];
-  return words.filter((word) => !STOP_WORDS.has(word)).map(stem);
+  return words.filter((word) => !isStopWord(word)).map(stem);
 }
 
 /** Rareness of each of `words` in folded texts: ln(words / (1 + occurrences)), at least 0. */
@@ -31,3 +49,30 @@ export function rareness(words: ReadonlySet<string>, texts: Iterable<string>): M
   return new Map([...words].map((word) => [word, Math.max(0, Math.log((total + 1) / (1 + (counts.get(word) ?? 0))))]));
 }
 
+
+/** Of a name's first letters, those that must agree: "Canadian" speaks of Canada, "Lisbon's" of Lisbon, "Paris" of no part. */
+const NAME_SHARE = 0.6;
+const FEWEST_LETTERS = 4;
+/** As short, it must be a word of its own. */
+const INITIALS = 2;
+
+/** Words that are written as names are, the first word, which always is, left out. */
+function names(question: string): string[] {
+  const words = question.match(/[\p{L}\p{N}]+/gu) ?? [];
+  return words.slice(1).filter((word) => /^\p{Lu}/u.test(word) && !STOP_WORDS.has(word.toLowerCase()));
+}
+
+const withoutAccents = (text: string): string => text.normalize('NFD').replace(/\p{M}/gu, '');
+
+/** Whether the question has a name that no word of the folded texts begins like. */
+export function namesUnknown(question: string, texts: readonly string[]): boolean {
+  const stands = (name: string, simplify: (text: string) => string): boolean => {
+    const start = simplify(name).slice(0, Math.max(FEWEST_LETTERS, Math.ceil(name.length * NAME_SHARE)));
+    const end = name.length <= INITIALS ? '(?![\\p{L}\\p{N}])' : '';
+    const word = new RegExp(`(?<![\\p{L}\\p{N}])${start}${end}`, 'u');
+    return texts.some((text) => word.test(simplify(text)));
+  };
+  return names(question)
+    .map((name) => name.toLowerCase())
+    .some((name) => !stands(name, String) && !stands(name, withoutAccents));
+}

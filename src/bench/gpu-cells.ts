@@ -182,6 +182,10 @@ export class CellFile {
   }
 }
 
+function threeDigits(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
 /** For BENCHMARKS.md. */
 export function cellsMarkdown(cells: readonly GpuCell[], limits: Limits): string {
   if (cells.length === 0) return 'Nothing measured yet.\n';
@@ -189,7 +193,7 @@ export function cellsMarkdown(cells: readonly GpuCell[], limits: Limits): string
   const percent = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
   const rate = (perSecond: number): string => perSecond.toFixed(perSecond < 100 ? 1 : 0);
   return [
-    `${adapter}, ${date}. Random weights. Copies ${(limits.copy / 1e9).toPrecision(3)} GB/s; products of our own reach ${(limits.matMul / 1e12).toPrecision(3)} TFLOP/s.`,
+    `${adapter}, ${date}. Random weights. Copies ${threeDigits(limits.copy / 1e9)} GB/s; products of our own reach ${threeDigits(limits.matMul / 1e12)} TFLOP/s.`,
     `More than ${readWhole} tokens are not read whole: ${samples} chunks of ${chunk}, evenly spread, stand for all.`,
     '',
     '| model | weights | depth | reading, tok/s | of products | generating, tok/s | of bandwidth |',

@@ -1,12 +1,13 @@
 /** `lodestone ask`: output forms and exit codes; the work is in answer/ask.ts. */
 import { Command } from 'commander';
-import type { Answer, AskEvent } from '../answer/answer.js';
+import type { Answer, AskEvent, Budget } from '../answer/answer.js';
 import type { AskRequest } from '../answer/ask.js';
 import type { EndpointOptions } from '../endpoint/client.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { AskScreen } from '../ui/ask-view.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
+import { budget } from './budget.js';
 import { addEndpointOptions, endpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { addAnswerOptions, addSourceOptions, locateModels, readingRequest, type ReadingOptions } from './reading-options.js';
 import { canShowScreen, prepareScreen } from './screen.js';
@@ -15,6 +16,7 @@ interface AskOptions extends ReadingOptions, EndpointFlags {
   readonly json?: boolean;
   readonly jsonl?: boolean;
   readonly dryRun?: boolean;
+  readonly budget?: Budget;
   readonly strict?: boolean;
   readonly requireCitations?: boolean;
   readonly profile?: boolean;
@@ -53,7 +55,11 @@ async function run(question: string, files: string[], options: AskOptions, signa
   const server = endpointOptions(options, signal);
   if (server !== null) return runEndpoint(usage, server, options);
   // Loaded here, so that --help and usage errors are quick.
+<<<<<<< HEAD
   const [{ ask, planAsk }, { selectDevice }, { formatProfile, startProfile }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js'), import('../device/profile.js')]);
+=======
+  const [{ ask, planAsk }, { askWithin, planWithin }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../reader/ask.js'), import('../device/select.js')]);
+>>>>>>> main
   const request: AskRequest = { ...usage, ...(await locateModels(options)) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
@@ -69,15 +75,19 @@ async function run(question: string, files: string[], options: AskOptions, signa
     };
     if (device.name === 'reference' && options.device === 'auto') emit({ type: 'warning', message: why });
     if (options.dryRun === true) {
-      const plan = await planAsk(request, device, signal, emit);
+      const plan = options.budget ? await planWithin(request, options.budget, device, signal, emit) : await planAsk(request, device, signal, emit);
       line.clear();
       if (options.json === true) process.stdout.write(`${JSON.stringify(plan)}\n`);
       else if (options.jsonl !== true) process.stdout.write(formatPlan(plan));
       if (!plan.fits) process.exitCode = ExitCode.contextExceeded;
       return;
     }
+<<<<<<< HEAD
     const profile = options.profile === true ? await startProfile(device) : null;
     const answer = await ask(request, profile?.device ?? device, signal, emit);
+=======
+    const answer = options.budget ? await askWithin(request, options.budget, device, signal, emit) : await ask(request, device, signal, emit);
+>>>>>>> main
     line.clear();
     const report = profile?.report();
     if (options.json === true) process.stdout.write(`${JSON.stringify(report ? { ...answer, profile: report } : answer)}\n`);
@@ -98,7 +108,11 @@ async function run(question: string, files: string[], options: AskOptions, signa
 /** Without the terminal's view: a server tells nothing of its progress. */
 async function runEndpoint(request: Omit<AskRequest, 'modelDir' | 'modelId'>, server: EndpointOptions, options: AskOptions): Promise<void> {
   if (options.dryRun === true) throw new LodestoneError(ExitCode.usage, '--dry-run plans a run on this machine, not on a server');
+<<<<<<< HEAD
   if (options.profile === true) throw new LodestoneError(ExitCode.usage, '--profile times the kernels of this machine, not those of a server');
+=======
+  if (options.budget) throw new LodestoneError(ExitCode.usage, '--budget chooses what a model on this machine reads, not a server');
+>>>>>>> main
   const { askEndpoint } = await import('../answer/ask-endpoint.js');
   const line = progressLine(process.stderr, options.quiet !== true && options.jsonl !== true);
   try {
@@ -121,6 +135,7 @@ export function askCommand(signal: AbortSignal): Command {
     .argument('<question>', 'what you want to know')
     .argument('[file...]', 'PDF, text, Markdown, sound, video or, for models that see, images; "-" or a pipe is standard input');
   addSourceOptions(command)
+    .option('--budget <amount>', 'read at most so many tokens (8000, 8k, 1M) or so long (20s, 2min), and choose what', budget)
     .option('--json', 'print one JSON object (schema lodestone.answer/1)')
     .option('--jsonl', 'print events as JSON lines while it runs; the last one is the answer')
     .option('--dry-run', 'print what it would take (tokens, memory, device) and stop')

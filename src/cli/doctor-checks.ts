@@ -8,6 +8,7 @@ import { embeddedModelDir } from '../paths.js';
 import { thisMachine } from '../runtime/machine.js';
 import { sessionsFolder } from '../sessions/open.js';
 import { listBlocks } from '../sessions/store.js';
+import { describeDefaultSpeech } from '../speech/default.js';
 import { bytes, count } from '../ui/format.js';
 import { cacheOptions } from './cache.js';
 
@@ -25,7 +26,7 @@ const reason = (error: unknown): string => (error as Error).message.split('\n', 
 
 /** One after another, in the order in which they are shown. Never throws. */
 export async function checkAll(): Promise<Check[]> {
-  const checks = [checkNode, checkDevice, checkMemory, checkEmbeddedModel, checkTokenizer, checkModels, checkFfmpeg, checkCache];
+  const checks = [checkNode, checkDevice, checkMemory, checkEmbeddedModel, checkTokenizer, checkSpeechModel, checkModels, checkFfmpeg, checkCache];
   const results: Check[] = [];
   for (const check of checks) results.push(await check().catch((error: unknown): Check => ({ name: check.name.replace('check', '').toLowerCase(), state: 'broken', found: reason(error), remedy: null })));
   return results;
@@ -63,6 +64,12 @@ async function checkTokenizer(): Promise<Check> {
   const { backend } = await openTokenizer(embeddedModelDir);
   if (backend === 'native') return ok('tokenizer', 'native');
   return { name: 'tokenizer', state: 'missing', found: 'JavaScript, which is slower: the native one has no binary for this system', remedy: 'npm install, without --omit=optional' };
+}
+
+async function checkSpeechModel(): Promise<Check> {
+  const found = await describeDefaultSpeech();
+  if (found !== null) return ok('speech model', found);
+  return { name: 'speech model', state: 'missing', found: 'none, which sound and the speech of videos need', remedy: 'download a Whisper checkpoint (Hugging Face: openai/whisper-base), and name its folder in LODESTONE_SPEECH' };
 }
 
 async function checkModels(): Promise<Check> {

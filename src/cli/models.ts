@@ -10,14 +10,19 @@ interface JsonOption {
 }
 
 async function list({ json }: JsonOption): Promise<void> {
-  const [{ listModels }, { formatModels }] = await Promise.all([import('../models/list.js'), import('../ui/models.js')]);
+  const [{ listModels }, { formatModels }, { describeDefaultSpeech }] = await Promise.all([import('../models/list.js'), import('../ui/models.js'), import('../speech/default.js')]);
   const { models, unreadable } = await listModels();
+  const speech = await describeDefaultSpeech().catch((error: unknown) => {
+    if (error instanceof LodestoneError) return `nothing: ${error.message}`;
+    throw error;
+  });
   if (json === true) {
-    process.stdout.write(`${JSON.stringify({ schema: 'lodestone.models/1', models, unreadable })}\n`);
+    process.stdout.write(`${JSON.stringify({ schema: 'lodestone.models/1', models, unreadable, speech })}\n`);
     return;
   }
   for (const line of unreadable) process.stderr.write(`lodestone: ${clean(line)}\n`);
   process.stdout.write(formatModels(models));
+  if (speech !== null) process.stdout.write(clean(`\nspeech is heard by ${speech}\n`));
 }
 
 async function inspect(model: string, options: JsonOption & { readonly hash?: boolean }, signal: AbortSignal): Promise<void> {

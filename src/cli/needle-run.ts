@@ -20,6 +20,7 @@ import { liveLine, type LiveLine } from '../ui/live-line.js';
 import { initialNeedleState, type NeedleState } from '../ui/needle-state.js';
 import type { NeedleScreen } from '../ui/needle-view.js';
 import { endpointOptions } from './endpoint-options.js';
+import { openHearing, type OpenHearing } from './needle-hearing.js';
 import type { NeedleOptions } from './needle.js';
 import { openLocal, openServer, type Subject } from './needle-subject.js';
 import { canShowScreen, prepareScreen } from './screen.js';
@@ -68,6 +69,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
   const server = endpointOptions(options, signal);
   const line = liveLine(process.stderr, options.quiet !== true && options.jsonl !== true);
   let subject: Subject | null = null;
+  let hearing: OpenHearing | null = null;
   let log: TrialLog | null = null;
   let screen: NeedleScreen | null = null;
   try {
@@ -79,7 +81,8 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     const { answerer, model, device } = subject;
     const plan = await planNeedle(planRequest(options, signal), { id: model.id, context: model.context ?? Infinity }, answerer);
     for (const warning of plan.warnings) say(warning);
-    const settings = settingsOf(options, subject, plan);
+    if (plan.suites.some(({ suite }) => suite.name === 'audio')) hearing = await openHearing(options, signal);
+    const settings = { ...settingsOf(options, subject, plan), ...(hearing === null ? {} : { speech_sha256: hearing.sha256 }) };
     const baseline = options.baseline === undefined ? null : readBaseline(options.baseline, settings);
     if (limits.maxPerplexityChange !== undefined && baseline?.loss === null) throw new LodestoneError(ExitCode.usage, `--max-perplexity-change: ${options.baseline!} was measured without --perplexity`);
     log = options.log === undefined ? null : await openTrialLog(options.log, settings);
@@ -89,7 +92,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     const about = { settings, model, device };
     const progress = progressOf(options, plan, headLine(about), screen, line);
     const trials: TrialRecord[] = [];
-    const run = { seed: options.seed, looks: options.looks, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }) };
+    const run = { seed: options.seed, looks: options.looks, signal, onEvent: (event: AskEvent) => progress.event(event), ...(log === null ? {} : { done: log.done }), ...(hearing === null ? {} : { hearing }) };
     for await (const records of runTrials(answerer, plan.suites, run)) {
       await log?.append(records);
       trials.push(...records);
@@ -127,6 +130,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     line.clear();
     await screen?.close();
     await log?.close();
+    await hearing?.close();
     await subject?.close();
   }
 }

@@ -11,6 +11,7 @@ import { readHead } from '../ingest/read.js';
 import { cacheFolder } from '../models/places.js';
 import { resolveModel } from '../models/resolve.js';
 import { formatSegment, opening, transcriptFormats, type TranscriptFormat } from '../speech/formats.js';
+import { defaultSpeechModel } from '../speech/default.js';
 import type { SpeechSegment } from '../speech/transcribe.js';
 import type { Transcriber } from '../speech/transcriber.js';
 import { liveLine } from '../ui/live-line.js';
@@ -106,7 +107,7 @@ export function transcribeCommand(signal: AbortSignal): Command {
   return new Command('transcribe')
     .description("write down a recording's speech, with times, while it is heard")
     .argument('<file>', 'WAV; with ffmpeg FLAC, MP3, M4A, Ogg, Opus, and the sound of MP4, MKV, WebM, MOV, ...')
-    .addOption(new Option('-m, --model <model>', 'folder of a Whisper checkpoint (safetensors), or hf:org/repo').default(process.env['LODESTONE_SPEECH'] || undefined))
+    .addOption(new Option('-m, --model <model>', 'folder of a Whisper checkpoint (safetensors), or hf:org/repo').default(defaultSpeechModel()))
     .addOption(new Option('--format <name>', 'how to write it').choices(transcriptFormats).default('txt'))
     .option('--language <code>', 'en, de, ...; as it sounds by default')
     .option('--from <time>', 'begin here: seconds, MM:SS or H:MM:SS', time)

@@ -1,3 +1,6 @@
+/** Of those that a butterfly takes. */
+const largestFactor = 32;
+
 /**
  * Discrete Fourier transform of any length whose prime factors are small (mixed radix, decimation in time), in float64.
  * Source: Cooley and Tukey 1965.
@@ -6,8 +9,8 @@ export class Fft {
   readonly #cos: Float64Array;
   readonly #sin: Float64Array;
   /** Of one butterfly. */
-  readonly #real = new Float64Array(32);
-  readonly #imaginary = new Float64Array(32);
+  readonly #real = new Float64Array(largestFactor);
+  readonly #imaginary = new Float64Array(largestFactor);
 
   constructor(readonly length: number) {
     this.#cos = Float64Array.from({ length }, (_, i) => Math.cos((2 * Math.PI * i) / length));
@@ -53,8 +56,14 @@ export class Fft {
   }
 }
 
+/** Whether all prime factors of n are small. */
+export function isSmooth(n: number): boolean {
+  for (let factor = 2; factor <= largestFactor; factor++) while (n % factor === 0) n /= factor;
+  return n === 1;
+}
+
 function smallestFactor(n: number): number {
   for (let factor = 2; factor * factor <= n; factor++) if (n % factor === 0) return factor;
-  if (n > 32) throw new RangeError(`a transform of ${n} values is not made of small factors`);
+  if (n > largestFactor) throw new RangeError(`a transform of ${n} values is not made of small factors`);
   return n;
 }

@@ -1,6 +1,6 @@
 /**
- * Sound to the log-mel spectrogram that Whisper was trained on: windows of 25 ms every 10 ms, the power in 80 or 128 bands
- * that are even on the mel scale, its logarithm cut 80 dB below the loudest.
+ * Sound to the log-mel spectrogram that a Whisper checkpoint was trained on: frames of 25 ms every 10 ms unless it says
+ * otherwise, the power in 80 or 128 bands that are even on the mel scale, its logarithm cut 80 dB below the loudest.
  * Source: Whisper (arXiv 2212.04356, section 2.2), transformers `feature_extraction_whisper.py` and `audio_utils.py` 5.18
  * (mel scale and normalisation of Slaney's Auditory Toolbox).
  */
@@ -8,11 +8,17 @@ import { Fft } from './fft.js';
 
 /** Samples per second of everything that hears. */
 export const sampleRate = 16_000;
-/** Samples between two frames. */
-export const hop = 160;
-/** Samples of a frame. */
-const frame = 400;
-const bins = frame / 2 + 1;
+
+/** In samples. */
+export interface FrameShape {
+  /** From the beginning of a frame to that of the next. */
+  readonly hop: number;
+  /** Of a frame; even, and made of small factors. */
+  readonly length: number;
+}
+
+/** Of all of OpenAI's checkpoints. */
+export const whisperFrames: FrameShape = { hop: 160, length: 400 };
 
 /** Hz to mel: linear up to 1 kHz, 27 mels an e-fold of 6.4 above it. */
 function mel(hertz: number): number {
@@ -23,8 +29,9 @@ function hertz(mels: number): number {
   return mels < 15 ? (200 * mels) / 3 : 1000 * Math.exp((Math.log(6.4) / 27) * (mels - 15));
 }
 
-/** Triangular filters [bands][bins], each of unit area in Hz. */
-export function melFilters(bands: number): Float64Array[] {
+/** Triangular filters [bands][frame / 2 + 1], each of unit area in Hz. */
+export function melFilters(bands: number, frame: number): Float64Array[] {
+  const bins = frame / 2 + 1;
   const top = mel(sampleRate / 2);
   const edges = Array.from({ length: bands + 2 }, (_, i) => hertz((top * i) / (bands + 1)));
   return Array.from({ length: bands }, (_, band) => {
@@ -44,12 +51,18 @@ interface Band {
 
 export class LogMel {
   readonly #bands: readonly Band[];
-  readonly #fft = new Fft(frame);
+  readonly #fft: Fft;
   /** Hann, periodic. */
-  readonly #window = Float64Array.from({ length: frame }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / frame));
+  readonly #window: Float64Array;
 
-  constructor(readonly bands: number) {
-    this.#bands = melFilters(bands).map((filter) => {
+  constructor(
+    readonly bands: number,
+    readonly frames: FrameShape = whisperFrames,
+  ) {
+    const { length } = frames;
+    this.#fft = new Fft(length);
+    this.#window = Float64Array.from({ length }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / length));
+    this.#bands = melFilters(bands, length).map((filter) => {
       const first = Math.max(0, filter.findIndex((weight) => weight > 0));
       return { first, weights: filter.slice(first, filter.findLastIndex((weight) => weight > 0) + 1) };
     });
@@ -60,6 +73,8 @@ export class LogMel {
    * @returns f32 [frames, bands], time first, in about -1..1
    */
   features(samples: Float32Array, frames: number): Float32Array {
+    const { hop, length: frame } = this.frames;
+    const bins = frame / 2 + 1;
     const length = frames * hop;
     const out = new Float32Array(frames * this.bands);
     const at = (i: number): number => {

@@ -5,11 +5,13 @@ import path from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
 import { packageRoot } from '../paths.js';
+import { audioLengths, audioSuite } from './audio.js';
 import { canarySuite, canaryTokens } from './canary.js';
 import { linearDepths, splitUnits } from './haystack.js';
 import type { Prose } from './niah.js';
 import type { Answerer } from './respond.js';
 import { presets, type NeedleSuite, type Preset } from './presets.js';
+import { openSpeechClips } from './speech-clips.js';
 import { fixtureSources, makeProse, openProse, openSuites } from './suites.js';
 import type { PlannedSuite } from './trials.js';
 import type { Suite } from './trial.js';
@@ -53,6 +55,9 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const { haystack, lengths, modelDir } = request;
   const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
+  const blind = names.has('video') && !answerer.watch;
+  if (blind && request.suites?.includes('video')) throw new LodestoneError(ExitCode.usage, '--suite video needs a model that reads pictures: name its folder with --see');
+  if (blind) names.delete('video');
   const held = model.context;
   const tooLong = lengths?.find((length) => length > held);
   if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${held}`);
@@ -65,10 +70,13 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
     const suite = await openSuite(name);
     // A suite has its own depths where it hides more than one needle at a time.
     const round = suite.round ?? suite.depths?.length ?? depths.length;
-    const at = name === 'canary' ? [null] : (lengths ?? preset.lengths.filter((length) => length <= held && length >= (suite.least ?? 0)));
+    // To listen takes longer than to read; and of a length in seconds a model holds what it holds: what a film says is short.
+    const usual = name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : suite.unit === 'seconds' ? preset.seconds : preset.lengths;
+    const fits = (length: number): boolean => suite.unit === 'seconds' || (length <= held && length >= (suite.least ?? 0));
+    const at = name === 'canary' ? [null] : (lengths ?? usual.filter(fits));
     planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
-  return { suites: planned, haystacks, text: prose.text, warnings };
+  return { suites: planned, haystacks, text: prose.text, warnings: [...warnings, ...(blind ? ['the suite video is left out: no model reads pictures here; name the folder of one with --see'] : [])] };
 
   async function openSuite(name: NeedleSuite): Promise<Suite> {
     if (name === 'canary') {
@@ -77,12 +85,15 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
       if (tokens > most) throw new LodestoneError(ExitCode.contextExceeded, `the haystack and its needles take ${tokens} tokens, but ${model.id} holds ${most} of a document`);
       return canarySuite(prose, cities, depths);
     }
+    if (name === 'audio') return audioSuite(openSpeechClips(speechClips), depths);
     const [suite] = await openSuites([name], sources, answerer.count);
     return suite!;
   }
 }
 
 const fixtures = path.join(packageRoot, 'fixtures');
+/** Of the package. */
+export const speechClips = path.join(fixtures, 'speech');
 
 async function openHaystack(
   files: readonly string[] | undefined,

@@ -1,5 +1,6 @@
 /** What became of one question: a line of the log, and what every figure and report is made from. */
 import { isRefusal, scoreAnswer } from './scoring.js';
+import type { RecordedAnswer } from './recorded.js';
 import type { TrialQuestion } from './trial.js';
 
 /**
@@ -43,6 +44,8 @@ export interface TrialRecord {
   /** Of them, those whose keys and values were there from the document before. */
   readonly tokens_reused: number;
   readonly tokens_behind: number | null;
+  /** null: the document was no recording, or the needle is not in it. */
+  readonly recorded: RecordedAnswer | null;
   /** Its share of the time that its document took. */
   readonly seconds: number;
 }

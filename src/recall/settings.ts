@@ -11,6 +11,8 @@ export interface RunSettings {
   readonly seed: number;
   /** Per length. */
   readonly suites: readonly { readonly name: string; readonly lengths: readonly (number | null)[]; readonly depths: readonly number[]; readonly questions: number }[];
+  /** Of the model that hears, where something is heard. */
+  readonly speech_sha256?: string;
   /** Of each haystack file, in their order. */
   readonly haystack_sha256: readonly string[];
 }

@@ -41,6 +41,15 @@ export interface ReadsBack {
   readonly of: number;
 }
 
+export interface RecordedCounts {
+  /** Recordings in whose text stands what is asked for, of `of`. */
+  readonly perceived: number;
+  readonly of: number;
+  /** Right answers, and those of them whose place is cited within `NEAR` seconds of the truth. */
+  readonly found: number;
+  readonly near: number;
+}
+
 export interface SuiteSummary {
   readonly name: string;
   readonly about: string;
@@ -56,7 +65,14 @@ export interface SuiteSummary {
   readonly effective_length: number | null;
   readonly controls: { readonly alone: Counts | null; readonly without: Counts | null };
   readonly reads_back: ReadsBack | null;
+  /** Of recordings; null where nothing was one. */
+  readonly recorded: RecordedCounts | null;
+  /** What lengths count. */
+  readonly unit: 'tokens' | 'seconds';
 }
+
+/** Seconds from the truth. */
+export const NEAR = 2;
 
 export function countOutcomes(records: readonly TrialRecord[]): Counts {
   const of = (outcome: TrialRecord['outcome']): number => records.filter((record) => record.outcome === outcome).length;
@@ -107,6 +123,8 @@ function summariseSuite({ suite, lengths }: PlannedSuite, records: readonly Tria
     effective_length: effectiveLength(lengths, (length) => countOutcomes(of(length)).recall, threshold),
     controls: { alone, without: control('without') },
     reads_back: readsBack(asked),
+    recorded: countRecorded(asked),
+    unit: suite.unit ?? 'tokens',
   };
 }
 
@@ -141,4 +159,16 @@ function readsBack(records: readonly TrialRecord[]): ReadsBack | null {
   const nearestLost = sorted.find(({ outcome }) => outcome !== 'hit')?.behind ?? Infinity;
   const found = sorted.filter(({ behind }) => behind < nearestLost);
   return { tokens: found.at(-1)?.behind ?? 0, of: sorted.at(-1)!.behind };
+}
+
+function countRecorded(records: readonly TrialRecord[]): RecordedCounts | null {
+  const of = records.filter((record) => record.recorded !== null && record.outcome !== 'error');
+  if (of.length === 0) return null;
+  const found = of.filter(({ outcome }) => outcome === 'hit');
+  return {
+    perceived: of.filter((record) => record.recorded!.perceived).length,
+    of: of.length,
+    found: found.length,
+    near: found.filter((record) => (record.recorded!.seconds_off ?? Infinity) <= NEAR).length,
+  };
 }

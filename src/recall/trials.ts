@@ -2,9 +2,11 @@
 import { createHash } from 'node:crypto';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { chanceOf, judge, recordKey, type Control, type TrialRecord } from './record.js';
-import type { Answerer, RespondOptions, Responses } from './respond.js';
+import type { Answerer, Inquiry, RespondOptions, Responses } from './respond.js';
 import { inquiryOf, LOOK_UP_TO, trialRequest } from './request.js';
-import type { Suite, Trial } from './trial.js';
+import { recordedAnswer, type RecordedAnswer } from './recorded.js';
+import type { Hearing } from './spoken-document.js';
+import type { Suite, Trial, TrialQuestion } from './trial.js';
 
 export interface PlannedSuite {
   readonly suite: Suite;
@@ -18,6 +20,8 @@ export interface PlannedSuite {
 
 export interface TrialOptions extends RespondOptions {
   readonly seed: number;
+  /** For suites that are spoken. */
+  readonly hearing?: Hearing;
   /** By `recordKey`. */
   readonly done?: ReadonlyMap<string, TrialRecord>;
 }
@@ -84,10 +88,12 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
   const started = performance.now();
   const looks = length === null || length <= LOOK_UP_TO ? options.looks : 0;
   let responses: Responses | null = null;
+  let inquiry: Inquiry | null = null;
   let error: string | null = null;
   let error_code: ExitCode | null = null;
   try {
-    responses = await answerer.respond(await inquiryOf(trial, options.signal), { ...options, looks });
+    inquiry = await inquiryOf(trial, { ...options, ...answerer }, options.signal);
+    responses = await answerer.respond(inquiry, { ...options, looks });
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
     error = cause instanceof Error ? cause.message : String(cause);
@@ -118,7 +124,14 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
       document_tokens: responses?.documentTokens ?? 0,
       tokens_reused: responses?.tokensReused ?? 0,
       tokens_behind: control === 'alone' ? null : (question.tokensBehind ?? null),
+      recorded: inquiry === null ? null : recordedOf(trial, inquiry, question, answer),
       seconds,
     };
   });
+}
+
+/** null where the document is no recording, or the needle is not in it. */
+function recordedOf({ pieces, needles = [] }: Trial, { recorded }: Inquiry, question: TrialQuestion, answer: string): RecordedAnswer | null {
+  const at = pieces.findIndex((piece) => needles.some((needle) => piece.trim() === needle.trim()));
+  return recorded === undefined || at < 0 ? null : recordedAnswer(recorded, recorded.times[at]!, question, answer);
 }

@@ -1,9 +1,13 @@
 /**
- * A Whisper checkpoint's `config.json` and `generation_config.json` -> plain data with every field explicit.
- * Source: Whisper (arXiv 2212.04356), transformers `configuration_whisper.py`, `generation_whisper.py` 5.18.
+ * A Whisper checkpoint's `config.json`, `generation_config.json` and `preprocessor_config.json` -> plain data with every
+ * field explicit.
+ * Source: Whisper (arXiv 2212.04356), transformers `configuration_whisper.py`, `generation_whisper.py` and
+ * `feature_extraction_whisper.py` 5.18.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isSmooth } from '../encode/fft.js';
+import { sampleRate, whisperFrames, type FrameShape } from '../encode/log-mel.js';
 import { badFile } from '../weights/errors.js';
 import { showJson } from '../weights/json.js';
 
@@ -16,7 +20,10 @@ export interface SpeechConfig {
   readonly encoderHidden: number;
   readonly decoderHidden: number;
   readonly melBands: number;
-  /** Positions of the encoder's result: two frames of 10 ms each. A window of sound is so long. */
+  readonly frames: FrameShape;
+  /** Of a position of the encoder's result, and of a step of the time tokens: two frames. */
+  readonly secondsPerPosition: number;
+  /** Positions of the encoder's result. A window of sound is so long. */
   readonly sourcePositions: number;
   /** The most tokens that the decoder holds. */
   readonly targetPositions: number;
@@ -39,17 +46,14 @@ export interface SpeechTokens {
   readonly languages: ReadonlyMap<string, number>;
   /** `<|nospeech|>`; null: not known. */
   readonly noSpeech: number | null;
-  /** `<|0.00|>`; each id more is 20 ms later. */
+  /** `<|0.00|>`; each id more is a position later. */
   readonly firstTime: number;
   /** Never written, and never written first. */
   readonly suppressed: readonly number[];
   readonly suppressedFirst: readonly number[];
-  /** The latest that the first piece of speech in a window may begin, in steps of 20 ms. */
+  /** The latest that the first piece of speech in a window may begin, in positions. */
   readonly latestStart: number;
 }
-
-/** Seconds of a position of the encoder's result, and of a step of the time tokens. */
-export const secondsPerPosition = 0.02;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -61,7 +65,8 @@ export async function openSpeechConfig(dir: string): Promise<SpeechConfig> {
   const path = join(dir, 'config.json');
   const config = await readObject(path);
   if (config === null) throw badFile(dir, 'no config.json (a speech model is a folder with config.json, model.safetensors and tokenizer.json of a Whisper checkpoint)');
-  return parseSpeechConfig(config, (await readObject(join(dir, 'generation_config.json'))) ?? {}, path);
+  const [generation, preprocessor] = await Promise.all(['generation_config.json', 'preprocessor_config.json'].map((name) => readObject(join(dir, name))));
+  return parseSpeechConfig({ config, generation: generation ?? {}, preprocessor: preprocessor ?? {} }, path);
 }
 
 /** null where there is no such file. */
@@ -81,11 +86,18 @@ async function readObject(path: string): Promise<Json | null> {
   return value as Json;
 }
 
+/** The three files; what is not there is as Whisper's own checkpoints have it. */
+export interface SpeechFiles {
+  readonly config: Json;
+  readonly generation: Json;
+  readonly preprocessor: Json;
+}
+
 /**
  * @param path of the config, for messages
  * Errors: LodestoneError(badModel).
  */
-export function parseSpeechConfig(config: Json, generation: Json, path: string): SpeechConfig {
+export function parseSpeechConfig({ config, generation, preprocessor }: SpeechFiles, path: string): SpeechConfig {
   const fail = (what: string): never => {
     throw badFile(path, what);
   };
@@ -105,6 +117,7 @@ export function parseSpeechConfig(config: Json, generation: Json, path: string):
     return width % value === 0 ? value : fail(`d_model of ${width} is not a multiple of its ${value} heads (${key})`);
   };
   const vocabSize = size('vocab_size');
+  const frames = parseFrames(preprocessor, fail);
   const decoderLayers = size('decoder_layers');
   const decoderHeads = heads('decoder_attention_heads');
   return {
@@ -116,6 +129,8 @@ export function parseSpeechConfig(config: Json, generation: Json, path: string):
     encoderHidden: size('encoder_ffn_dim'),
     decoderHidden: size('decoder_ffn_dim'),
     melBands: size('num_mel_bins'),
+    frames,
+    secondsPerPosition: (2 * frames.hop) / sampleRate,
     sourcePositions: size('max_source_positions'),
     targetPositions: size('max_target_positions'),
     vocabSize,
@@ -123,6 +138,21 @@ export function parseSpeechConfig(config: Json, generation: Json, path: string):
     tokens: parseTokens(config, generation, vocabSize, fail),
     alignmentHeads: parseHeads(generation['alignment_heads'], decoderLayers, decoderHeads, fail),
   };
+}
+
+/** The transform of so many samples is made of small factors only, and a frame reaches those beside it. */
+const longestFrame = 4096;
+
+function parseFrames(preprocessor: Json, fail: (what: string) => never): FrameShape {
+  const number = (key: string, usual: number, most: number): number => {
+    const value = preprocessor[key] ?? usual;
+    const sound = Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most;
+    return sound ? (value as number) : fail(`${key} of preprocessor_config.json is ${showJson(value)}, not a whole number from 1 to ${most}`);
+  };
+  if ((preprocessor['sampling_rate'] ?? sampleRate) !== sampleRate) fail(`sampling_rate of preprocessor_config.json is ${showJson(preprocessor['sampling_rate'])}, not ${sampleRate}`);
+  const length = number('n_fft', whisperFrames.length, longestFrame);
+  const hop = number('hop_length', whisperFrames.hop, length);
+  return length % 2 === 0 && isSmooth(length) ? { hop, length } : fail(`n_fft of preprocessor_config.json is ${length}, which is odd or has a large prime factor`);
 }
 
 function parseTokens(config: Json, generation: Json, vocabSize: number, fail: (what: string) => never): SpeechTokens {

@@ -4,9 +4,8 @@
  * does not spread.
  * Source: Whisper's `transcribe.py`.
  */
-import { LogMel, hop, sampleRate } from '../encode/log-mel.js';
+import { LogMel, sampleRate } from '../encode/log-mel.js';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { secondsPerPosition } from './config.js';
 import type { Recogniser } from './model.js';
 import { leadingSilence } from './silence.js';
 import { detectLanguage, promptOf, transcribeWindow, type WindowText } from './window.js';
@@ -64,7 +63,8 @@ export function checkLanguage(model: Recogniser, language: string): void {
 export async function* transcribe(model: Recogniser, sound: AsyncIterable<Float32Array>, options: TranscribeOptions = {}): AsyncGenerator<TranscribedWindow> {
   const { signal, from = 0 } = options;
   const { config } = model;
-  const mel = new LogMel(config.melBands);
+  const { hop } = config.frames;
+  const mel = new LogMel(config.melBands, config.frames);
   const frames = 2 * config.sourcePositions;
   const windowSamples = frames * hop;
   const source = new SoundBuffer(sound);
@@ -94,7 +94,7 @@ export async function* transcribe(model: Recogniser, sound: AsyncIterable<Float3
     const segments: SpeechSegment[] = [];
     for (const [i, piece] of pieces.entries()) {
       const decoded = (await model.tokenizer.decode(piece.text)).trim();
-      if (decoded !== '') segments.push(toSegment(piece, decoded, words[i]!, seconds(at)));
+      if (decoded !== '') segments.push(toSegment(piece, decoded, words[i]!, seconds(at), config.secondsPerPosition));
     }
     at += next * 2 * hop;
     yield { segments, heard: seconds(Math.min(at, source.length ?? at)), language, repeated: text?.repeated ?? false };
@@ -132,11 +132,13 @@ export function cutAtTimes({ tokens, probabilities }: Pick<WindowText, 'tokens' 
     // What follows the last pair is cut by the window's end: it is heard again in the next one.
     return { pieces, next: whole || reached < 1 ? positions : reached };
   }
+  // A time alone: here begins what the window's end cuts.
+  if (tokens.length === 1 && isTime(0)) return { pieces: [], next: Math.min(tokens[0]! - firstTime, positions) || positions };
   const closing = tokens.findLast((id, i) => i > 0 && id >= firstTime);
   return { pieces: tokens.length === 0 ? [] : [piece(0, tokens.length, closing === undefined ? positions : closing - firstTime)], next: positions };
 }
 
-function toSegment({ from, to, probabilities }: Piece, text: string, timed: readonly SpeechWord[], offset: number): SpeechSegment {
+function toSegment({ from, to, probabilities }: Piece, text: string, timed: readonly SpeechWord[], offset: number, secondsPerPosition: number): SpeechSegment {
   const [begin, end] = [from * secondsPerPosition, to * secondsPerPosition];
   // The path begins where the window does and ends with it: silence around the speech is no part of a word.
   const words = timed.map((word, i) => ({

@@ -1,4 +1,5 @@
 /** Recordings to text: a speech model that is loaded when it is first needed, and what it has heard, kept on disk. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { DecodeOptions } from '../ingest/media/media.js';
@@ -48,7 +49,7 @@ export class Transcriber {
   async *transcribe(recording: Recording, sha256: string, options: DecodeOptions): AsyncGenerator<TranscribedWindow> {
     const { range, signal } = options;
     const { language = null, keep } = this.#options;
-    const journal = await Journal.open(keep, journalName(version, sha256, await this.#modelHash(signal), language, range.from, range.to));
+    const journal = await Journal.open(keep, journalName(version, sha256, await this.sha256(signal), language, range.from, range.to));
     let heard = range.from;
     let spoken = language;
     for (const entry of journal.entries as (TranscribedWindow | { readonly done: true })[]) {
@@ -73,8 +74,10 @@ export class Transcriber {
     model?.close();
   }
 
-  #modelHash(signal: AbortSignal | undefined): Promise<string> {
-    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => sha256OfFiles([join(this.#dir, 'config.json'), ...files], signal));
+  /** Of the model's files. */
+  sha256(signal?: AbortSignal): Promise<string> {
+    const beside = ['config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json'].map((name) => join(this.#dir, name)).filter((file) => existsSync(file));
+    this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => sha256OfFiles([...beside, ...files], signal));
     return this.#hash;
   }
 }

@@ -4,7 +4,6 @@
  * Source: Whisper's `timing.py`; H. Sakoe and S. Chiba 1978.
  */
 import type { Tokenizer } from '../encode/tokenizer.js';
-import { secondsPerPosition } from './config.js';
 import type { Recogniser } from './model.js';
 
 export interface SpeechWord {
@@ -138,7 +137,7 @@ export async function alignWords(
   // The token in front of a text token is the one that looks for it; the last text token looks for the end.
   const rows = all.length + 1;
   const cost = combineHeads(heads.map((head) => head.subarray(prompt.length * positions)), rows, positions).map((value) => -value);
-  const times = warp(cost, rows, positions).map((column) => column * secondsPerPosition);
+  const times = warp(cost, rows, positions).map((column) => column * model.config.secondsPerPosition);
   const words: SpeechWord[][] = [];
   let at = 0;
   for (const { text, probabilities } of pieces) {

@@ -52,6 +52,15 @@ describe('relatedPassages', () => {
     expect(relatedPassages('who is it', sources, { characters: [600], count: 3 })).toEqual([]);
   });
 
+  it('trusts no passage much where the question has a name that no source knows', () => {
+    const relevance = (question: string): number => relatedPassages(question, sources, { characters: [600], count: 1 })[0]!.relevance;
+    const known = relevance('Who is the keeper of the Harrow Lane archive?');
+    expect(relevance("Who is Olga's keeper of the Harrow Lane archive?")).toBeCloseTo(known, 5);
+    expect(relevance('Who is the keeper of the Harrow Lane archive in Lima?')).toBeLessThan(known * 0.3);
+    expect(relevance('Lima: who is the keeper of the Harrow Lane archive?')).toBeGreaterThan(known * 0.5);
+    expect(relevance('Who is the keeper of the Hárrow Lane archive?')).toBeGreaterThan(known * 0.5);
+  });
+
   it('cites an answer where it was read', () => {
     const twice = [text('c.txt', 0, `Olga Reiss came in.\n${filler.repeat(20)}\nOlga Reiss went out.\n`)];
     const at = twice[0]!.segments[0]!.text.lastIndexOf('Olga');

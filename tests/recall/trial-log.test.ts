@@ -136,6 +136,8 @@ it('the gate says which limit failed, and why', () => {
     effective_length: 1024,
     controls: { alone: null, without: null },
     reads_back: null,
+    recorded: null,
+    unit: 'tokens' as const,
   };
   const input = { suites: [suite], threshold: 0.85, seconds: 12.34, comparison: null };
   expect(checkGate({}, input)).toBeNull();

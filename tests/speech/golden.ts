@@ -11,6 +11,7 @@ interface Golden {
   readonly seconds: number;
   readonly mel80: string;
   readonly mel128: string;
+  readonly otherFrames: { readonly hop: number; readonly length: number; readonly mel: string };
   readonly encoder: string;
   readonly tokens: readonly number[];
   readonly decoder: readonly string[];

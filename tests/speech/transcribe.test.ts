@@ -167,6 +167,9 @@ describe('windows', () => {
     expect(cut(time(0.1), 1, time(0.5))).toMatchObject({ pieces: [{ from: 5, to: 25 }], next: 100 });
     expect(cut(time(0.1), 1, time(0.5), time(0.5), 2)).toMatchObject({ pieces: [{ from: 5, to: 25, text: [1] }], next: 25 });
     expect(cut(time(0.1), 1, time(0.5), time(0.6), 2, time(3))).toMatchObject({ pieces: [{ to: 25 }, { from: 30, to: 100, text: [2] }], next: 100 });
+    // What begins late and is cut by the window's end is heard whole in the next one.
+    expect(cut(time(1.2))).toEqual({ pieces: [], next: 60 });
+    expect(cut(time(0))).toEqual({ pieces: [], next: 100 });
     // A window that would begin again where it began is left.
     expect(cut(time(0), time(0), 5)).toMatchObject({ next: 100 });
   });

@@ -1,0 +1,41 @@
+/** What says and hears the documents of suites that are spoken. */
+import { join } from 'node:path';
+import { selectDevice } from '../device/select.js';
+import { ExitCode, LodestoneError } from '../errors.js';
+import { ingest } from '../ingest/ingest.js';
+import { cacheFolder } from '../models/places.js';
+import { resolveModel } from '../models/resolve.js';
+import type { Hearing } from '../recall/spoken-document.js';
+import { openSpeechClips, Speaker } from '../recall/speech-clips.js';
+import { speechClips } from '../recall/plan.js';
+import { Transcriber } from '../speech/transcriber.js';
+import type { NeedleOptions } from './needle.js';
+
+export interface OpenHearing extends Hearing {
+  /** Of the speech model. */
+  readonly sha256: string;
+  close(): Promise<void>;
+}
+
+/** What was heard is kept, as elsewhere. Errors: LodestoneError(usage) where no speech model is named; those of opening it. */
+export async function openHearing({ speech, device: choice, threads }: NeedleOptions, signal: AbortSignal): Promise<OpenHearing> {
+  if (speech === undefined) throw new LodestoneError(ExitCode.usage, '--suite audio needs a speech model: name the folder of a Whisper checkpoint with --speech, or in LODESTONE_SPEECH');
+  const { path } = await resolveModel(speech);
+  const { device } = await selectDevice(choice, threads === undefined ? {} : { threads });
+  try {
+    const transcriber = await Transcriber.open(path, device, { keep: join(cacheFolder(), 'speech') });
+    const media = { speech: transcriber, vision: 'only sound is asked about', range: { from: 0, to: Infinity }, ranged: false };
+    return {
+      sha256: await transcriber.sha256(signal),
+      speaker: new Speaker(openSpeechClips(speechClips)),
+      hear: async (file, signal) => (await ingest([file], { media, signal }))[0]!,
+      async close() {
+        await transcriber.close();
+        await device.close();
+      },
+    };
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
+}
