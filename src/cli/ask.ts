@@ -55,11 +55,12 @@ async function run(question: string, files: string[], options: AskOptions, signa
   const server = endpointOptions(options, signal);
   if (server !== null) return runEndpoint(usage, server, options);
   // Loaded here, so that --help and usage errors are quick.
-<<<<<<< HEAD
-  const [{ ask, planAsk }, { selectDevice }, { formatProfile, startProfile }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js'), import('../device/profile.js')]);
-=======
-  const [{ ask, planAsk }, { askWithin, planWithin }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../reader/ask.js'), import('../device/select.js')]);
->>>>>>> main
+  const [{ ask, planAsk }, { askWithin, planWithin }, { selectDevice }, { formatProfile, startProfile }] = await Promise.all([
+    import('../answer/ask.js'),
+    import('../reader/ask.js'),
+    import('../device/select.js'),
+    import('../device/profile.js'),
+  ]);
   const request: AskRequest = { ...usage, ...(await locateModels(options)) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
@@ -82,12 +83,9 @@ async function run(question: string, files: string[], options: AskOptions, signa
       if (!plan.fits) process.exitCode = ExitCode.contextExceeded;
       return;
     }
-<<<<<<< HEAD
     const profile = options.profile === true ? await startProfile(device) : null;
-    const answer = await ask(request, profile?.device ?? device, signal, emit);
-=======
-    const answer = options.budget ? await askWithin(request, options.budget, device, signal, emit) : await ask(request, device, signal, emit);
->>>>>>> main
+    const timed = profile?.device ?? device;
+    const answer = options.budget ? await askWithin(request, options.budget, timed, signal, emit) : await ask(request, timed, signal, emit);
     line.clear();
     const report = profile?.report();
     if (options.json === true) process.stdout.write(`${JSON.stringify(report ? { ...answer, profile: report } : answer)}\n`);
@@ -108,11 +106,8 @@ async function run(question: string, files: string[], options: AskOptions, signa
 /** Without the terminal's view: a server tells nothing of its progress. */
 async function runEndpoint(request: Omit<AskRequest, 'modelDir' | 'modelId'>, server: EndpointOptions, options: AskOptions): Promise<void> {
   if (options.dryRun === true) throw new LodestoneError(ExitCode.usage, '--dry-run plans a run on this machine, not on a server');
-<<<<<<< HEAD
   if (options.profile === true) throw new LodestoneError(ExitCode.usage, '--profile times the kernels of this machine, not those of a server');
-=======
   if (options.budget) throw new LodestoneError(ExitCode.usage, '--budget chooses what a model on this machine reads, not a server');
->>>>>>> main
   const { askEndpoint } = await import('../answer/ask-endpoint.js');
   const line = progressLine(process.stderr, options.quiet !== true && options.jsonl !== true);
   try {
