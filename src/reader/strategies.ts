@@ -2,6 +2,7 @@
  * Fixed rules for what to read next, the same in simulation and on real corpora: what a trained policy has to beat, and what is used where
  * there is none. None of them searches again.
  */
+import { leastWorth } from '../answer/second-look.js';
 import { pick, randomBelow, type Random } from '../random.js';
 import type { Ending } from './decision.js';
 import { levels, type Action, type Level, type ReadingState } from './reading-state.js';
@@ -25,21 +26,21 @@ function withoutValues(action: Action): Choice {
   return { action, gain: null };
 }
 
-/** Ends with the best answer where the second look's rule would give it. */
-export function endByRule(state: ReadingState): { readonly kind: Ending } {
-  return { kind: state.worthAnswering() ? 'answer' : 'abstain' };
+/** Ends with the best answer where it is worth that much; by default, where the second look's rule would give it. */
+export function endByRule(state: ReadingState, least = leastWorth): { readonly kind: Ending } {
+  return { kind: state.best().worth >= least ? 'answer' : 'abstain' };
 }
 
-/** Reads leaves in an order until the budget, the order or `stop` ends it. */
-function readInOrder(name: string, level: Level, order: (state: ReadingState) => Iterator<number>, stop: (state: ReadingState) => boolean = () => false): Strategy {
+/** Reads leaves in an order until the budget or the order ends it, or something worth `enough` is found; less is then no answer. */
+function readInOrder(name: string, level: Level, order: (state: ReadingState) => Iterator<number>, enough?: number): Strategy {
   return {
     name,
     begin() {
       let leaves: Iterator<number> | null = null;
       return (state) => {
         leaves ??= order(state);
-        const next = stop(state) ? undefined : leaves.next();
-        if (next === undefined || next.done === true || state.cost(next.value, level) > state.remaining) return withoutValues(endByRule(state));
+        const next = enough !== undefined && state.best().worth >= enough ? undefined : leaves.next();
+        if (next === undefined || next.done === true || state.cost(next.value, level) > state.remaining) return withoutValues(endByRule(state, enough));
         return withoutValues({ kind: level, leaf: next.value });
       };
     },
@@ -55,9 +56,9 @@ export function topK(k: number, level: Level = 'read'): Strategy {
   return readInOrder(`top-${k} ${level}`, level, (state) => hitLeaves(state, k));
 }
 
-/** The best by BM25, until something worth `least` is found. */
-export function threshold(least: number, level: Level): Strategy {
-  return readInOrder(`threshold ${least} ${level}`, level, hitLeaves, (state) => state.best().worth >= least);
+/** The best by BM25, until something worth `enough` is found; if that is nowhere, there is no answer. */
+export function threshold(enough: number, level: Level): Strategy {
+  return readInOrder(`threshold ${enough} ${level}`, level, hitLeaves, enough);
 }
 
 /** Every leaf from the first on. */
@@ -95,7 +96,7 @@ export const coverage: Strategy = readInOrder('coverage', 'read', function* part
 /** What is used where no trained policy is there: the rule that did best among these in simulation. */
 export const defaultStrategy: Strategy = threshold(0.3, 'skim');
 
-const THRESHOLDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.8];
+const THRESHOLDS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8];
 
 /** Everything that a policy is compared with. */
 export function baselines(random: Random): Strategy[] {
