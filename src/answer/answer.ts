@@ -37,6 +37,46 @@ export interface Answer {
     readonly decode_tps: number;
   };
   readonly sources: readonly SourceSummary[];
+  /** Where `--budget` chose what to read: `tokens.input` is what was read, and the sources' tokens are estimates. */
+  readonly budget?: BudgetTrace;
+}
+
+/** What may be read: tokens that go through the model, or seconds from the start. */
+export type Budget = { readonly tokens: number } | { readonly seconds: number };
+
+/** How a budget was spent. Worth and gain are in units of one right answer. */
+export interface BudgetTrace {
+  readonly asked: Budget;
+  /** Who decided: a trained policy, or a fixed rule, and its name. */
+  readonly by: string;
+  readonly trained: boolean;
+  /** Pieces of the sources that could be read, and about how many tokens they have. */
+  readonly leaves: number;
+  readonly corpus_tokens: number;
+  readonly index_ms: number;
+  /** The index was there from an earlier question. */
+  readonly index_kept: boolean;
+  /** In the order in which they were done. */
+  readonly steps: readonly BudgetStep[];
+  /** decided: it chose to end; budget: tokens or time ran out; steps: it had taken as many steps as it may. */
+  readonly stopped: 'decided' | 'budget' | 'steps';
+  /** What reading on was thought to be worth at the end, and at each step; null: who decided has no such values. */
+  readonly gain: number | null;
+}
+
+export interface BudgetStep {
+  readonly action: 'skim' | 'read' | 'inspect' | 'requery';
+  /** Where what was read begins; absent for `requery`. */
+  readonly source?: string;
+  readonly page?: number;
+  readonly line?: number;
+  readonly time?: number;
+  readonly tokens: number;
+  /** What the model made of it; empty: nothing. */
+  readonly answer: string;
+  /** Of the best answer after it: 0 and up. */
+  readonly worth: number;
+  readonly gain: number | null;
 }
 
 /** One reading, and what the model made of it; page, line or time (in seconds) is where a passage begins. */
@@ -87,6 +127,8 @@ export interface Plan {
   /** Pictures of videos: so many are looked at, and so many of them would fit. */
   readonly frames?: { readonly shown: number; readonly fit: number };
   readonly fits: boolean;
+  /** Where `--budget` is to choose what to read: `tokens.prompt` is what may be read, and the sources' tokens are estimates. */
+  readonly budget?: Pick<BudgetTrace, 'asked' | 'by' | 'trained' | 'leaves' | 'corpus_tokens'>;
 }
 
 /** The layers of one kind, together. */
@@ -118,5 +160,10 @@ export type AskEvent =
   /** Images and crops that the vision tower has gone through; of the one under way, a part. */
   | { readonly type: 'image'; readonly done: number; readonly total: number }
   | { readonly type: 'look'; readonly done: number; readonly total: number }
+  /** With `--budget`: what there is to read is known. */
+  | { readonly type: 'index'; readonly leaves: number; readonly corpus_tokens: number; readonly kept: boolean; readonly ms: number }
+  | ({ readonly type: 'step'; readonly number: number } & BudgetStep)
+  /** Reading is over. */
+  | { readonly type: 'stop'; readonly reason: BudgetTrace['stopped']; readonly tokens: number; readonly steps: number; readonly corpus_tokens: number; readonly gain: number | null }
   | { readonly type: 'token'; readonly text: string }
   | { readonly type: 'answer'; readonly answer: Answer };

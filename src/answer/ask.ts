@@ -2,13 +2,13 @@
  * The main job: sources and a question -> an answer with its places. Emits events on the way; knows nothing of
  * terminals. One direction: ingest -> prompt -> prefill -> decode -> citations.
  */
-import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
-import type { IngestedSource, Segment } from '../ingest/segment.js';
+import { picturesFolder, speechFolder } from '../ingest/media/journal.js';
+import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { TimeRange } from '../ingest/media/media.js';
 import type { FrameChoice } from '../ingest/media/pictures.js';
@@ -22,11 +22,14 @@ import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
-import { Transcriber } from '../speech/transcriber.js';
+import type { PictureReader } from '../see/picture-reader.js';
+import type { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
+import { defaultFrames, defaultTiles } from './defaults.js';
 import { encodeImages } from './images.js';
-import { KeptImages } from './kept-images.js';
+import { imagesFolder, KeptImages } from './kept-images.js';
+import { keepDocumentsIn } from './kept-prompt.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
 import { looksAgain, readEverything, runLength, type ReadRequest } from './reading.js';
@@ -51,6 +54,8 @@ export interface AskRequest extends ReadRequest {
   readonly mmproj?: string;
   /** Folder of the speech model that hears recordings. */
   readonly speech?: string;
+  /** Folder of the model that reads what is written in images and videos, for a model that does not see them itself. */
+  readonly see?: string;
   /** As `TranscriberOptions`. */
   readonly language?: string;
   /** Part of the recordings, in seconds. */
@@ -64,21 +69,10 @@ export interface AskRequest extends ReadRequest {
   readonly hashWeights?: boolean;
 }
 
-/** As Gemma's authors run it: wide and tall images are shown in parts too. */
-export const defaultTiles: Tiles = 'auto';
-
-/** One a second, as Gemini 1.5 was measured; none again that shows the same. */
-export const defaultFrames = { fps: 1, choice: 'changed' } as const;
-
-export interface Prepared {
-  readonly sources: readonly IngestedSource[];
-  readonly files: ModelFiles;
+export interface Prepared extends Opened {
   readonly prompt: Prompt;
   readonly session: Session | undefined;
   readonly plan: Plan;
-  readonly ingestMs: number;
-  /** Of the model's files, without the weights. */
-  readonly openMs: number;
 }
 
 function viewsOf(segments: readonly Segment[], shown: readonly PromptImage[]): Pick<SourceSummary, 'views' | 'page_images'> {
@@ -87,7 +81,7 @@ function viewsOf(segments: readonly Segment[], shown: readonly PromptImage[]): P
   return { views: shown.length, ...(pages === 0 ? {} : { page_images: pages }) };
 }
 
-function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSummary[] {
+export function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSummary[] {
   return sources.map(({ source, segments }, i) => ({
     path: source.path,
     kind: source.kind,
@@ -101,7 +95,7 @@ function summarise(sources: readonly IngestedSource[], prompt: Prompt): SourceSu
   }));
 }
 
-function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, cached: number, summaries: SourceSummary[]): Plan {
+export function makePlan(files: ModelFiles, device: Device, request: AskRequest, prompt: Prompt, cached: number, summaries: SourceSummary[]): Plan {
   const { config } = files;
   const formats = request.kv ?? defaultKv;
   const context = runLength(prompt, request);
@@ -169,25 +163,38 @@ export function checkFits(plan: Plan): void {
   if (!plan.fits) throw new LodestoneError(ExitCode.contextExceeded, overflowMessage(plan));
 }
 
+/** The model's files and the sources, before anything is tokenised. */
+export interface Opened {
+  readonly sources: readonly IngestedSource[];
+  readonly files: ModelFiles;
+  readonly ingestMs: number;
+  /** Of the model's files, without the weights. */
+  readonly openMs: number;
+}
+
 /**
- * The model's files, then the sources, and no weights: what is wrong with any of them, and what does not fit, is said
- * before anything long is done.
+ * The model's files, then the sources, and no weights: what is wrong with any of them is said before anything long is done.
  */
-export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+export async function openSources(request: Omit<AskRequest, 'question'>, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Opened> {
   const started = performance.now();
   const files = await openModelFiles(request.modelDir, { id: request.modelId, mmproj: request.mmproj });
-  const { config, tokenizer } = files;
-  checkKv(config, request.kv ?? defaultKv);
+  checkKv(files.config, request.kv ?? defaultKv);
   const opened = performance.now();
-  const tiles = request.tiles ?? defaultTiles;
   if (request.pagesAsImages === true && !files.visionPlaces) throw new LodestoneError(ExitCode.usage, `--pages-as-images needs a model that sees, ${noImages(files)}`);
   const sources = await ingestAll(request, files, device, signal, emit);
   for (const { source, warnings } of sources) {
     for (const warning of warnings) emit({ type: 'warning', message: `${sourceName(source.path)}: ${warning}` });
   }
-  const ingested = performance.now();
-  const imageStyle = config.vision ? { vision: config.vision, tiles } : undefined;
-  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle);
+  return { sources, files, ingestMs: performance.now() - opened, openMs: opened - started };
+}
+
+/** What all of it takes. Emits the plan, which says whether it fits. */
+export async function preparePrompt(opened: Opened, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+  const { sources, files } = opened;
+  const { config, tokenizer } = files;
+  const imageStyle = config.vision ? { vision: config.vision, tiles: request.tiles ?? defaultTiles } : undefined;
+  const keep = request.cache && keepDocumentsIn(request.cache.folder, request.modelDir, files, signal);
+  const prompt = await buildPrompt(config.prompt, request.question, sources, tokenizer, signal, imageStyle, keep);
   if (signal.aborted) throw abortError(signal);
   const foreign = prompt.ids.find((id) => id >= config.vocabSize && id !== config.vision?.tokens.soft);
   if (foreign !== undefined) {
@@ -196,7 +203,12 @@ export async function prepare(request: AskRequest, device: Device, signal: Abort
   const session = await findSession(request, files, device, sources, prompt, signal, emit);
   const plan = makePlan(files, device, request, prompt, session?.length ?? 0, summarise(sources, prompt));
   emit({ type: 'plan', plan });
-  return { sources, files, prompt, session, plan, ingestMs: ingested - opened, openMs: opened - started };
+  return { ...opened, prompt, session, plan };
+}
+
+/** `openSources`, then `preparePrompt`. */
+export async function prepare(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Prepared> {
+  return preparePrompt(await openSources(request, device, signal, emit), request, device, signal, emit);
 }
 
 /** A session is a convenience: where there can be none, it is said, and everything is read. */
@@ -219,12 +231,12 @@ async function findSession(
   }
 }
 
-/** The sources as segments; a speech model is loaded for as long as that takes, and only if something is heard. */
-async function ingestAll(request: AskRequest, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
-  const { pdfTimeoutMs, speech, range, cache } = request;
+/** The sources as segments; models that hear and read pictures are loaded for as long as that takes, and only if there is something for them. */
+async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
+  const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
-  const keep = cache === undefined ? null : join(cache.folder, 'speech');
-  const transcriber = speech === undefined ? null : await Transcriber.open(speech, device, { language: request.language, keep });
+  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep: cache === undefined ? null : speechFolder(cache.folder) });
+  const reader = sees || see === undefined ? null : await openPictureReader(see, device);
   try {
     return await ingest(request.paths, {
       signal,
@@ -233,10 +245,11 @@ async function ingestAll(request: AskRequest, files: ModelFiles, device: Device,
       password: request.password,
       ...(cache ? { remember: rememberIn(textsFolder(cache.folder)) } : {}),
       images: sees ? true : noImages(files),
+      ...(reader ? { readImage: (image: Raster) => reader.read(image, signal) } : {}),
       pageImages: files.config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(files.config.vision.imageSize, request.tiles ?? defaultTiles) } : undefined,
       media: {
         speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
-        vision: videoVision(request, files) ?? `${files.id} reads text only`,
+        vision: videoVision(request, files) ?? (reader ? { ...filmFrames(request), reader, keep: cache === undefined ? null : picturesFolder(cache.folder) } : `${files.id} reads text only`),
         range: range ?? { from: 0, to: Infinity },
         ranged: range !== undefined,
       },
@@ -244,21 +257,38 @@ async function ingestAll(request: AskRequest, files: ModelFiles, device: Device,
     });
   } finally {
     await transcriber?.close();
+    await reader?.close();
   }
+}
+
+/** Loaded only where something is to be heard. */
+async function openTranscriber(...options: Parameters<typeof Transcriber.open>): Promise<Transcriber> {
+  const { Transcriber: speech } = await import('../speech/transcriber.js');
+  return speech.open(...options);
+}
+
+async function openPictureReader(...options: Parameters<typeof PictureReader.open>): Promise<PictureReader> {
+  const { PictureReader: see } = await import('../see/picture-reader.js');
+  return see.open(...options);
 }
 
 /** Where soft tokens are kept; undefined: they are not, or there are none. */
 async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
   if (cache === undefined || !visionPlaces || images.length === 0) return undefined;
-  return KeptImages.open(join(cache.folder, 'images'), visionPlaces, device, signal);
+  return KeptImages.open(imagesFolder(cache.folder), visionPlaces, device, signal);
 }
 
-function videoVision({ frames = defaultFrames, tiles = defaultTiles }: AskRequest, { config, visionPlaces }: ModelFiles): VideoVision | null {
+function filmFrames({ frames = defaultFrames }: Omit<AskRequest, 'question'>): Pick<VideoVision, 'fps' | 'frames'> {
+  return { fps: frames.fps, frames: frames.choice };
+}
+
+function videoVision(request: Omit<AskRequest, 'question'>, { config, visionPlaces }: ModelFiles): VideoVision | null {
   if (!visionPlaces || !config.vision) return null;
   const { imageSize, tokensPerImage } = config.vision;
   // In parts only where that is asked for: pictures are many.
+  const { tiles = defaultTiles } = request;
   const whole = tiles !== 'auto' && tiles > 0;
-  return { fps: frames.fps, frames: frames.choice, imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
+  return { ...filmFrames(request), imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
 }
 
 /** Pixels of a page's longer side, so that each of its crops is as sharp as the tower sees; at least two crops', at most four's. */
@@ -282,19 +312,26 @@ export async function planAsk(request: AskRequest, device: Device, signal: Abort
  * Errors: LodestoneError with unreadableInput, badModel, contextExceeded, outOfMemory; the signal's reason on abort.
  */
 export async function ask(request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
-  const prepared = await prepare(request, device, signal, emit);
+  return answerWhole(await prepare(request, device, signal, emit), request, device, signal, emit);
+}
+
+/**
+ * Reads everything that was prepared, and closes its session. Errors as `ask`.
+ * @param loaded the model, where the caller has it already and closes it
+ */
+export async function answerWhole(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void, loaded?: Model): Promise<Answer> {
   try {
     checkFits(prepared.plan);
-    return await answerPrepared(prepared, request, device, signal, emit);
+    return await answerPrepared(prepared, request, device, signal, emit, loaded);
   } finally {
     await prepared.session?.close();
   }
 }
 
-async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<Answer> {
+async function answerPrepared(prepared: Prepared, request: AskRequest, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void, loaded: Model | undefined): Promise<Answer> {
   const { files, prompt, session } = prepared;
   const loadStarted = performance.now();
-  const model = await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal });
+  const model = loaded ?? (await loadModel(files, device, { quantize: request.quantize, images: prompt.images !== undefined, signal }));
   const loadMs = prepared.openMs + performance.now() - loadStarted;
   const hashingEnds = new AbortController();
   try {
@@ -311,7 +348,7 @@ async function answerPrepared(prepared: Prepared, request: AskRequest, device: D
     return answer;
   } finally {
     hashingEnds.abort();
-    await model.close();
+    if (!loaded) await model.close();
   }
 }
 
@@ -324,6 +361,6 @@ export function beforeLook(model: Pick<Model, 'config'>, request: ReadRequest, e
     : emit;
 }
 
-function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
+export function hashWeights(files: readonly string[], cache: CacheOptions | undefined, signal: AbortSignal): Promise<string> {
   return cache ? knownSha256(files, hashesFolder(cache.folder), signal) : sha256OfFiles(files, signal);
 }

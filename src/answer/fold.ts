@@ -26,6 +26,8 @@ const ASCII = Uint8Array.from({ length: 128 }, (_, code) => {
   return /\s/u.test(unit) ? SPACE : unit.toLowerCase().charCodeAt(0);
 });
 
+const UTF_16 = new TextDecoder('utf-16le');
+
 /** Lower-case, one space for any white space, straight quotes, plain hyphens, no ligatures or soft hyphens. */
 export function fold(original: string): FoldedText {
   const units = new Uint16Array(LONGEST * original.length);
@@ -49,7 +51,7 @@ export function fold(original: string): FoldedText {
   }
   if (length > 0 && units[length - 1] === SPACE) length--;
   origin[length] = original.length;
-  return { text: new TextDecoder('utf-16le').decode(units.subarray(0, length)), origin: origin.slice(0, length + 1) };
+  return { text: UTF_16.decode(units.subarray(0, length)), origin: origin.slice(0, length + 1) };
 }
 
 function isWordUnit(unit: string | undefined): boolean {

@@ -6,6 +6,7 @@ import type { Model } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary } from './answer.js';
 import { cite } from './citations.js';
 import { lookAgain, looksAgain, type ReadRequest, type WholeReading } from './reading.js';
+import type { Passage } from './passages.js';
 import { chooseReading, type Reading } from './second-look.js';
 
 export interface Chosen {
@@ -79,12 +80,12 @@ export function makeAnswer({ request, sources, plan, input, device, model, sha25
   };
 }
 
-function cutMessage({ finish, tokens }: Reading): string {
+export function cutMessage({ finish, tokens }: Pick<Reading, 'finish' | 'tokens'>): string {
   const remedy = finish === 'length' ? 'raise --max-tokens' : "the model's context is full";
   return `the answer was cut at ${tokens} ${tokens === 1 ? 'token' : 'tokens'}: ${remedy}`;
 }
 
-function summariseReading({ parsed, confidence, passage }: Reading): ReadingSummary {
+export function summariseReading({ parsed, confidence, passage }: Pick<Reading, 'parsed' | 'confidence'> & { readonly passage: Pick<Passage, 'segments' | 'relevance'> | null }): ReadingSummary {
   const first = passage?.segments[0];
   return {
     of: passage === null ? 'everything' : 'passage',

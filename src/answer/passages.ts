@@ -20,6 +20,8 @@ export interface PassageOptions {
   readonly characters: readonly number[];
   /** The most passages of each length. */
   readonly count: number;
+  /** What each word of the question (stemmed) weighs. Default: its rareness in these sources. */
+  readonly weights?: ReadonlyMap<string, number>;
 }
 
 interface Window extends Pick<Passage, 'source' | 'from' | 'to'> {
@@ -63,8 +65,16 @@ const UNKNOWN_NAME = 0.05;
 /** A cut is moved to a word's end if that is no farther. */
 const LONG_WORD = 40;
 
-/** The segments of one source cut to [from, to) of its text, at words where that is near. */
-function cut(segments: readonly Segment[], from: number, to: number): Segment[] {
+/** [start, end) of a segment, with its own line and time. */
+function piece(segment: Segment, start: number, end: number): Segment {
+  const skipped = segment.text.slice(0, start).match(/\n/gu)?.length ?? 0;
+  const { words: _, ...rest } = segment;
+  const time = timeOf(segment, start, end);
+  return { ...rest, text: segment.text.slice(start, end), ...(segment.line === undefined ? {} : { line: segment.line + skipped }), ...(time ? { time } : {}) };
+}
+
+/** The segments of one source cut to [from, to) of its text, to the character or, with `atWords`, at words where that is near. */
+export function cutSegments(segments: readonly Segment[], from: number, to: number, atWords: boolean): Segment[] {
   const pieces: Segment[] = [];
   let offset = 0;
   for (const segment of segments) {
@@ -72,13 +82,9 @@ function cut(segments: readonly Segment[], from: number, to: number): Segment[] 
     let end = Math.min(segment.text.length, to - offset);
     offset += segment.text.length;
     if (start >= end) continue;
-    if (start > 0) start += Math.max(0, segment.text.slice(start, start + LONG_WORD).search(/\s/u));
-    if (end < segment.text.length) end -= /\S*$/u.exec(segment.text.slice(Math.max(start, end - LONG_WORD), end))![0].length;
-    if (start >= end) continue;
-    const skipped = segment.text.slice(0, start).match(/\n/gu)?.length ?? 0;
-    const { words: _, ...rest } = segment;
-    const time = timeOf(segment, start, end);
-    pieces.push({ ...rest, text: segment.text.slice(start, end), ...(segment.line === undefined ? {} : { line: segment.line + skipped }), ...(time ? { time } : {}) });
+    if (atWords && start > 0) start += Math.max(0, segment.text.slice(start, start + LONG_WORD).search(/\s/u));
+    if (atWords && end < segment.text.length) end -= /\S*$/u.exec(segment.text.slice(Math.max(start, end - LONG_WORD), end))![0].length;
+    if (start < end) pieces.push(piece(segment, start, end));
   }
   return pieces;
 }
@@ -99,7 +105,7 @@ function chooseWindows(windows: readonly Window[], characters: number, count: nu
 export function relatedPassages(question: string, sources: readonly IngestedSource[], options: PassageOptions): Passage[] {
   const folded = sources.map(({ segments }) => fold(segments.map((segment) => segment.text).join('')));
   const texts = folded.map(({ text }) => text);
-  const weights = rareness(new Set(contentWords(fold(question).text)), texts);
+  const weights = options.weights ?? rareness(new Set(contentWords(fold(question).text)), texts);
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   if (total === 0) return [];
   const factor = namesUnknown(question, texts) ? UNKNOWN_NAME : 1;
@@ -109,7 +115,7 @@ export function relatedPassages(question: string, sources: readonly IngestedSour
       source,
       from,
       to,
-      segments: cut(sources[source]!.segments, from, to),
+      segments: cutSegments(sources[source]!.segments, from, to, true),
       relevance: (factor * score) / total,
     }));
   });

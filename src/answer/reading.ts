@@ -1,11 +1,11 @@
 /** The model reads and answers: everything once, then single passages (second-look.ts says why). */
 import { ABSENT_TOKEN, encodeDocuments, encodeQuestion, joinPrompt, parseAnswer, type Prompt } from '../encode/prompt.js';
-import type { IngestedSource } from '../ingest/segment.js';
+import type { IngestedSource, Segment } from '../ingest/segment.js';
 import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
 import { defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
-import type { Sampling } from '../runtime/sampler.js';
+import type { Sampling } from '../device/sampling.js';
 import type { SharedPrefix } from '../runtime/shared-prefix.js';
 import type { AskEvent } from './answer.js';
 import { Slices } from './extract.js';
@@ -192,6 +192,29 @@ async function readPassage(model: Model, request: ReadRequest, passage: Prompt, 
   }
 }
 
+/** How one passage was read. */
+export interface PassageResult {
+  readonly reading: Omit<Reading, 'passage'>;
+  /** Tokens that went through the model, the question's included. */
+  readonly read: number;
+}
+
+/** Reads segments of the sources as if there were nothing else, and answers. null: they take more than `most` tokens. */
+export async function readAlone(
+  model: Model,
+  request: ReadRequest,
+  sources: readonly IngestedSource[],
+  segments: readonly Segment[],
+  question: Uint32Array,
+  signal: AbortSignal,
+  most = Infinity,
+): Promise<PassageResult | null> {
+  const alone = sources.map((entry, source) => ({ ...entry, segments: segments.filter((segment) => segment.source === source) }));
+  const passage = await encodeDocuments(model.config.prompt, alone, model.tokenizer, signal);
+  const read = passage.ids.length + question.length;
+  return read > most ? null : { reading: await readPassage(model, request, passage, question, signal), read };
+}
+
 /** Reads the passages most related to the question, each alone. */
 export async function lookAgain(
   model: Model,
@@ -201,14 +224,12 @@ export async function lookAgain(
   emit: (event: AskEvent) => void,
 ): Promise<Reading[]> {
   const passages = relatedPassages(request.question, sources, { characters: passageCharacters, count: request.looks });
-  const { prompt: style } = model.config;
-  const question = await encodeQuestion(style, request.question, model.tokenizer);
+  const question = await encodeQuestion(model.config.prompt, request.question, model.tokenizer);
   const readings: Reading[] = [];
   for (const [i, passage] of passages.entries()) {
     emit({ type: 'look', done: i, total: passages.length });
-    const alone = sources.map((entry, source) => ({ ...entry, segments: passage.segments.filter((segment) => segment.source === source) }));
-    const prompt = await encodeDocuments(style, alone, model.tokenizer, signal);
-    readings.push({ ...(await readPassage(model, request, prompt, question, signal)), passage });
+    const result = await readAlone(model, request, sources, passage.segments, question, signal);
+    readings.push({ ...result!.reading, passage });
   }
   return readings;
 }

@@ -19,9 +19,6 @@ export interface Reading {
   readonly passage: Passage | null;
 }
 
-/** Passages read again, of each length. */
-export const defaultLooks = 6;
-
 /**
  * Lengths of a passage in characters: a sentence or a few, which the model's window covers with the question, so that every
  * layer can compare the two. Chosen on held-out documents and questions that no measurement uses.
@@ -31,10 +28,15 @@ export const passageCharacters = [260, 400] as const;
 /** A passage that lacks words of the question is less likely to be the right one. */
 const RELEVANCE_POWER = 2;
 /** Below this worth, "not found" is right more often than the answer. Both were chosen as `passageCharacters` was. */
-const LEAST_WORTH = 0.05;
+export const leastWorth = 0.05;
+
+/** What a reading is worth believing. @param votes readings that gave the same answer, this one included */
+export function worthOf(confidence: number, relevance: number, votes: number): number {
+  return confidence * relevance ** RELEVANCE_POWER * votes;
+}
 
 /** An answer in words of the question alone tells nothing. */
-function onlyRepeats(answer: string, question: ReadonlySet<string>): boolean {
+export function onlyRepeats(answer: string, question: ReadonlySet<string>): boolean {
   return contentWords(fold(answer).text).every((word) => question.has(word));
 }
 
@@ -53,8 +55,8 @@ export function chooseReading(question: string, whole: Reading, looks: readonly 
   }
   const worth = ({ parsed, confidence, passage }: Reading): number => {
     if (!parsed.found || onlyRepeats(parsed.answer, asked)) return 0;
-    return confidence * passage!.relevance ** RELEVANCE_POWER * votes.get(fold(parsed.answer).text)!;
+    return worthOf(confidence, passage!.relevance, votes.get(fold(parsed.answer).text)!);
   };
   const best = looks.reduce((a, b) => (worth(b) > worth(a) ? b : a));
-  return worth(best) >= LEAST_WORTH ? best : { ...whole, parsed: { found: false, answer: '', needle: '' } };
+  return worth(best) >= leastWorth ? best : { ...whole, parsed: { found: false, answer: '', needle: '' } };
 }

@@ -6,16 +6,34 @@ const STOP_WORDS = new Set(
     'those to us was we were what when where which who whom whose why will with would you your please give').split(' '),
 );
 
+/** Texts say the same words again and again; then all are dropped. */
+const stems = new Map<string, string>();
+const mostStems = 50_000;
+
 /** A light stem, so that "commands" meets "commanded": enough for ranking, no more is claimed. */
 export function stem(word: string): string {
+  const known = stems.get(word);
+  if (known !== undefined) return known;
+  if (stems.size >= mostStems) stems.clear();
+  const made = makeStem(word);
+  stems.set(word, made);
+  return made;
+}
+
+function makeStem(word: string): string {
   if (/\d/u.test(word) || word.length < 5) return word;
   return word.replace(/(?:ies|ied|ing|edly|ed|es|ly|s|e|y)$/u, '');
+}
+
+/** Of a folded word, before it is stemmed. */
+export function isStopWord(word: string): boolean {
+  return STOP_WORDS.has(word);
 }
 
 /** The words of a folded text that carry meaning, stemmed. */
 export function contentWords(folded: string): string[] {
   const words = folded.match(/[\p{L}\p{N}]+/gu) ?? [];
-  return words.filter((word) => !STOP_WORDS.has(word)).map(stem);
+  return words.filter((word) => !isStopWord(word)).map(stem);
 }
 
 /** Rareness of each of `words` in folded texts: ln(words / (1 + occurrences)), at least 0. */

@@ -1,12 +1,13 @@
 /** `lodestone ask`: output forms and exit codes; the work is in answer/ask.ts. */
 import { Command } from 'commander';
-import type { Answer, AskEvent } from '../answer/answer.js';
+import type { Answer, AskEvent, Budget } from '../answer/answer.js';
 import type { AskRequest } from '../answer/ask.js';
 import type { EndpointOptions } from '../endpoint/client.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { AskScreen } from '../ui/ask-view.js';
 import { formatAnswer, formatPlan } from '../ui/plain.js';
 import { progressLine, type ProgressLine } from '../ui/progress.js';
+import { budget } from './budget.js';
 import { addEndpointOptions, endpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { addAnswerOptions, addSourceOptions, locateModels, readingRequest, type ReadingOptions } from './reading-options.js';
 import { canShowScreen, prepareScreen } from './screen.js';
@@ -15,8 +16,10 @@ interface AskOptions extends ReadingOptions, EndpointFlags {
   readonly json?: boolean;
   readonly jsonl?: boolean;
   readonly dryRun?: boolean;
+  readonly budget?: Budget;
   readonly strict?: boolean;
   readonly requireCitations?: boolean;
+  readonly profile?: boolean;
   readonly quiet?: boolean;
   readonly plain?: boolean;
 }
@@ -52,7 +55,12 @@ async function run(question: string, files: string[], options: AskOptions, signa
   const server = endpointOptions(options, signal);
   if (server !== null) return runEndpoint(usage, server, options);
   // Loaded here, so that --help and usage errors are quick.
-  const [{ ask, planAsk }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../device/select.js')]);
+  const [{ ask, planAsk }, { askWithin, planWithin }, { selectDevice }, { formatProfile, startProfile }] = await Promise.all([
+    import('../answer/ask.js'),
+    import('../reader/ask.js'),
+    import('../device/select.js'),
+    import('../device/profile.js'),
+  ]);
   const request: AskRequest = { ...usage, ...(await locateModels(options)) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
@@ -68,17 +76,25 @@ async function run(question: string, files: string[], options: AskOptions, signa
     };
     if (device.name === 'reference' && options.device === 'auto') emit({ type: 'warning', message: why });
     if (options.dryRun === true) {
-      const plan = await planAsk(request, device, signal, emit);
+      const plan = options.budget ? await planWithin(request, options.budget, device, signal, emit) : await planAsk(request, device, signal, emit);
       line.clear();
       if (options.json === true) process.stdout.write(`${JSON.stringify(plan)}\n`);
       else if (options.jsonl !== true) process.stdout.write(formatPlan(plan));
       if (!plan.fits) process.exitCode = ExitCode.contextExceeded;
       return;
     }
-    const answer = await ask(request, device, signal, emit);
+    const profile = options.profile === true ? await startProfile(device) : null;
+    const timed = profile?.device ?? device;
+    const answer = options.budget ? await askWithin(request, options.budget, timed, signal, emit) : await ask(request, timed, signal, emit);
     line.clear();
-    if (options.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+    const report = profile?.report();
+    if (options.json === true) process.stdout.write(`${JSON.stringify(report ? { ...answer, profile: report } : answer)}\n`);
     else if (options.jsonl !== true && view === null) process.stdout.write(formatAnswer(answer));
+    if (report && options.json !== true) {
+      await screen?.close();
+      screen = null;
+      process.stderr.write(formatProfile(report));
+    }
     process.exitCode = answerExitCode(answer, options);
   } finally {
     progress?.clear();
@@ -90,6 +106,8 @@ async function run(question: string, files: string[], options: AskOptions, signa
 /** Without the terminal's view: a server tells nothing of its progress. */
 async function runEndpoint(request: Omit<AskRequest, 'modelDir' | 'modelId'>, server: EndpointOptions, options: AskOptions): Promise<void> {
   if (options.dryRun === true) throw new LodestoneError(ExitCode.usage, '--dry-run plans a run on this machine, not on a server');
+  if (options.profile === true) throw new LodestoneError(ExitCode.usage, '--profile times the kernels of this machine, not those of a server');
+  if (options.budget) throw new LodestoneError(ExitCode.usage, '--budget chooses what a model on this machine reads, not a server');
   const { askEndpoint } = await import('../answer/ask-endpoint.js');
   const line = progressLine(process.stderr, options.quiet !== true && options.jsonl !== true);
   try {
@@ -112,12 +130,14 @@ export function askCommand(signal: AbortSignal): Command {
     .argument('<question>', 'what you want to know')
     .argument('[file...]', 'PDF, text, Markdown, sound, video or, for models that see, images; "-" or a pipe is standard input');
   addSourceOptions(command)
+    .option('--budget <amount>', 'read at most so many tokens (8000, 8k, 1M) or so long (20s, 2min), and choose what', budget)
     .option('--json', 'print one JSON object (schema lodestone.answer/1)')
     .option('--jsonl', 'print events as JSON lines while it runs; the last one is the answer')
     .option('--dry-run', 'print what it would take (tokens, memory, device) and stop')
     .option('--strict', 'exit with 8 if the answer is not in the sources')
     .option('--require-citations', 'exit with 9 if no citation could be verified, and with 8 if there is no answer to cite');
   return addEndpointOptions(addAnswerOptions(command))
+    .option('--profile', 'say on stderr (with --json in it) which kernels took how long, and how near that is to what the device can do; slower')
     .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
     .action((question: string, files: string[], options: AskOptions) => run(question, files, options, signal));

@@ -4,6 +4,7 @@ import { commandTree } from './command-tree.js';
 import { bashCompletion } from './completion/bash.js';
 import { fishCompletion } from './completion/fish.js';
 import { zshCompletion } from './completion/zsh.js';
+import { exitCodes } from './exit-codes.js';
 import { manualPage } from './manual-page.js';
 
 const shells = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
@@ -29,20 +30,3 @@ export function manCommand(program: Command): Command {
     process.stdout.write(manualPage(commandTree(program), program.version() ?? '', exitCodes));
   });
 }
-
-/** For --help and the manual page. */
-export const exitCodes: readonly (readonly [number, string])[] = [
-  [0, 'answered'],
-  [1, 'internal error'],
-  [2, 'usage'],
-  [3, 'a recall gate failed'],
-  [4, 'input exceeds the context'],
-  [5, 'not enough memory'],
-  [6, 'model missing or invalid'],
-  [7, 'input unreadable'],
-  [8, 'not in the sources (--strict, --require-citations)'],
-  [9, 'citation not verified (--require-citations)'],
-  [130, 'interrupted'],
-  [141, 'closed pipe'],
-  [143, 'terminated'],
-];

@@ -5,18 +5,8 @@ import { Command, CommanderError } from 'commander';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { packageRoot } from '../paths.js';
 import { clean } from '../ui/format.js';
-import { askCommand } from './ask.js';
-import { chatCommand } from './chat.js';
-import { completionCommand, exitCodes, manCommand } from './completion.js';
-import { devicesCommand } from './devices.js';
-import { doctorCommand } from './doctor.js';
-import { modelsCommand } from './models.js';
-import { perplexityCommand } from './perplexity.js';
-import { planCommand } from './plan.js';
-import { needleCommand } from './needle.js';
-import { sessionCommand } from './session.js';
+import { exitCodes } from './exit-codes.js';
 import { installSignalHandlers } from './signals.js';
-import { transcribeCommand } from './transcribe.js';
 
 const version = (JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version;
 
@@ -45,21 +35,38 @@ const program = new Command('lodestone')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /u, 'lodestone: ')) })
   .showHelpAfterError('(lodestone --help shows how to use it)')
   .enablePositionalOptions();
-program.addCommand(askCommand(abort.signal).copyInheritedSettings(program));
-program.addCommand(chatCommand(abort.signal).copyInheritedSettings(program));
-program.addCommand(modelsCommand(program, abort.signal));
-program.addCommand(planCommand().copyInheritedSettings(program));
-program.addCommand(devicesCommand().copyInheritedSettings(program));
-program.addCommand(needleCommand(abort.signal).copyInheritedSettings(program));
-program.addCommand(perplexityCommand(abort.signal).copyInheritedSettings(program));
-program.addCommand(sessionCommand(program));
-program.addCommand(transcribeCommand(abort.signal).copyInheritedSettings(program));
-program.addCommand(doctorCommand().copyInheritedSettings(program));
-program.addCommand(completionCommand(program).copyInheritedSettings(program));
-program.addCommand(manCommand(program).copyInheritedSettings(program));
+
+/** In the order of --help. */
+const verbs: Readonly<Record<string, () => Promise<Command>>> = {
+  ask: async () => (await import('./ask.js')).askCommand(abort.signal),
+  chat: async () => (await import('./chat.js')).chatCommand(abort.signal),
+  models: async () => (await import('./models.js')).modelsCommand(program, abort.signal),
+  plan: async () => (await import('./plan.js')).planCommand(),
+  devices: async () => (await import('./devices.js')).devicesCommand(),
+  needle: async () => (await import('./needle.js')).needleCommand(abort.signal),
+  perplexity: async () => (await import('./perplexity.js')).perplexityCommand(abort.signal),
+  reader: async () => (await import('./reader.js')).readerCommand(program, abort.signal),
+  session: async () => (await import('./session.js')).sessionCommand(program),
+  transcribe: async () => (await import('./transcribe.js')).transcribeCommand(abort.signal),
+  doctor: async () => (await import('./doctor.js')).doctorCommand(),
+  completion: async () => (await import('./completion.js')).completionCommand(program),
+  man: async () => (await import('./completion.js')).manCommand(program),
+};
+/** They tell of all the others. */
+const needsAll = new Set(['completion', 'man']);
+
+/** The verb that is called, or all of them: loading every verb's code takes longer than a short answer. */
+async function addVerbs(called: string | undefined): Promise<void> {
+  const alone = called !== undefined && Object.hasOwn(verbs, called) && !needsAll.has(called);
+  for (const [name, make] of Object.entries(verbs)) {
+    if (!alone || name === called) program.addCommand((await make()).copyInheritedSettings(program));
+  }
+}
+
 program.addHelpText('after', `\nExit codes:\n${exitCodes.map(([code, meaning]) => `${String(code).padStart(5)}  ${meaning}`).join('\n')}`);
 
 try {
+  await addVerbs(process.argv[2]);
   await program.parseAsync();
 } catch (error) {
   fail(error);

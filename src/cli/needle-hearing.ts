@@ -1,7 +1,7 @@
 /** What says and hears the documents of suites that are spoken. */
-import { join } from 'node:path';
 import { selectDevice } from '../device/select.js';
 import { ExitCode, LodestoneError } from '../errors.js';
+import { speechFolder } from '../ingest/media/journal.js';
 import { cacheFolder } from '../models/places.js';
 import { resolveModel } from '../models/resolve.js';
 import { hearWith } from '../recall/hear.js';
@@ -23,7 +23,7 @@ export async function openHearing({ speech, device: choice, threads }: NeedleOpt
   const { path } = await resolveModel(speech);
   const { device } = await selectDevice(choice, threads === undefined ? {} : { threads });
   try {
-    const transcriber = await Transcriber.open(path, device, { keep: join(cacheFolder(), 'speech') });
+    const transcriber = await Transcriber.open(path, device, { keep: speechFolder(cacheFolder()) });
     return {
       sha256: await transcriber.sha256(signal),
       speaker: new Speaker(openSpeechClips(speechClips)),

@@ -263,6 +263,9 @@ export async function encodeFollowUp(style: PromptStyle, question: string, token
   return list.toArray();
 }
 
+/** Gives the documents of these sources as they were made before, or makes them. */
+export type KeepDocuments = (sources: readonly IngestedSource[], make: () => Promise<Prompt>) => Promise<Prompt>;
+
 /**
  * Style `qa`: `<bos>` documents `<question>` question `<answer>`, the form that lodestone-tiny is trained on.
  * Style `gemma-chat`: one user turn in Gemma's chat format.
@@ -275,8 +278,9 @@ export async function buildPrompt(
   tokenizer: Tokenizer,
   signal?: AbortSignal,
   imageStyle?: ImageStyle,
+  keep: KeepDocuments = (_, make) => make(),
 ): Promise<Prompt> {
-  const documents = await encodeDocuments(style, sources, tokenizer, signal, imageStyle);
+  const documents = await keep(sources, () => encodeDocuments(style, sources, tokenizer, signal, imageStyle));
   return joinPrompt(documents, await encodeQuestion(style, question, tokenizer, showsPages(documents)));
 }
 

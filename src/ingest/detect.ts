@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import { extname } from 'node:path';
-import { fileTypeFromBuffer } from 'file-type';
 import { imageFormat, type ImageFormat } from './image.js';
 import { unreadable } from './name.js';
 import type { SourceKind } from './segment.js';
@@ -158,6 +157,7 @@ const documents: Readonly<Record<string, string>> = {
 /** "a PNG image", "a ZIP file", "a binary file". */
 async function nameOfBinary(bytes: Uint8Array): Promise<string> {
   // A malformed archive may make the library throw; then the file is just binary.
+  const { fileTypeFromBuffer } = await import('file-type');
   const type = await fileTypeFromBuffer(bytes.subarray(0, 1024 * 1024)).catch(() => undefined);
   if (type === undefined) {
     return 'a binary file';

@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { AskEvent } from '../answer/answer.js';
-import { defaultLooks } from '../answer/second-look.js';
+import { defaultLooks } from '../answer/defaults.js';
 import { deviceChoices, selectDevice, type DeviceChoice } from '../device/select.js';
 import type { Device, KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';

@@ -14,6 +14,8 @@ import { writePrivately } from './private-file.js';
 
 const magic = Buffer.from('lodekv01');
 const tailBytes = 8 + magic.length;
+/** Checksums are taken of so much at a time, in bytes, with writes or reads in between: the terminal answers keys meanwhile. */
+const sliceBytes = 2 ** 22;
 
 /** For people, who can't read keys. */
 export interface BlockLabel {
@@ -49,8 +51,13 @@ export function writeBlock(path: string, block: Block, context: Context, images:
     const parts: Part[] = [];
     const layers: { from: number; to: number }[] = [];
     const put = async (content: Uint8Array): Promise<void> => {
-      await file.writeFile(content);
-      parts.push({ bytes: content.byteLength, crc32: crc32(content) });
+      let sum = 0;
+      for (let at = 0; at < content.byteLength; at += sliceBytes) {
+        const slice = content.subarray(at, at + sliceBytes);
+        await file.writeFile(slice);
+        sum = crc32(slice, sum);
+      }
+      parts.push({ bytes: content.byteLength, crc32: sum });
     };
     await file.writeFile(magic);
     for (const soft of images) await put(new Uint8Array(soft.buffer, soft.byteOffset, soft.byteLength));
@@ -118,34 +125,36 @@ export class BlockReader {
     const part = parts[index];
     if (part === undefined) return null;
     const start = parts.slice(0, index).reduce((sum, { bytes }) => sum + bytes, magic.length);
-    const content = await readBytes(this.file, start, part.bytes).catch(() => null);
-    return content !== null && crc32(content) === part.crc32 ? content : null;
+    const read = await readBytes(this.file, start, part.bytes).catch(() => null);
+    return read !== null && read.crc32 === part.crc32 ? read.content : null;
   }
 }
 
 async function readDescription(file: FileHandle): Promise<Description | null> {
   const { size } = await file.stat();
   if (size < magic.length + tailBytes) return null;
-  const tail = Buffer.from((await readBytes(file, size - tailBytes, tailBytes)) ?? []);
+  const tail = Buffer.from((await readBytes(file, size - tailBytes, tailBytes))?.content ?? []);
   const length = tail.length === 0 ? 0 : tail.readUInt32LE(0);
   const start = size - tailBytes - length;
   if (!tail.subarray(8).equals(magic) || start < magic.length) return null;
   const json = await readBytes(file, start, length);
-  if (json === null || crc32(json) !== tail.readUInt32LE(4)) return null;
-  const description = JSON.parse(Buffer.from(json).toString()) as Description;
+  if (json === null || json.crc32 !== tail.readUInt32LE(4)) return null;
+  const description = JSON.parse(Buffer.from(json.content).toString()) as Description;
   const content = description.parts.reduce((sum, { bytes }) => sum + bytes, magic.length);
   const whole = content === start && description.from < description.standing.length;
   return whole && description.parts.length === description.images + 2 * description.layers.length ? description : null;
 }
 
-/** null where the file is shorter. */
-async function readBytes(file: FileHandle, start: number, bytes: number): Promise<Uint8Array<ArrayBuffer> | null> {
+/** With its checksum; null where the file is shorter. */
+async function readBytes(file: FileHandle, start: number, bytes: number): Promise<{ readonly content: Uint8Array<ArrayBuffer>; readonly crc32: number } | null> {
   const content = new Uint8Array(bytes);
   let done = 0;
+  let sum = 0;
   while (done < bytes) {
-    const { bytesRead } = await file.read(content, done, bytes - done, start + done);
+    const { bytesRead } = await file.read(content, done, Math.min(bytes - done, sliceBytes), start + done);
     if (bytesRead === 0) return null;
+    sum = crc32(content.subarray(done, done + bytesRead), sum);
     done += bytesRead;
   }
-  return content;
+  return { content, crc32: sum };
 }

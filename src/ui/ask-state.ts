@@ -2,6 +2,7 @@
 import type { Answer, AskEvent, PrefillEvent, SourceSummary } from '../answer/answer.js';
 import type { Citation } from '../answer/citations.js';
 import { sourceName } from '../ingest/name.js';
+import { stepPlace, stopLine } from './budget.js';
 import type { ContextPart } from './context-map.js';
 
 /** A part that will not change any more, in the order in which it came. */
@@ -21,6 +22,8 @@ export interface AskState {
   readonly prefill: { readonly done: number; readonly total: number; readonly rate: number; readonly eta: number; readonly at: NonNullable<PrefillEvent['at']> | null } | null;
   /** Passages of the second look. */
   readonly look: { readonly done: number; readonly total: number } | null;
+  /** Within a budget: what was read last. */
+  readonly step: { readonly number: number; readonly place: string; readonly answer: string } | null;
   /** What lies in the context, in order, and how many tokens a session had of it. */
   readonly parts: readonly ContextPart[];
   readonly cached: number;
@@ -30,7 +33,7 @@ export interface AskState {
   readonly text: string;
 }
 
-export const initialAskState: AskState = { finished: [], reading: null, prefill: null, look: null, parts: [], cached: 0, kvBytes: 0, text: '' };
+export const initialAskState: AskState = { finished: [], reading: null, prefill: null, look: null, step: null, parts: [], cached: 0, kvBytes: 0, text: '' };
 
 /** More sources than these are counted, not named. */
 const NAMED_SOURCES = 8;
@@ -58,13 +61,19 @@ export function reduceAsk(state: AskState, event: AskEvent): AskState {
       return { ...state, reading: { path: 'looking at images', unit: 'images', done: Math.floor(event.done), total: event.total } };
     case 'prefill':
       return { ...state, reading: null, cached: event.cached, prefill: { done: event.done, total: event.total, rate: event.tokens_per_second, eta: event.eta_seconds, at: event.at ?? null } };
+    case 'index':
+      return { ...state, reading: null };
+    case 'step':
+      return { ...state, step: { number: event.number, place: stepPlace(event), answer: event.answer } };
+    case 'stop':
+      return { ...state, step: null, finished: [...state.finished, { type: 'text', text: stopLine(event) }] };
     case 'look':
       return { ...state, look: { done: event.done, total: event.total } };
     case 'token':
       return { ...state, text: state.text + event.text };
     case 'answer': {
       const citations = event.answer.citations.map((citation, i) => ({ type: 'citation', citation, number: i + 1 }) as const);
-      return { ...state, text: '', look: null, prefill: null, finished: [...state.finished, { type: 'answer', answer: event.answer }, ...citations] };
+      return { ...state, text: '', look: null, prefill: null, step: null, finished: [...state.finished, { type: 'answer', answer: event.answer }, ...citations] };
     }
   }
 }

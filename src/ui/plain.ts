@@ -26,7 +26,7 @@ export function formatAnswer(answer: Pick<Answer, 'found' | 'answer' | 'citation
   const lines = [answerText(answer)];
   if (!answer.found) return `${lines[0]}\n`;
   answer.citations.forEach((citation, i) => {
-    const mark = citation.verified ? '' : '  (not verified: the answer does not stand there to the letter)';
+    const mark = citation.verified ? '' : citation.picture ? '  (read in a picture: look for yourself)' : '  (not verified: the answer does not stand there to the letter)';
     lines.push(`  [${i + 1}] ${place(citation)}: "${clean(citation.quote)}"${mark}`);
   });
   if (answer.citations.length === 0) lines.push(`  ${NO_CITATION}`);
@@ -50,6 +50,13 @@ function lengthOf({ seconds, frames }: SourceSummary): string {
   return `${length}, ${count(frames.shown)} pictures (${count(frames.repeated)} repeated ones left out${skipped}), ${count(frames.scenes)} ${frames.scenes === 1 ? 'scene' : 'scenes'}`;
 }
 
+/** Of a budget that not everything fits into. */
+function budgetLine({ budget, tokens }: Plan): string[] {
+  if (budget === undefined) return [];
+  const most = 'seconds' in budget.asked ? `${budget.asked.seconds} s` : `${count(tokens.prompt)} tokens`;
+  return [`budget   ${most} of about ${count(budget.corpus_tokens)} tokens in ${count(budget.leaves)} pieces; ${budget.trained ? 'a trained policy' : `a fixed rule (${budget.by})`} chooses`];
+}
+
 export function formatPlan(plan: Plan): string {
   const { tokens, kv } = plan;
   const layer = (name: string, part: Plan['kv']['local']): string =>
@@ -63,6 +70,7 @@ export function formatPlan(plan: Plan): string {
         `  ${sourceName(source.path)}  ${source.kind}${partsOf(source)}${lengthOf(source)}  ${count(source.tokens)} tokens`,
     ),
     `tokens   ${count(tokens.prompt - tokens.cached)} to read${tokens.cached === 0 ? '' : ` (a session has ${count(tokens.cached)} more)`}, up to ${count(tokens.answer)} to answer, of ${count(tokens.context)}`,
+    ...budgetLine(plan),
     `KV       ${bytes(kv.bytes)} (${bytes(kv.bytes_if_all_global)} if every layer held every position)`,
     layer('local', kv.local),
     layer('global', kv.global),

@@ -2,6 +2,7 @@
 import type { AskEvent } from '../answer/answer.js';
 import { shortClock } from '../clock.js';
 import { sourceName } from '../ingest/name.js';
+import { stepPlace, stopLine } from './budget.js';
 import { clean, count } from './format.js';
 import { liveLine } from './live-line.js';
 
@@ -24,6 +25,8 @@ function describe(event: AskEvent): string | null {
   }
   if (event.type === 'image') return `looking at images  ${Math.floor((100 * event.done) / event.total)} %  ${count(Math.ceil(event.done))} / ${count(event.total)}`;
   if (event.type === 'look') return `looking again ${count(event.done + 1)} / ${count(event.total)}`;
+  if (event.type === 'index') return `${event.kept ? 'found' : 'made'} an index of ${count(event.leaves)} pieces`;
+  if (event.type === 'step') return `${count(event.number)}. ${stepPlace(event)}${event.answer === '' ? '' : `: ${clean(event.answer)}`}`;
   if (event.type === 'token') return 'answering';
   return null;
 }
@@ -34,9 +37,9 @@ export function progressLine(stream: NodeJS.WriteStream, enabled: boolean): Prog
     clear: () => line.clear(),
     show(event) {
       if (!enabled) return;
-      if (event.type === 'warning') {
+      if (event.type === 'warning' || event.type === 'stop') {
         line.clear();
-        stream.write(`lodestone: ${clean(event.message)}\n`);
+        stream.write(`lodestone: ${event.type === 'stop' ? stopLine(event) : clean(event.message)}\n`);
         return;
       }
       const text = describe(event);

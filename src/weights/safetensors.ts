@@ -115,6 +115,31 @@ async function openSharded(dir: string, indexPath: string): Promise<Checkpoint> 
 
 /** Reads and checks the header of one file: name -> where the tensor lies. */
 export async function openSafetensors(path: string): Promise<Map<string, TensorEntry>> {
+  const { metadata, entries, dataStart, fileBytes } = await readHeader(path);
+  const tensors = new Map<string, TensorEntry>();
+  for (const [name, value] of Object.entries(entries)) tensors.set(name, parseEntry(path, name, value, dataStart));
+  checkTiling(path, tensors, dataStart, fileBytes);
+  for (const [key, format] of Object.entries(metadata)) {
+    if (!key.startsWith(blockFormatKey)) continue;
+    const name = key.slice(blockFormatKey.length);
+    tensors.set(name, asBlocks(path, name, tensors.get(name), format));
+  }
+  return tensors;
+}
+
+/** The texts that a file carries beside its tensors. Errors: LodestoneError(badModel). */
+export async function readSafetensorsMetadata(path: string): Promise<Readonly<Record<string, unknown>>> {
+  return (await readHeader(path)).metadata;
+}
+
+interface Header {
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly entries: Readonly<Record<string, unknown>>;
+  readonly dataStart: number;
+  readonly fileBytes: number;
+}
+
+async function readHeader(path: string): Promise<Header> {
   const info = await stat(path).catch((cause: unknown) => {
     throw badFile(path, 'no such file', cause);
   });
@@ -129,19 +154,9 @@ export async function openSafetensors(path: string): Promise<Map<string, TensorE
   if (8 + headerBytes > info.size) {
     throw badFile(path, `header of ${headerBytes} bytes, but the file has ${info.size}; is the download complete?`);
   }
-  const header = parseObject(path, await readRange(path, 8, headerBytes));
-  const dataStart = 8 + headerBytes;
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const { __metadata__: metadata = {}, ...entries } = parseObject(path, await readRange(path, 8, headerBytes));
   if (!isObject(metadata)) throw badFile(path, '__metadata__ is not an object');
-  const tensors = new Map<string, TensorEntry>();
-  for (const [name, value] of Object.entries(entries)) tensors.set(name, parseEntry(path, name, value, dataStart));
-  checkTiling(path, tensors, dataStart, info.size);
-  for (const [key, format] of Object.entries(metadata)) {
-    if (!key.startsWith(blockFormatKey)) continue;
-    const name = key.slice(blockFormatKey.length);
-    tensors.set(name, asBlocks(path, name, tensors.get(name), format));
-  }
-  return tensors;
+  return { metadata, entries, dataStart: 8 + headerBytes, fileBytes: info.size };
 }
 
 /** The tensor of bytes as the matrix of blocks that the metadata calls it. */

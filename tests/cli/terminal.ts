@@ -1,6 +1,6 @@
 /** The program in a terminal: what stands on its screen, and keys pressed. */
 import path from 'node:path';
-import { Terminal } from '@xterm/headless';
+import headless from '@xterm/headless';
 import { spawn } from '@lydell/node-pty';
 import { packageRoot } from '../../src/paths.js';
 
@@ -24,7 +24,7 @@ export interface TerminalOptions {
 }
 
 export function inTerminal(args: readonly string[], { columns = 80, rows = 24, env = {} }: TerminalOptions = {}): Running {
-  const terminal = new Terminal({ cols: columns, rows, allowProposedApi: true });
+  const terminal = new headless.Terminal({ cols: columns, rows, allowProposedApi: true });
   const all: NodeJS.ProcessEnv = { ...process.env, TERM: 'xterm-256color', ...env };
   delete all['CI'];
   const pty = spawn(process.execPath, [path.join(packageRoot, 'bin', 'lodestone.js'), ...args], { cols: columns, rows, env: all, cwd: packageRoot });

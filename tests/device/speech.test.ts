@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cpuVariants, createCpuDevice, type CpuDevice } from '../../src/device/cpu/device.js';
 import type { Device } from '../../src/device/device.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
-import { erfc } from '../../src/device/reference/geluErf.js';
+import { erfc } from '../../src/erfc.js';
 import { randomFloats, relativeError, Rig } from './cases.js';
 
 const reference = createReferenceDevice();

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask } from '../../src/answer/ask.js';
-import { defaultLooks } from '../../src/answer/second-look.js';
+import { defaultLooks } from '../../src/answer/defaults.js';
 import type { Device } from '../../src/device/device.js';
 import { selectDevice } from '../../src/device/select.js';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';

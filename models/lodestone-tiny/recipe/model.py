@@ -201,7 +201,7 @@ class Lodestone(nn.Module):
         q = q.view(B, R, M, KV, H // KV, hd).permute(0, 3, 1, 4, 2, 5).reshape(B, KV, R, -1, hd).to(v.dtype)   # B KV R (H/KV M) hd
         kd, vd = (t[:, :nb].reshape(B, T, KV, hd) for t in (k, v))
         ko, vo = (t[:, nb:].permute(0, 3, 1, 2, 4) for t in (k, v))                     # B KV R 64 hd
-        sd = torch.matmul(q.view(B, KV, -1, hd), kd.permute(0, 2, 3, 1)).float().view(B, KV, R, -1, T)
+        sd = torch.matmul(q.reshape(B, KV, -1, hd), kd.permute(0, 2, 3, 1)).float().view(B, KV, R, -1, T)
         so = torch.matmul(q, ko.mT).float()
         seen = (pair[:, :, None] == own(pair)[..., None]) & (pos[:, :, None] <= own(pos)[..., None])      # B R M 64
         so = so + torch.where(seen, 0.0, NEG)[:, None, :, None].expand(-1, -1, -1, H // KV, -1, -1).flatten(3, 4)

@@ -1,5 +1,4 @@
 /** Whether the first bytes of a file are those of a recording. */
-import { fileTypeFromBuffer } from 'file-type';
 
 /** How many bytes tell it: an MP3 may begin with a picture. */
 export const mediaHeadBytes = 64 * 1024;
@@ -12,9 +11,16 @@ export interface MediaKind {
 /** Containers that `file-type` calls neither audio nor video. */
 const others = new Set(['ogx', 'asf', 'mxf']);
 
+/** Most documents; they need no library to be told. */
+function isPdf(head: Uint8Array): boolean {
+  return Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, 5)).toString('latin1') === '%PDF-';
+}
+
 /** null: none. Whether there are pictures in it, only the decoder knows. */
 export async function mediaKind(head: Uint8Array): Promise<MediaKind | null> {
-  // A malformed file may make the library throw; then others say what it is.
+  if (isPdf(head)) return null;
+  // Loaded here: it knows very many formats. A malformed file may make it throw; then others say what it is.
+  const { fileTypeFromBuffer } = await import('file-type');
   const type = await fileTypeFromBuffer(head).catch(() => undefined);
   if (type === undefined || type.ext === 'mid') return null;
   return /^(audio|video)\//.test(type.mime) || others.has(type.ext) ? { format: type.ext.toUpperCase() } : null;

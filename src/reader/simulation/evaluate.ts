@@ -1,0 +1,109 @@
+/** How strategies do on simulated corpora: right answers for what was read (spec: the budgeted reader's metrics). */
+import { createRandom, randomBelow } from '../../random.js';
+import { mostPolicyBudget } from '../reading-state.js';
+import type { Strategy } from '../strategies.js';
+import type { QuestionKind } from './corpus.js';
+import type { Simulation } from './environment.js';
+
+/** How one question went. */
+export interface Outcome {
+  readonly kind: QuestionKind;
+  /** The right answer, or "not there" where it isn't. */
+  readonly right: boolean;
+  readonly abstained: boolean;
+  readonly tokens: number;
+  /** Leaves read that hold evidence, of those that there are; 1 where there are none. */
+  readonly evidenceRecall: number;
+}
+
+/** Budgets as shares of the corpus, ascending; the area under the curve goes from the first to the last. */
+export const budgetShares: readonly number[] = [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.02, 0.05];
+
+/** What the whole budget costs, in right answers: little, so that accuracy counts. */
+const BUDGET_COST = 0.02;
+export interface EvaluatedStrategy {
+  readonly strategy: Strategy;
+  /** It looks at the budget when it decides. Others do the same with more, unless they ran out. */
+  readonly knowsBudget: boolean;
+}
+
+/** Of each budget share, the outcomes of the questions of `seeds`, in their order. */
+export type Outcomes = readonly (readonly Outcome[])[];
+
+export function evaluate(simulation: Simulation, seeds: readonly number[], { strategy, knowsBudget }: EvaluatedStrategy): Outcomes {
+  const byShare: Outcome[][] = budgetShares.map(() => []);
+  for (const seed of seeds) {
+    const whole = simulation.corpusTokens(seed);
+    let last: Outcome | null = null;
+    // From the largest budget: who spent less than the next one would do the same again.
+    for (let i = budgetShares.length - 1; i >= 0; i--) {
+      const budget = Math.round(budgetShares[i]! * whole);
+      if (last === null || knowsBudget || last.tokens > budget) last = outcome(simulation, seed, strategy, knowsBudget ? Math.min(budget, mostPolicyBudget) : budget);
+      byShare[i]!.push(last);
+    }
+  }
+  return byShare;
+}
+
+function outcome(simulation: Simulation, seed: number, strategy: Strategy, budget: number): Outcome {
+  const task = simulation.task(seed, { budget, lambda: BUDGET_COST / (budget / 1000) });
+  const choose = strategy.begin();
+  while (task.ended === null) task.perform(choose(task.state).action);
+  const evidence = new Set(task.evidenceLeaves());
+  const read = new Set(task.state.evidence.map(({ leaf }) => leaf));
+  return {
+    kind: task.question.kind,
+    right: task.ended === 'abstain' ? task.question.expected === null : task.rightNow(),
+    abstained: task.ended === 'abstain',
+    tokens: task.state.spent,
+    evidenceRecall: evidence.size === 0 ? 1 : [...evidence].filter((leaf) => read.has(leaf)).length / evidence.size,
+  };
+}
+
+export function accuracy(outcomes: readonly Outcome[]): number {
+  return outcomes.filter(({ right }) => right).length / outcomes.length;
+}
+
+/** Area under accuracy over the logarithm of the budget, by trapezia, as a share of what it could be: 0..1. */
+export function area(accuracies: readonly number[], shares: readonly number[] = budgetShares): number {
+  let sum = 0;
+  for (let i = 1; i < shares.length; i++) sum += ((accuracies[i]! + accuracies[i - 1]!) / 2) * Math.log(shares[i]! / shares[i - 1]!);
+  return sum / Math.log(shares.at(-1)! / shares[0]!);
+}
+
+export interface Estimate {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+const RESAMPLES = 2000;
+
+/** A statistic of the questions with its 95 % percentile interval by the bootstrap; `of` gets the chosen questions' indices. */
+export function bootstrap(questions: number, of: (chosen: readonly number[]) => number, seed = 0): Estimate {
+  const random = createRandom(seed);
+  const all = Array.from({ length: questions }, (_, i) => i);
+  const values = Float64Array.from({ length: RESAMPLES }, () => of(all.map(() => randomBelow(questions, random)))).sort();
+  return { value: of(all), low: values[Math.floor(0.025 * RESAMPLES)]!, high: values[Math.ceil(0.975 * RESAMPLES) - 1]! };
+}
+
+/** The three numbers of a strategy, over chosen questions. */
+export const statistics = {
+  'at 2 %': (outcomes: Outcomes, chosen: readonly number[]) => meanRight(outcomes[budgetShares.indexOf(0.02)]!, chosen),
+  'at 5 %': (outcomes: Outcomes, chosen: readonly number[]) => meanRight(outcomes[budgetShares.indexOf(0.05)]!, chosen),
+  area: (outcomes: Outcomes, chosen: readonly number[]) => area(outcomes.map((list) => meanRight(list, chosen))),
+} as const satisfies Record<string, (outcomes: Outcomes, chosen: readonly number[]) => number>;
+
+function meanRight(outcomes: readonly Outcome[], chosen: readonly number[]): number {
+  let right = 0;
+  for (const i of chosen) if (outcomes[i]!.right) right++;
+  return right / chosen.length;
+}
+
+export type StatisticName = keyof typeof statistics;
+
+/** A strategy's number with its interval; with `against`, by how much it is above the other's on the same questions. */
+export function estimate(name: StatisticName, outcomes: Outcomes, against?: Outcomes): Estimate {
+  const of = statistics[name];
+  return bootstrap(outcomes[0]!.length, (chosen) => of(outcomes, chosen) - (against ? of(against, chosen) : 0));
+}
