@@ -31,7 +31,8 @@ async function run(files: readonly string[], options: ChatOptions, signal: Abort
   try {
     if (onScreen) {
       prepareScreen();
-      screen = (await import('../ui/chat-view.js')).chatScreen(process.stdout, signal);
+      const [{ chatScreen }, { pictureLook }] = await Promise.all([import('../ui/chat-view.js'), import('../ui/picture/terminal.js')]);
+      screen = chatScreen(process.stdout, await pictureLook(process.stdin, process.stdout), signal);
     }
     const emit = (event: AskEvent): void => (screen ?? line).show(event);
     const conversation = await Conversation.open(request, device, screen?.signal ?? signal, emit);

@@ -35,9 +35,12 @@ async function* audioTrials({ haystack, needles }: SpeechClips, grid: readonly n
   for (let made = 0; made < request.questions; made += grid.length) {
     const depths = grid.slice(0, request.questions - made);
     const drawn = drawNeedles(needles.map(({ text }) => text), depths.length, random);
+    const room = Math.max(...(await Promise.all(drawn.map((text) => request.count(` ${text}`)))));
+    // The same for all depths: without its needle, it is heard once.
+    const around = repeat(units, tokens - room, randomBelow(units.length, random));
     for (const [i, depthPercent] of depths.entries()) {
       const text = drawn[i]!;
-      const { pieces } = placeNeedles(repeat(units, tokens - (await request.count(` ${text}`)), randomBelow(units.length, random)), [{ text, depthPercent }]);
+      const { pieces } = placeNeedles(around, [{ text, depthPercent }]);
       yield {
         pieces,
         head: HEAD,

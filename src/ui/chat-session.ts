@@ -1,10 +1,12 @@
 /** A conversation with its commands, for a terminal, a pipe and a screen reader alike: lines in, plain text out. */
 import { writeFile } from 'node:fs/promises';
 import type { Answer, AskEvent } from '../answer/answer.js';
+import { citedImage } from '../answer/cited-image.js';
 import { citedText, type CitedText } from '../answer/cited-text.js';
 import type { Citation } from '../answer/citations.js';
 import type { Conversation } from '../answer/conversation.js';
 import { sourceName } from '../ingest/name.js';
+import type { Raster } from '../ingest/segment.js';
 import { chatCommands, type ChatCommandName } from './chat-commands.js';
 import { formatContextMap, type ContextPart } from './context-map.js';
 import { bytes, clean, count } from './format.js';
@@ -14,6 +16,12 @@ import { transcript } from './transcript.js';
 
 /** What a command shows; null: leave. */
 export type CommandResult = { readonly text: string } | null;
+
+export interface Cited {
+  readonly citation: Citation;
+  readonly text: CitedText | null;
+  readonly image: Raster | null;
+}
 
 export class ChatSession {
   readonly #conversation: Conversation;
@@ -33,10 +41,10 @@ export class ChatSession {
     return answer;
   }
 
-  /** Where a citation of the last answer stands. */
-  cited(number: number): { readonly citation: Citation; readonly text: CitedText | null } | null {
+  /** Where a citation of the last answer stands, and what was to be seen there. */
+  cited(number: number): Cited | null {
     const citation = this.#answers.at(-1)?.citations[number - 1];
-    return citation === undefined ? null : { citation, text: citedText(citation, this.#conversation.sources) };
+    return citation === undefined ? null : { citation, text: citedText(citation, this.#conversation.sources), image: citedImage(citation, this.#conversation.sources) };
   }
 
   parts(): ContextPart[] {

@@ -22,6 +22,8 @@ export interface ChatState {
   /** What of the history is being edited; its length: a new line. */
   readonly recalled: number;
   readonly pane: Pane | null;
+  /** To be put above what changes, once, where it stays; as the terminal shows it. */
+  readonly picture: { readonly text: string } | null;
   /** For a moment, in the place of the keys. */
   readonly note: string;
   readonly dialogue: number;
@@ -35,6 +37,7 @@ export const initialChatState: ChatState = {
   history: [],
   recalled: 0,
   pane: null,
+  picture: null,
   note: '',
   dialogue: 0,
 };

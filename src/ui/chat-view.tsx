@@ -1,15 +1,21 @@
 /** The terminal's view of `chat` (Ink). In a pipe and with --plain, cli/chat.ts talks in lines instead. */
 import { Box, render, Static, Text, useInput, useStdout } from 'ink';
-import type { JSX } from 'react';
+import { useEffect, type JSX } from 'react';
 import type { AskEvent } from '../answer/answer.js';
 import { ExitCode, LodestoneError } from '../errors.js';
+import type { Raster } from '../ingest/segment.js';
 import { FinishedPart, Growing, MapRow, Reading } from './ask-parts.js';
 import { reduceAsk, type Finished } from './ask-state.js';
 import { parseChatLine } from './chat-commands.js';
 import type { ChatSession } from './chat-session.js';
 import { initialChatState, paneRows, pressKey, type Action, type ChatState, type Key, type Pane } from './chat-state.js';
 import { bytes, clean } from './format.js';
+import { drawPicture, fitCells } from './picture/draw.js';
+import type { PictureLook } from './picture/terminal.js';
 import { place } from './plain.js';
+
+/** Of the screen's rows, that a picture may take. */
+const PICTURE_SHARE = 0.6;
 
 /** Rows of text in a pane: the screen is shared with the answer, and with border, title, input, map and keys. */
 function paneHeight(rows: number): number {
@@ -71,9 +77,19 @@ export function ChatView({ state, onKey }: { readonly state: ChatState; readonly
   return (
     <>
       <Static items={[...ask.finished]}>{(part, i) => <FinishedPart key={i} part={part} />}</Static>
+      <PictureAbove picture={state.picture} />
       {phase !== 'left' && <Live state={state} />}
     </>
   );
+}
+
+/** Ink can't measure pictures, so they go past it, above what it draws. */
+function PictureAbove({ picture }: Pick<ChatState, 'picture'>): null {
+  const { write } = useStdout();
+  useEffect(() => {
+    if (picture !== null) write(picture.text);
+  }, [picture, write]);
+  return null;
 }
 
 /** Less than a screen, since Ink clears screen and scrollback where it is not. */
@@ -108,8 +124,8 @@ export interface ChatScreen {
 }
 
 /** Only for terminals. */
-export function chatScreen(stdout: NodeJS.WriteStream, signal: AbortSignal): ChatScreen {
-  return new Screen(stdout, signal);
+export function chatScreen(stdout: NodeJS.WriteStream, look: PictureLook, signal: AbortSignal): ChatScreen {
+  return new Screen(stdout, look, signal);
 }
 
 class Screen implements ChatScreen {
@@ -118,13 +134,17 @@ class Screen implements ChatScreen {
   /** Of what runs now; first, reading the sources. */
   #running = new AbortController();
   readonly #outer: AbortSignal;
+  readonly #stdout: NodeJS.WriteStream;
+  readonly #look: PictureLook;
   readonly #view: ReturnType<typeof render>;
   #session: ChatSession | null = null;
   /** Of the citation that Tab shows next. */
   #nextCitation = 1;
   #leave: (interrupted: boolean) => void = () => undefined;
 
-  constructor(stdout: NodeJS.WriteStream, outer: AbortSignal) {
+  constructor(stdout: NodeJS.WriteStream, look: PictureLook, outer: AbortSignal) {
+    this.#stdout = stdout;
+    this.#look = look;
     this.#outer = outer;
     this.signal = AbortSignal.any([outer, this.#running.signal]);
     this.#view = render(this.#element(), { stdout, exitOnCtrlC: false, patchConsole: false, maxFps: 30 });
@@ -192,7 +212,7 @@ class Screen implements ChatScreen {
     try {
       if (line.type === 'mistake') this.#finish({ type: 'warning', message: line.message });
       else if (line.type === 'question') await this.#ask(session, line.text);
-      else if (line.type === 'command' && line.name === 'cite' && session.cited(Number(line.argument))?.text) this.#showCitation(Number(line.argument));
+      else if (line.type === 'command' && line.name === 'cite' && session.cited(Number(line.argument))) this.#showCitation(Number(line.argument));
       else if (line.type === 'command') {
         const result = await session.command(line.name, line.argument, process.stdout.columns || 80);
         if (result === null) return this.#leave(false);
@@ -219,7 +239,20 @@ class Screen implements ChatScreen {
     const text = found.text ?? { text: citation.quote, from: 0, to: citation.quote.length };
     const count = this.#session!.answers.at(-1)!.citations.length;
     this.#nextCitation = (number % count) + 1;
-    this.#set({ pane: { title: `[${number}] ${place(citation)}`, text, scroll: 0 } });
+    const title = `[${number}] ${place(citation)}`;
+    this.#set({ pane: { title, text, scroll: 0 } });
+    if (found.image) void this.#showPicture(title, found.image);
+  }
+
+  async #showPicture(title: string, image: Raster): Promise<void> {
+    const { columns, rows } = this.#stdout;
+    const cells = fitCells(image, this.#look, { columns: Math.max(8, (columns || 80) - 2), rows: Math.max(4, Math.floor((rows || 24) * PICTURE_SHARE)) });
+    try {
+      const drawn = await drawPicture(image, this.#look, cells);
+      this.#set({ picture: { text: `\n${clean(title)}\n${drawn}\n` } });
+    } catch (error) {
+      this.#set({ note: `the picture can't be shown (${clean((error as Error).message)})` });
+    }
   }
 }
 

@@ -5,10 +5,21 @@
 import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { markFileUsed } from '../../sessions/room.js';
 
 /** Name for work on these inputs: the same for the same. */
 export function journalName(...inputs: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
+}
+
+/** @param cache folder of what can be computed again */
+export function speechFolder(cache: string): string {
+  return join(cache, 'speech');
+}
+
+/** What pictures were read to say; as `speechFolder`. */
+export function picturesFolder(cache: string): string {
+  return join(cache, 'pictures');
 }
 
 export class Journal {
@@ -35,6 +46,7 @@ export class Journal {
       const { entries, length } = wholeLines(bytes);
       // What an interruption has left half written.
       if (length < bytes.length) await truncate(path, length);
+      else if (entries.length > 0) await markFileUsed(path);
       return new Journal(path, entries);
     } catch {
       return new Journal(null, []);
