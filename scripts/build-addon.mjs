@@ -36,7 +36,7 @@ const variants = {
 
 /** Object name, source file, flags. */
 function objects(headers) {
-  const plain = ['addon', 'commands', 'decode', 'engine', 'isa', 'memory', 'pool'].map((name) => [name, `${name}.cc`, ['-isystem', headers]]);
+  const plain = ['addon', 'commands', 'decode', 'engine', 'isa', 'memory', 'pool', 'sample'].map((name) => [name, `${name}.cc`, ['-isystem', headers]]);
   const kernels = (variants[process.arch] ?? [['scalar', 'SCALAR', []]]).map(([name, macro, flags]) => [
     `variant-${name}`,
     'variant.cc',

@@ -7,6 +7,9 @@ export const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.u
 /** The model that ships with the package. */
 export const embeddedModelDir = path.join(packageRoot, 'models', 'lodestone-tiny');
 
+/** The model that reads pictures, which ships with it. */
+export const embeddedSeeDir = path.join(packageRoot, 'models', 'lodestone-see');
+
 /** The reader's policy that ships with the package. */
 export const embeddedPolicy = path.join(packageRoot, 'models', 'reader', 'policy.safetensors');
 

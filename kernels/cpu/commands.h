@@ -81,9 +81,13 @@ struct AveragePoolCommand {
   AveragePool args;
 };
 
+struct SampleCommand {
+  Sample args;
+};
+
 using Command = std::variant<EmbedCommand, RmsNormCommand, AddNormCommand, MatMulCommand, NormRopeCommand, StoreKvCommand,
                              AttentionCommand, GeGluCommand, LayerNormCommand, GeluCommand, GeluErfCommand, UnfoldCommand, AddCommand,
-                             AveragePoolCommand>;
+                             AveragePoolCommand, SampleCommand>;
 
 // Runs commands on a pool; keeps scratch between them. One thread at a time.
 class Executor {
@@ -115,6 +119,7 @@ class Executor {
   void run_one(UnfoldCommand&);
   void run_one(AddCommand&);
   void run_one(AveragePoolCommand&);
+  void run_one(SampleCommand&);
 
   // body(begin, end) over [0, count) in ranges of about `per_task`.
   template <class Body>

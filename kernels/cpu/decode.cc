@@ -6,7 +6,7 @@ namespace lodestone {
 
 namespace {
 
-enum Opcode { kEmbed = 0, kRmsNorm, kAddNorm, kMatMul, kNormRope, kStoreKv, kAttention, kGeGlu, kLayerNorm, kGelu, kAdd, kAveragePool, kGeluErf, kUnfold };
+enum Opcode { kEmbed = 0, kRmsNorm, kAddNorm, kMatMul, kNormRope, kStoreKv, kAttention, kGeGlu, kLayerNorm, kGelu, kAdd, kAveragePool, kGeluErf, kUnfold, kSample };
 
 class Reader {
  public:
@@ -221,6 +221,20 @@ Command read_command(Reader& r) {
       c.args.side = r.integer();
       c.args.size = r.integer();
       c.args.width = r.integer();
+      return c;
+    }
+    case kSample: {
+      SampleCommand c;
+      c.args.logits = r.view();
+      c.args.count = r.integer();
+      c.args.temperature = r.number();
+      c.args.top_k = r.integer();
+      c.args.top_p = r.number();
+      c.args.min_p = r.number();
+      c.args.stream = uint32_t(r.number());
+      uint32_t* out = r.view<uint32_t>();
+      c.args.id = out;
+      c.args.log_probability = (float*)(out + 1);
       return c;
     }
     default:

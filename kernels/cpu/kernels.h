@@ -206,6 +206,19 @@ struct AveragePool {
   int64_t side, size, width;
 };
 
+// Draws one of `count` tokens, as src/device/sampling.ts says. temperature 0: greedy; top_k 0, top_p 1 and min_p 0 keep all.
+// id is 2^32 - 1 where no logit is above -infinity.
+struct Sample {
+  const float* logits;
+  int64_t count;
+  double temperature;
+  int64_t top_k;
+  double top_p, min_p;
+  uint32_t stream;
+  uint32_t* id;
+  float* log_probability;
+};
+
 // The last position that a query sees.
 static inline int64_t last_visible(const Attention& c, int64_t position) {
   for (int64_t i = 0; i < c.block_count; i++) {
@@ -246,6 +259,8 @@ struct Kernels {
   void (*unfold)(const Unfold&, int64_t row_begin, int64_t row_end);
   void (*add)(const Add&, int64_t begin, int64_t end);
   void (*average_pool)(const AveragePool&, int64_t cell_begin, int64_t cell_end);
+  float (*largest)(const float* x, int64_t count);  // -infinity of no numbers; NaN never wins
+  double (*log_sum_exp)(const float* x, int64_t count, float largest);
   // out[r][o] += bias[o] for the outputs out_begin .. out_end - 1.
   void (*add_bias)(float* out, int64_t out_stride, const float* bias, int64_t row_begin, int64_t row_end, int64_t out_begin, int64_t out_end);
   // Quantises, narrows or widens rows of a matrix to `to`.

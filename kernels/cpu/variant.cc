@@ -8,6 +8,7 @@
 #include "layer_norm.cc"
 #include "add.cc"
 #include "average_pool.cc"
+#include "log_sum_exp.cc"
 #include "unpack.cc"
 #include "embed.cc"
 #include "ge_glu.cc"
@@ -54,6 +55,8 @@ const Kernels kernels = {
     unfold,
     add,
     average_pool,
+    largest,
+    log_sum_exp,
     add_bias,
     convert,
 };

@@ -11,10 +11,12 @@
 // Keys that a row does not see have weight 0, and change nothing.
 //
 // Grid: blocks of rows, KV heads, partitions (not SPLIT: 1).
-// Constants: HEAD_DIM, KV_FORMAT, COMPACT, ROWS (4, 8 or 16), SPLIT, LOG (logits are scaled with the position).
+// Constants: HEAD_DIM, KV_FORMAT, COMPACT, ROWS (4, 8 or 16), SPLIT, LOG (logits are scaled with the position), QUANTIZE (the
+// result also in int8: write_unit.wgsl; not SPLIT, and only with the last page).
 #include "kv.wgsl"
 #include "softmax.wgsl"
 #include "compact.wgsl"
+#include "write_unit.wgsl"
 
 const THREADS = 128u;
 const KEYS = 32u;
@@ -24,6 +26,8 @@ const COLUMNS = (HEAD_DIM + 3u) / 4u;
 // In logits, a thread has one key and every fourth row; in outputs, one column and every GROUPS-th row.
 const KEY_ROWS = ROWS / 4u;
 const GROUPS = THREADS / COLUMNS;
+// Units of a head that QUANTIZE writes; smaller heads have none.
+const HEAD_UNITS = max(HEAD_DIM / 32u, 1u);
 const COLUMN_ROWS = (ROWS + GROUPS - 1u) / GROUPS;
 
 struct Params {
@@ -50,6 +54,8 @@ struct Params {
   spans_at: u32,
   // LOG: ln(position + 1) of each of the rows, in `extras`.
   logs_at: u32,
+  // QUANTIZE.
+  scales: u32,
   q_at: u32,
   out_at: u32,
   log_scale_at: u32,
@@ -63,6 +69,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 // Of each row: maximum, and sum of exponentials.
 @group(0) @binding(7) var<storage, read_write> state: array<vec2<f32>>;
+@group(0) @binding(8) var<storage, read_write> quants: array<u32>;
 
 var<workgroup> q_tile: array<array<vec4<f32>, COLUMNS>, ROWS>;
 var<workgroup> weights: array<array<f32, KEYS>, ROWS>;
@@ -219,6 +226,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = first_row + thread;
     let at = select(state_index(row, kv_head), partial_index(row, kv_head, group.z), SPLIT);
     state[at] = vec2(total_max[thread], total_sum[thread]);
+  }
+  if (QUANTIZE) {
+    storageBarrier();
+    for (var i = thread; i < ROWS * HEAD_UNITS; i += THREADS) {
+      let row = first_row + i / HEAD_UNITS;
+      if (row <= last_row) {
+        let unit = state_index(row, kv_head) * HEAD_UNITS + i % HEAD_UNITS;
+        var values: array<f32, 32>;
+        for (var e = 0u; e < 32u; e++) {
+          values[e] = out[p.out_at + unit * 32u + e];
+        }
+        write_unit(unit, &values);
+      }
+    }
   }
 }
 

@@ -1,5 +1,7 @@
-// out = gelu_tanh(x), element by element.
+// out = gelu_tanh(x) or, if EXACT, x/2 (1 + erf(x / sqrt 2)), element by element.
+// Constants: EXACT.
 #include "gelu_tanh.wgsl"
+#include "gelu_erf.wgsl"
 
 struct Params {
   count: u32,
@@ -14,6 +16,10 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let i = (group.x + group.y * groups.x) * 256u + thread;
   if (i < p.count) {
-    out[p.out_at + i] = gelu_tanh(x[p.x_at + i]);
+    if (EXACT) {
+      out[p.out_at + i] = gelu_erf(x[p.x_at + i]);
+    } else {
+      out[p.out_at + i] = gelu_tanh(x[p.x_at + i]);
+    }
   }
 }

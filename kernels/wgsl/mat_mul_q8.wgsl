@@ -1,4 +1,4 @@
-// mat_mul.wgsl for W in q8_0 or q4_0, and x quantised: integers are summed within a unit, and scaled once.
+// mat_mul.wgsl for W in blocks, and x in int8: integers are summed within a unit, and scaled once.
 // Constants: as parts.wgsl, without TAIL.
 #include "parts.wgsl"
 #include "quantized.wgsl"
@@ -10,7 +10,8 @@ const TILE = 64u;
 var<workgroup> x_tile: array<Unit, TILE>;
 var<workgroup> w_tile: array<Unit, TILE>;
 var<workgroup> x_scales: array<f32, TILE>;
-var<workgroup> w_scales: array<f32, TILE>;
+var<workgroup> x_sums: array<i32, TILE>;
+var<workgroup> w_scales: array<vec3<f32>, TILE>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -29,19 +30,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let begin = min(group.y * TILE + thread, p.rows - 1u);
         x_tile[thread] = x_unit(begin, unit);
         x_scales[thread] = x_scale(begin, unit);
+        x_sums[thread] = x_sum(x_tile[thread]);
       } else if (thread < 2u * TILE) {
         let o = thread - TILE;
         let at = min(tile.number * TILE + o, tile.outputs - 1u) * p.units + unit;
         w_tile[o] = weight_unit(tile.part, at);
-        w_scales[o] = weight_scale(tile.part, at);
+        w_scales[o] = weight_scales(tile.part, at);
       }
       workgroupBarrier();
       for (var r = 0u; r < 4u; r++) {
         let xs = x_tile[row + 16u * r];
         let scale = x_scales[row + 16u * r];
+        let sum = x_sums[row + 16u * r];
         for (var o = 0u; o < 4u; o++) {
-          let dot = f32(unit_dot(w_tile[column + 16u * o], xs));
-          acc[r][o] = fma(dot, w_scales[column + 16u * o] * scale, acc[r][o]);
+          acc[r][o] = add_product(acc[r][o], w_tile[column + 16u * o], w_scales[column + 16u * o], xs, scale, sum);
         }
       }
       workgroupBarrier();

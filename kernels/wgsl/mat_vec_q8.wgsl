@@ -1,4 +1,4 @@
-// mat_vec.wgsl for W in q8_0 or q4_0, and x quantised.
+// mat_vec.wgsl for W in blocks, and x in int8.
 // Constants: as parts.wgsl, without TAIL, and ROWS, which is at least `rows`.
 #include "parts.wgsl"
 #include "quantized.wgsl"
@@ -16,14 +16,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 
   var acc: array<array<f32, OUTPUTS>, ROWS>;
   for (var unit = lane; unit < p.units; unit += LANES) {
+    var xs: array<Unit, ROWS>;
+    var sums: array<i32, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+      xs[r] = x_unit(min(r, p.rows - 1u), unit);
+      sums[r] = x_sum(xs[r]);
+    }
     for (var o = 0u; o < OUTPUTS; o++) {
       // Beyond the last output, the last one again.
       let at = min(first + o, tile.outputs - 1u) * p.units + unit;
       let w = weight_unit(tile.part, at);
-      let scale = weight_scale(tile.part, at);
+      let scales = weight_scales(tile.part, at);
       for (var r = 0u; r < ROWS; r++) {
-        let row = min(r, p.rows - 1u);
-        acc[r][o] = fma(f32(unit_dot(w, x_unit(row, unit))), scale * x_scale(row, unit), acc[r][o]);
+        acc[r][o] = add_product(acc[r][o], w, scales, xs[r], x_scale(min(r, p.rows - 1u), unit), sums[r]);
       }
     }
   }

@@ -30,10 +30,16 @@ struct Params {
   width0: u32,
   width1: u32,
   width2: u32,
-  // Where the scales begin, in vec4s.
+  // Of weights in blocks: where planes begin, in vec4s.
+  highs0: u32,
+  highs1: u32,
+  highs2: u32,
   scales0: u32,
   scales1: u32,
   scales2: u32,
+  supers0: u32,
+  supers1: u32,
+  supers2: u32,
   x_at: u32,
   out0_at: u32,
   out1_at: u32,
@@ -80,16 +86,20 @@ fn weight_word(part: u32, i: u32) -> vec4<u32> {
   }
 }
 
-fn weight_scale(part: u32, unit: u32) -> f32 {
-  let word = unit / 2u;
+fn highs_at(part: u32) -> u32 {
+  return of_part(part, p.highs0, p.highs1, p.highs2);
+}
+fn scales_at(part: u32) -> u32 {
+  return of_part(part, p.scales0, p.scales1, p.scales2);
+}
+fn supers_at(part: u32) -> u32 {
+  return of_part(part, p.supers0, p.supers1, p.supers2);
+}
+fn of_part(part: u32, first: u32, second: u32, third: u32) -> u32 {
   if (PARTS == 1u) {
-    return half_of(weight0[p.scales0 + word / 4u][word % 4u], unit);
+    return first;
   }
-  switch part {
-    case 0u: { return half_of(weight0[p.scales0 + word / 4u][word % 4u], unit); }
-    case 1u: { return half_of(weight1[p.scales1 + word / 4u][word % 4u], unit); }
-    default: { return half_of(weight2[p.scales2 + word / 4u][word % 4u], unit); }
-  }
+  return select(select(third, second, part == 1u), first, part == 0u);
 }
 
 // An output of a row, if the part has it.

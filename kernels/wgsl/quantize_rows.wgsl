@@ -1,6 +1,6 @@
 // Rows of activations to int8 in units of 32: d = max|x| / 127, q = round(x / d) to nearest even; d and q are 0 where d would
 // be subnormal, d is NaN where the unit holds NaN or an infinity. A thread per unit.
-// Out: the rows' int8, two vec4<u32> a unit, then, from `scales` on, a f32 d for each unit.
+// For what no other kernel has written so.
 struct Params {
   rows: u32,
   inputs: u32,
@@ -11,7 +11,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> quants: array<u32>;
 
-#include "quantize_unit.wgsl"
+#include "write_unit.wgsl"
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -23,9 +23,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var i = 0u; i < 32u; i++) {
     values[i] = x[p.x_at + unit * 32u + i];
   }
-  let unit_scale = scale_of(&values);
-  quants[p.scales * 4u + unit] = unit_scale;
-  for (var word = 0u; word < 8u; word++) {
-    quants[unit * 8u + word] = quantized(&values, 4u * word, bitcast<f32>(unit_scale));
-  }
+  write_unit(unit, &values);
 }

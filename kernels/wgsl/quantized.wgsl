@@ -1,11 +1,6 @@
-// x of products with weights in q8_0 and q4_0, as quantize_rows.wgsl writes it, for mat_vec_q8.wgsl and mat_mul_q8.wgsl.
+// Products of weights in blocks with x in int8, as write_unit.wgsl lays it out, for mat_vec_q8.wgsl and mat_mul_q8.wgsl.
+#include "blocks.wgsl"
 @group(0) @binding(1) var<storage, read> x: array<vec4<u32>>;
-
-// 32 int8, four to a word, in order.
-struct Unit {
-  low: vec4<u32>,
-  high: vec4<u32>,
-}
 
 fn x_unit(row: u32, unit: u32) -> Unit {
   let at = (row * p.units + unit) * 2u;
@@ -17,18 +12,28 @@ fn x_scale(row: u32, unit: u32) -> f32 {
   return bitcast<f32>(x[p.x_scales + at / 4u][at % 4u]);
 }
 
-fn weight_unit(part: u32, unit: u32) -> Unit {
-  if (FORMAT == Q8_0) {
-    return Unit(weight_word(part, unit * 2u), weight_word(part, unit * 2u + 1u));
+// The sum of a unit of x, which mins are taken off by.
+fn x_sum(x: Unit) -> i32 {
+  if (!HAS_MIN) {
+    return 0;
   }
-  let bits = weight_word(part, unit);
-  return Unit(low_nibbles(bits), high_nibbles(bits));
+  let ones = vec4(0x01010101u);
+  return four_dot(x.low, ones) + four_dot(x.high, ones);
 }
 
-// The products of a unit, summed exactly.
-fn unit_dot(w: Unit, x: Unit) -> i32 {
-  return four_dot(w.low, x.low) + four_dot(w.high, x.high);
+// acc + the product of a unit: integers are summed exactly, then scaled.
+fn add_product(acc: f32, w: Unit, scales: vec3<f32>, x: Unit, scale: f32, sum: i32) -> f32 {
+  if (FORMAT == Q6_K) {
+    let low = fma(f32(four_dot(w.low, x.low)), scales.x * scale, acc);
+    return fma(f32(four_dot(w.high, x.high)), scales.y * scale, low);
+  }
+  let product = fma(f32(four_dot(w.low, x.low) + four_dot(w.high, x.high)), scales.x * scale, acc);
+  if (HAS_MIN) {
+    return fma(-f32(sum), scales.z * scale, product);
+  }
+  return product;
 }
+
 fn four_dot(a: vec4<u32>, b: vec4<u32>) -> i32 {
   return dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) + dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
 }

@@ -1,10 +1,13 @@
 // out[r] = x[r] (mean(x[r]^2) + eps)^-1/2 gain, over `width` elements. A workgroup per row.
+// Constants: QUANTIZE (out also in int8: write_unit.wgsl).
 #include "row_sum.wgsl"
+#include "write_unit.wgsl"
 
 struct Params {
   rows: u32,
   width: u32,
   eps: f32,
+  scales: u32,
   x_at: u32,
   gain_at: u32,
   out_at: u32,
@@ -13,6 +16,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> gain: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read_write> quants: array<u32>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -28,5 +32,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let factor = 1.0 / sqrt(row_sum(squares, thread) / f32(p.width) + p.eps);
   for (var i = thread; i < p.width; i += THREADS) {
     out[p.out_at + r * p.width + i] = x[begin + i] * factor * gain[p.gain_at + i];
+  }
+  if (QUANTIZE) {
+    storageBarrier();
+    for (var unit = thread; unit < p.width / 32u; unit += THREADS) {
+      var values: array<f32, 32>;
+      for (var i = 0u; i < 32u; i++) {
+        values[i] = out[p.out_at + r * p.width + unit * 32u + i];
+      }
+      write_unit(r * (p.width / 32u) + unit, &values);
+    }
   }
 }

@@ -1,7 +1,7 @@
 // Keys, normalised and rotated where NORM and ROPE, and values into one page of a cache, in its format. A workgroup per KV
-// head of a row.
-// Constants: HEAD_DIM, KV_FORMAT, NORM (a gain is given), ROPE.
-#include "norm_rotate.wgsl"
+// head of a row; if QUERIES, one per query head too, which is normalised and rotated in place.
+// Constants: HEAD_DIM, KV_FORMAT, NORM (a gain is given), ROPE, QUERIES (of the same rows; `first` is 0 then).
+#include "rotate_query.wgsl"
 #include "kv.wgsl"
 #include "quantize_unit.wgsl"
 
@@ -12,11 +12,14 @@ struct Params {
   slot: u32,
   slots: u32,
   kv_heads: u32,
+  heads: u32,
   eps: f32,
   k_at: u32,
   v_at: u32,
   gain_at: u32,
   rope_at: u32,
+  q_at: u32,
+  q_gain_at: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> k: array<f32>;
@@ -25,6 +28,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read> rope: array<f32>;
 @group(0) @binding(5) var<storage, read_write> k_page: array<u32>;
 @group(0) @binding(6) var<storage, read_write> v_page: array<u32>;
+@group(0) @binding(7) var<storage, read_write> q: array<f32>;
+@group(0) @binding(8) var<storage, read> q_gain: array<f32>;
 
 var<workgroup> key: array<f32, HEAD_DIM>;
 
@@ -32,6 +37,9 @@ var<workgroup> key: array<f32, HEAD_DIM>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let index = group.x + group.y * groups.x;
   if (index >= p.rows * p.kv_heads) {
+    if (QUERIES && index < p.rows * (p.kv_heads + p.heads)) {
+      rotate_query(index - p.rows * p.kv_heads, thread);
+    }
     return;
   }
   let row = p.first + index / p.kv_heads;

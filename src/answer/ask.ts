@@ -7,8 +7,8 @@ import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
-import { speechFolder } from '../ingest/media/journal.js';
-import type { IngestedSource, Segment } from '../ingest/segment.js';
+import { picturesFolder, speechFolder } from '../ingest/media/journal.js';
+import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { TimeRange } from '../ingest/media/media.js';
 import type { FrameChoice } from '../ingest/media/pictures.js';
@@ -22,6 +22,7 @@ import { knownSha256 } from '../sessions/known-hashes.js';
 import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.js';
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
+import type { PictureReader } from '../see/picture-reader.js';
 import type { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
@@ -53,6 +54,8 @@ export interface AskRequest extends ReadRequest {
   readonly mmproj?: string;
   /** Folder of the speech model that hears recordings. */
   readonly speech?: string;
+  /** Folder of the model that reads what is written in images and videos, for a model that does not see them itself. */
+  readonly see?: string;
   /** As `TranscriberOptions`. */
   readonly language?: string;
   /** Part of the recordings, in seconds. */
@@ -228,12 +231,13 @@ async function findSession(
   }
 }
 
-/** The sources as segments; a speech model is loaded for as long as that takes, and only if something is heard. */
+/** The sources as segments; models that hear and read pictures are loaded for as long as that takes, and only if there is something for them. */
 async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
-  const { pdfTimeoutMs, speech, range, cache } = request;
+  const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
   const keep = cache === undefined ? null : speechFolder(cache.folder);
   const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep });
+  const reader = sees || see === undefined ? null : await openPictureReader(see, device);
   try {
     return await ingest(request.paths, {
       signal,
@@ -242,10 +246,11 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
       password: request.password,
       ...(cache ? { remember: rememberIn(textsFolder(cache.folder)) } : {}),
       images: sees ? true : noImages(files),
+      ...(reader ? { readImage: (image: Raster) => reader.read(image, signal) } : {}),
       pageImages: files.config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(files.config.vision.imageSize, request.tiles ?? defaultTiles) } : undefined,
       media: {
         speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
-        vision: videoVision(request, files) ?? `${files.id} reads text only`,
+        vision: videoVision(request, files) ?? (reader ? { ...filmFrames(request), reader, keep: cache === undefined ? null : picturesFolder(cache.folder) } : `${files.id} reads text only`),
         range: range ?? { from: 0, to: Infinity },
         ranged: range !== undefined,
       },
@@ -253,6 +258,7 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
     });
   } finally {
     await transcriber?.close();
+    await reader?.close();
   }
 }
 
@@ -262,18 +268,28 @@ async function openTranscriber(...options: Parameters<typeof Transcriber.open>):
   return speech.open(...options);
 }
 
+async function openPictureReader(...options: Parameters<typeof PictureReader.open>): Promise<PictureReader> {
+  const { PictureReader: see } = await import('../see/picture-reader.js');
+  return see.open(...options);
+}
+
 /** Where soft tokens are kept; undefined: they are not, or there are none. */
 async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
   if (cache === undefined || !visionPlaces || images.length === 0) return undefined;
   return KeptImages.open(imagesFolder(cache.folder), visionPlaces, device, signal);
 }
 
-function videoVision({ frames = defaultFrames, tiles = defaultTiles }: Omit<AskRequest, 'question'>, { config, visionPlaces }: ModelFiles): VideoVision | null {
+function filmFrames({ frames = defaultFrames }: Omit<AskRequest, 'question'>): Pick<VideoVision, 'fps' | 'frames'> {
+  return { fps: frames.fps, frames: frames.choice };
+}
+
+function videoVision(request: Omit<AskRequest, 'question'>, { config, visionPlaces }: ModelFiles): VideoVision | null {
   if (!visionPlaces || !config.vision) return null;
   const { imageSize, tokensPerImage } = config.vision;
   // In parts only where that is asked for: pictures are many.
+  const { tiles = defaultTiles } = request;
   const whole = tiles !== 'auto' && tiles > 0;
-  return { fps: frames.fps, frames: frames.choice, imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
+  return { ...filmFrames(request), imageSize, whole, most: Math.ceil(config.maxPositions / tokensPerImage) };
 }
 
 /** Pixels of a page's longer side, so that each of its crops is as sharp as the tower sees; at least two crops', at most four's. */

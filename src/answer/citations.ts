@@ -20,8 +20,10 @@ export interface Citation {
   /** Of a recording: seconds, from and to. */
   readonly time?: Times;
   readonly quote: string;
-  /** The answer stands there to the letter; of a chat model, the quote that it gave does. */
+  /** The answer stands there to the letter; of a chat model, the quote that it gave does. Never of what was read in a picture. */
   readonly verified: boolean;
+  /** The quote is what a model read in a picture, and may be misread. */
+  readonly picture?: true;
 }
 
 const MAX_CITATIONS = 3;
@@ -68,7 +70,8 @@ function toCitation(place: Place, sources: readonly IngestedSource[], verified: 
     ...(segment.line === undefined ? {} : { lines: [line(start), line(Math.max(start, end - 1))] as const }),
     ...(segment.time === undefined ? {} : { time: timeOf(segment, start, end)! }),
     quote,
-    verified,
+    verified: verified && segment.fromPicture !== true,
+    ...(segment.fromPicture === true ? { picture: true as const } : {}),
   };
 }
 

@@ -5,7 +5,7 @@ import { Context } from '../runtime/context.js';
 import { generate } from '../runtime/generate.js';
 import { defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
-import type { Sampling } from '../runtime/sampler.js';
+import type { Sampling } from '../device/sampling.js';
 import type { SharedPrefix } from '../runtime/shared-prefix.js';
 import type { AskEvent } from './answer.js';
 import { Slices } from './extract.js';

@@ -1,5 +1,5 @@
 /** How far the logits of two implementations agree. */
-import { argmax } from '../runtime/sampler.js';
+import { argmax } from '../device/sampling.js';
 
 export interface Agreement {
   readonly positions: number;

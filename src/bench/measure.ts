@@ -1,6 +1,6 @@
 /** What the benchmark measures, one measurement a function. */
 import { Context } from '../runtime/context.js';
-import { argmax } from '../runtime/sampler.js';
+import { argmax } from '../device/sampling.js';
 import type { Device, WeightFormat } from '../device/device.js';
 import { randomBlocks, type RandomModel } from './random-model.js';
 

@@ -12,6 +12,7 @@ import type { RunSettings } from '../recall/settings.js';
 import { packageHaystacks } from '../recall/suites.js';
 import { checkKv, defaultKv } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
+import { PictureReader } from '../see/picture-reader.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { NeedleOptions } from './needle.js';
 
@@ -40,7 +41,8 @@ export async function openLocal(options: NeedleOptions, signal: AbortSignal, say
     const { id, quantization, weightBytes, config } = model;
     const kv = { ...defaultKv, global: options.kv };
     checkKv(config, kv);
-    const answerer = modelAnswerer(model, kv);
+    const reader = options.see === undefined ? undefined : await PictureReader.open(options.see, device);
+    const answerer = modelAnswerer(model, kv, reader);
     return {
       answerer,
       model: { id, quantization, weight_bytes: weightBytes, context: config.maxPositions },
@@ -49,6 +51,7 @@ export async function openLocal(options: NeedleOptions, signal: AbortSignal, say
       loss: (text) => haystackLoss(model, text, { kv, signal }),
       async close() {
         answerer.close();
+        await reader?.close();
         await device.close();
       },
     };

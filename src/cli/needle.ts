@@ -11,6 +11,7 @@ import type { openModel } from '../runtime/model.js';
 import { defaultSpeechModel } from '../speech/default.js';
 import { addEndpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { between, integer } from './numbers.js';
+import { seeOption } from './see-option.js';
 
 export interface NeedleOptions extends EndpointFlags {
   readonly suite?: readonly NeedleSuite[];
@@ -23,6 +24,7 @@ export interface NeedleOptions extends EndpointFlags {
   readonly model: string;
   readonly haystack?: readonly string[];
   readonly speech?: string;
+  readonly see?: string;
   readonly device: DeviceChoice;
   readonly threads?: number;
   readonly quantize: 'none' | 'q8_0' | 'q4_0';
@@ -58,7 +60,7 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .description('measure how much the model finds in long documents, here and now; exit with 3 where that is too little')
     .addOption(new Option('--suite <name...>', 'what to ask (default: gemini, or canary with --haystack)').choices(needleSuites))
     .addOption(new Option('--preset <name>', 'suites, lengths and trials that are not given').choices(Object.keys(presets)).default('quick'))
-    .option('--lengths <list>', 'tokens of the prompt and its answer: 1K,4K,32K (default: by preset)', lengthList)
+    .option('--lengths <list>', 'tokens of the prompt and its answer: 1K,4K,32K; of the suite video, seconds (default: by preset)', lengthList)
     .option('--depths <n>', 'places of the needle, from the start to the end (default: by preset, 11)', integer(1))
     .option('--trials <n>', 'questions for each length and depth, or task (default: by preset)', integer(1))
     .option('--needles <n>', 'hidden at once in the suites multi and multi-at-once', integer(2), 10)
@@ -66,6 +68,7 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--haystack <file...>', 'documents of your own: read whole, with needles between their sentences; with --lengths, in parts')
     .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(defaultSpeechModel()))
+    .addOption(seeOption())
     .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .addOption(new Option('--quantize <format>', 'store the weight matrices smaller').choices(['none', 'q8_0', 'q4_0']).default('none'))

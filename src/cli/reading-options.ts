@@ -14,6 +14,7 @@ import { defaultChunk, defaultKv } from '../runtime/kv.js';
 import { defaultSpeechModel } from '../speech/default.js';
 import { cacheOptions } from './cache.js';
 import { between, integer } from './numbers.js';
+import { seeOption } from './see-option.js';
 import { time, timeRange } from './times.js';
 
 export interface ReadingOptions {
@@ -29,6 +30,7 @@ export interface ReadingOptions {
   readonly pdfTimeout?: number;
   readonly tiles: Tiles;
   readonly speech?: string;
+  readonly see?: string;
   readonly language?: string;
   readonly from?: number;
   readonly to?: number;
@@ -70,6 +72,7 @@ export function addSourceOptions(command: Command): Command {
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
     .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto')
     .addOption(new Option('--speech <model>', 'hears sound and video: folder of a Whisper checkpoint, or hf:org/repo').default(defaultSpeechModel()))
+    .addOption(seeOption())
     .option('--language <code>', 'that is spoken: en, de, ...; as it sounds by default')
     .option('--from <time>', 'begin sound and video here: seconds, MM:SS or H:MM:SS', time)
     .option('--to <time>', 'end sound and video here', time)
@@ -92,10 +95,10 @@ export function addAnswerOptions(command: Command): Command {
 }
 
 /** Where the models lie that the options name. Errors: those of `resolveModel`. */
-export async function locateModels(options: Pick<ReadingOptions, 'model' | 'mmproj' | 'speech'>): Promise<Pick<ConversationRequest, 'modelDir' | 'modelId' | 'mmproj' | 'speech'>> {
+export async function locateModels(options: Pick<ReadingOptions, 'model' | 'mmproj' | 'speech' | 'see'>): Promise<Pick<ConversationRequest, 'modelDir' | 'modelId' | 'mmproj' | 'speech' | 'see'>> {
   const { path, id, mmproj: beside } = await resolveModel(options.model);
-  const { mmproj = beside, speech } = options;
-  return { modelDir: path, ...(id === undefined ? {} : { modelId: id }), ...(mmproj === undefined ? {} : { mmproj }), ...(speech === undefined ? {} : { speech: (await resolveModel(speech)).path }) };
+  const { mmproj = beside, speech, see } = options;
+  return { modelDir: path, ...(id === undefined ? {} : { modelId: id }), ...(mmproj === undefined ? {} : { mmproj }), ...(speech === undefined ? {} : { speech: (await resolveModel(speech)).path }), ...(see === undefined ? {} : { see }) };
 }
 
 /** Errors: LodestoneError(usage). */

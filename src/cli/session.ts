@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { imagesFolder } from '../answer/kept-images.js';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { speechFolder } from '../ingest/media/journal.js';
+import { picturesFolder, speechFolder } from '../ingest/media/journal.js';
 import { indexesFolder } from '../reader/index-file.js';
 import { sessionsFolder } from '../sessions/open.js';
 import { removeUnfinished } from '../sessions/private-file.js';
@@ -73,7 +73,7 @@ async function prune({ to, days, all }: { readonly to?: number; readonly days?: 
   for (const block of leastRecent(kept, all === true ? 0 : (to ?? sessionBytes))) dropped.add(block);
   await removeBlocks(folder, [...dropped].map(({ name }) => name));
   await removeUnfinished(folder);
-  if (all === true) for (const other of [textsFolder, imagesFolder, speechFolder, indexesFolder]) await rm(other(cache), { recursive: true, force: true });
+  if (all === true) for (const other of [textsFolder, imagesFolder, speechFolder, picturesFolder, indexesFolder]) await rm(other(cache), { recursive: true, force: true });
   const freed = [...dropped].reduce((sum, block) => sum + block.bytes, 0);
   process.stdout.write(`removed ${count(dropped.size)} files, ${bytes(freed)}\n`);
 }

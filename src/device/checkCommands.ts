@@ -157,6 +157,15 @@ class Checks {
         if (rows > 0 && overlaps(command.x, length * width, command.out, rows * taps * width)) this.refuse('out overlaps x');
         return;
       }
+      case 'sample': {
+        const { count, step } = command;
+        this.size('count', count);
+        this.count('step', step);
+        this.view('logits', command.logits, count);
+        this.view('out', command.out, 2);
+        if (overlaps(command.logits, count, command.out, 2)) this.refuse('out overlaps logits');
+        return;
+      }
       case 'averagePool': {
         const { side, size, width } = command;
         this.size('side', side);

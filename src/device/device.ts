@@ -12,6 +12,9 @@
  * - Commands of one `submit` run in order; a later submit sees the results of an earlier one.
  */
 
+import type { Profile } from './profile.js';
+import type { Sampling } from './sampling.js';
+
 /** Device memory. Freed by `Device.destroyBuffer`. */
 export interface DeviceBuffer {
   readonly id: number;
@@ -287,6 +290,20 @@ export interface AveragePoolCommand {
   readonly width: number;
 }
 
+/**
+ * Draws the token that follows: out holds its id (u32), then ln softmax(logits)[id] (f32), whatever the filters kept. How it is
+ * drawn says `sample` in sampling.ts; `step` is the token's number in the text. The id is 2^32 - 1 where all logits are NaN or
+ * -Infinity. Devices agree on the id, unless two differ by less than their rounding. logits f32 [count].
+ */
+export interface SampleCommand {
+  readonly op: 'sample';
+  readonly logits: View;
+  readonly count: number;
+  readonly sampling: Sampling;
+  readonly step: number;
+  readonly out: View;
+}
+
 export type Command =
   | EmbedCommand
   | RmsNormCommand
@@ -301,7 +318,8 @@ export type Command =
   | GeluErfCommand
   | UnfoldCommand
   | AddCommand
-  | AveragePoolCommand;
+  | AveragePoolCommand
+  | SampleCommand;
 
 export interface Device {
   readonly name: 'reference' | 'cpu' | 'webgpu';
@@ -311,6 +329,8 @@ export interface Device {
   readonly kernels: string;
   /** Positions per page of a paged cache that suit it: each page costs attention a dispatch, and a short context a page. */
   readonly kvPageSlots: number;
+  /** Tokens that suit one submit while decoding, each drawn and fed to the next with nothing read in between: several where the way is long. */
+  readonly decodeSteps: number;
   /** Zero-filled. Throws LodestoneError(outOfMemory) naming the label and size when it can't be had. */
   createBuffer(bytes: number, label: string): DeviceBuffer;
   destroyBuffer(buffer: DeviceBuffer): void;
@@ -336,5 +356,7 @@ export interface Device {
    * Errors: LodestoneError(outOfMemory) where there is no memory for what kernels need in between.
    */
   submit(commands: readonly Command[], signal?: AbortSignal): Promise<void>;
+  /** Of a device that can time its kernels itself: from now on it does, into `profile`, and everything takes longer. */
+  profileInto?(profile: Profile): void;
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@
  */
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { linkedController, Transient, withRetries } from '../models/pull/http.js';
-import type { Sampling } from '../runtime/sampler.js';
+import type { Sampling } from '../device/sampling.js';
 import { clean } from '../ui/format.js';
 
 export interface EndpointOptions {

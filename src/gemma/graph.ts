@@ -68,6 +68,8 @@ export interface Activations {
   readonly up: View;
   /** [vocabSize] of one position. */
   readonly logits: View;
+  /** Of tokens that the device draws itself; for whoever records that. */
+  readonly drawn: View;
   /** Rotary tables [rows, headDim]. */
   readonly ropeLocal: View;
   readonly ropeGlobal: View;

@@ -14,7 +14,7 @@ import { withSpooled } from './media/spool.js';
 import { readPdf, type PdfText } from './pdf.js';
 import type { PageImages } from './pdf-protocol.js';
 import { type InputBytes, readFileOnce, readHead, type ReadOptions } from './read.js';
-import type { IngestedSource, IngestProgress, Source } from './segment.js';
+import type { IngestedSource, IngestProgress, Raster, Source } from './segment.js';
 import { readStdin } from './stdin.js';
 import { decodeText, segmentText } from './text.js';
 
@@ -36,6 +36,8 @@ export interface IngestOptions {
   readonly remember?: Remember | undefined;
   /** true: images are decoded, and pages of PDFs drawn. Otherwise why they are refused, and what to do; by default because the model reads text. */
   readonly images?: true | string | undefined;
+  /** Reads what is written in an image, where `images` is not true: the lines of it. */
+  readonly readImage?: ((image: Raster) => Promise<readonly string[]>) | undefined;
   /** Which pages of PDFs are drawn, where `images` is true. Default: those without a text layer. */
   readonly pageImages?: PageImages | undefined;
   /** How recordings are heard and seen; by default they are refused. */
@@ -128,8 +130,13 @@ export async function ingestBytes(input: InputBytes, index: number, limits: Inge
   }
   if (detected.kind === 'image') {
     const format = detected.format!;
-    if (images !== true) throw unreadable(path, `is a ${format} image, ${images}`);
-    return { source, segments: [{ source: index, text: '', image: await decodeImage(path, bytes, format, limits) }], warnings: [] };
+    const { readImage } = options;
+    if (images !== true && !readImage) throw unreadable(path, `is a ${format} image, ${images}`);
+    const image = await decodeImage(path, bytes, format, limits);
+    if (images === true) return { source, segments: [{ source: index, text: '', image }], warnings: [] };
+    const lines = await readImage!(image);
+    const text = lines.map((line) => `${line}\n`).join('');
+    return { source, segments: text === '' ? [] : [{ source: index, text, fromPicture: true }], warnings: text === '' ? ['no text was read in it'] : [] };
   }
   if (bytes.length > limits.textBytes) {
     throw unreadable(path, `is text of more than ${formatBytes(limits.textBytes)}, the most that is read from one source; split it`);

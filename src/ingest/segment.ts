@@ -12,6 +12,8 @@ export interface Segment {
   readonly text: string;
   /** What the model is shown instead of the text. Of a PDF page that has both, the text is where quotes are looked up. */
   readonly image?: Raster;
+  /** The text was read in a picture, by a model that may misread it. */
+  readonly fromPicture?: true;
   /** 1-based PDF page, where the source has pages. */
   readonly page?: number;
   /** 1-based line number of the segment's first line, where the source has lines. */

@@ -96,7 +96,7 @@ function checkCells(suite: SuiteSummary, least: number): Check {
 
 function checkLength(suite: SuiteSummary, least: number, threshold: number): Check {
   const found = suite.effective_length;
-  const message = `effective length of ${suite.name} (recall of ${percent(threshold)} at it and at all shorter ones) is ${found === null ? 'none' : `${count(found)} tokens`}; the least is ${count(least)}`;
+  const message = `effective length of ${suite.name} (recall of ${percent(threshold)} at it and at all shorter ones) is ${found === null ? 'none' : `${count(found)} ${suite.unit}`}; the least is ${count(least)}`;
   return { name: 'effective-length', passed: found !== null && found >= least, message };
 }
 

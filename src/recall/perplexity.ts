@@ -5,7 +5,7 @@
  */
 import { encodePlain } from '../encode/prompt.js';
 import { Context } from '../runtime/context.js';
-import { logProbability } from '../runtime/generate.js';
+import { logProbability } from '../device/sampling.js';
 import type { KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 

@@ -55,6 +55,9 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const { haystack, lengths, modelDir } = request;
   const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
+  const blind = names.has('video') && !answerer.watch;
+  if (blind && request.suites?.includes('video')) throw new LodestoneError(ExitCode.usage, '--suite video needs a model that reads pictures: name its folder with --see');
+  if (blind) names.delete('video');
   const held = model.context;
   const tooLong = lengths?.find((length) => length > held);
   if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${held}`);
@@ -67,12 +70,13 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
     const suite = await openSuite(name);
     // A suite has its own depths where it hides more than one needle at a time.
     const round = suite.round ?? suite.depths?.length ?? depths.length;
-    // To listen takes longer than to read.
-    const usual = name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : preset.lengths;
-    const at = name === 'canary' ? [null] : (lengths ?? usual.filter((length) => length <= held && length >= (suite.least ?? 0)));
+    // To listen takes longer than to read; and of a length in seconds a model holds what it holds: what a film says is short.
+    const usual = name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : suite.unit === 'seconds' ? preset.seconds : preset.lengths;
+    const fits = (length: number): boolean => suite.unit === 'seconds' || (length <= held && length >= (suite.least ?? 0));
+    const at = name === 'canary' ? [null] : (lengths ?? usual.filter(fits));
     planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
   }
-  return { suites: planned, haystacks, text: prose.text, warnings };
+  return { suites: planned, haystacks, text: prose.text, warnings: [...warnings, ...(blind ? ['the suite video is left out: no model reads pictures here; name the folder of one with --see'] : [])] };
 
   async function openSuite(name: NeedleSuite): Promise<Suite> {
     if (name === 'canary') {

@@ -10,6 +10,8 @@ export interface Preset {
   readonly suites: readonly NeedleSuite[];
   /** Those that the model holds, and the suite has room in, are asked. */
   readonly lengths: readonly number[];
+  /** The same of films. */
+  readonly seconds: readonly number[];
   /** How many, from 0 to 100 %. */
   readonly depths: number;
   /** Rounds of questions for each length. */
@@ -23,9 +25,9 @@ function doubling(most: number): number[] {
 
 const DEPTHS = 11;
 export const presets = {
-  quick: { suites: ['gemini'], lengths: doubling(32), depths: DEPTHS, trials: 1 },
-  full: { suites: ['gemini', 'heldout', 'absent', 'multi', 'multi-at-once', 'ruler', 'mrcr', 'babilong', 'pdf', 'injection'], lengths: doubling(128), depths: DEPTHS, trials: 4 },
+  quick: { suites: ['gemini'], lengths: doubling(32), seconds: [60, 300, 600], depths: DEPTHS, trials: 1 },
+  full: { suites: ['gemini', 'heldout', 'absent', 'multi', 'multi-at-once', 'ruler', 'mrcr', 'babilong', 'pdf', 'injection', 'video'], lengths: doubling(128), seconds: [60, 300, 600, 1800, 3600], depths: DEPTHS, trials: 4 },
   /** The published grids. */
-  gemini: { suites: ['gemini'], lengths: doubling(1024), depths: 8, trials: 1 },
-  kamradt: { suites: ['kamradt'], lengths: kamradtLengths, depths: KAMRADT_STEPS, trials: 1 },
+  gemini: { suites: ['gemini'], lengths: doubling(1024), seconds: Array.from({ length: 50 }, (_, i) => 72 * (i + 1)), depths: 8, trials: 1 },
+  kamradt: { suites: ['kamradt'], lengths: kamradtLengths, seconds: [60, 300, 600], depths: KAMRADT_STEPS, trials: 1 },
 } as const satisfies Record<string, Preset>;

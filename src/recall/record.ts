@@ -1,6 +1,6 @@
 /** What became of one question: a line of the log, and what every figure and report is made from. */
 import { isRefusal, scoreAnswer } from './scoring.js';
-import type { HeardAnswer } from './spoken-document.js';
+import type { RecordedAnswer } from './recorded.js';
 import type { TrialQuestion } from './trial.js';
 
 /**
@@ -44,8 +44,8 @@ export interface TrialRecord {
   /** Of them, those whose keys and values were there from the document before. */
   readonly tokens_reused: number;
   readonly tokens_behind: number | null;
-  /** null: nothing was heard, or nothing was there to be heard. */
-  readonly heard: HeardAnswer | null;
+  /** null: the document was no recording, or the needle is not in it. */
+  readonly recorded: RecordedAnswer | null;
   /** Its share of the time that its document took. */
   readonly seconds: number;
 }

@@ -1,9 +1,11 @@
 /** What `lodestone needle` and `npm run recall` have in common about asking: the same suite, length and seed, the same trials. */
+import { ExitCode, LodestoneError } from '../errors.js';
+import { plainPicture } from './video.js';
 import type { Answerer, Inquiry } from './respond.js';
 import { throughPdf } from './pdf-document.js';
+import type { RecordedDocument } from './recorded.js';
 import { throughSpeech, type Hearing } from './spoken-document.js';
 import type { Trial, TrialRequest } from './trial.js';
-import { ExitCode, LodestoneError } from '../errors.js';
 
 /**
  * Longer documents are not looked at twice: finding passages in them takes longer than reading, and memory; one reading
@@ -23,19 +25,34 @@ export async function trialRequest(answerer: Answerer, length: number | null, qu
   };
 }
 
-/**
- * @param hearing for what is spoken
- * Errors: those of reading a PDF, and of hearing; LodestoneError(usage) where nothing hears.
- */
-export async function inquiryOf({ pieces, pdf = false, spoken = false, head, answerTokens, questions }: Trial, signal?: AbortSignal, hearing?: Hearing): Promise<Inquiry> {
+/** What makes documents of sounds and pictures. */
+export interface Senses extends Pick<Answerer, 'watch'> {
+  readonly hearing?: Hearing;
+}
+
+/** Errors: those of reading a PDF or a film, and of hearing; LodestoneError(usage) where nothing hears or sees. */
+export async function inquiryOf(trial: Trial, senses: Senses = {}, signal?: AbortSignal): Promise<Inquiry> {
+  const { pieces, pdf = false, head, answerTokens, questions } = trial;
   const text = pieces.join('');
-  if (spoken && hearing === undefined) throw new LodestoneError(ExitCode.usage, 'a spoken document needs a speech model');
-  const heard = spoken ? await throughSpeech(pieces, hearing!, signal) : undefined;
+  const recorded = await record(trial, senses, signal);
   return {
-    document: heard ? heard.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
-    ...(heard ? { heard } : {}),
+    document: recorded ? recorded.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
+    ...(recorded ? { recorded } : {}),
     ...(head === undefined ? {} : { head }),
     ...(answerTokens === undefined ? {} : { answerTokens }),
     questions,
   };
+}
+
+async function record({ pieces, spoken = false, film }: Trial, { hearing, watch }: Senses, signal?: AbortSignal): Promise<RecordedDocument | null> {
+  if (spoken) {
+    if (!hearing) throw new LodestoneError(ExitCode.usage, 'a spoken document needs a speech model: name its folder with --speech');
+    return throughSpeech(pieces, hearing, signal);
+  }
+  if (film) {
+    if (!watch) throw new LodestoneError(ExitCode.usage, 'the suite video needs a model that reads pictures: name its folder with --see');
+    const pictures = pieces.map((piece, second) => (piece === plainPicture ? { second } : { second, text: piece }));
+    return { source: await watch(film.seed, pictures, signal), times: pieces.map((_, second) => [second, second + 1]) };
+  }
+  return null;
 }

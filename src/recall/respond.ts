@@ -8,14 +8,16 @@ import { segmentText } from '../ingest/text.js';
 import { defaultChunk, defaultKv, type KvFormats } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import { SharedPrefix } from '../runtime/shared-prefix.js';
-import type { HeardDocument } from './spoken-document.js';
+import type { PictureReader } from '../see/picture-reader.js';
+import { Film, readingOnce, watch, type FilmPicture } from './film.js';
+import type { RecordedDocument } from './recorded.js';
 import { ANSWER_TOKENS, type Around, type TokenCounter, type TrialQuestion } from './trial.js';
 
 /** What is asked of whom, in one go: a document, and questions about it. */
 export interface Inquiry {
   readonly document: string;
-  /** Where the document was heard. */
-  readonly heard?: HeardDocument;
+  /** Where the document is the text of a recording. */
+  readonly recorded?: RecordedDocument;
   /** Of published prompts: the words before the document. */
   readonly head?: string;
   /** Default: `ANSWER_TOKENS`. */
@@ -50,6 +52,8 @@ export interface Answerer {
   /** Whether "not found" may come in other words than the prompt's own (`isRefusal`). */
   readonly refusesInWords?: boolean;
   readonly count: TokenCounter;
+  /** Reads a film; absent: it sees none. */
+  readonly watch?: (seed: number, pictures: readonly FilmPicture[], signal?: AbortSignal) => Promise<IngestedSource>;
   /** The most tokens of a document in a prompt that has `length` tokens with what is around it and the answer. */
   documentTokens(length: number, around?: Around): Promise<number>;
   /** Each answer as if its question were the only one. */
@@ -64,11 +68,13 @@ export interface ModelAnswerer extends Answerer {
 /**
  * What a document shares with the one before at its beginning is not read again.
  * @param kv how keys and values are stored
+ * @param reader of pictures; it stays the caller's
  */
-export function modelAnswerer(model: Model, kv: KvFormats = defaultKv): ModelAnswerer {
+export function modelAnswerer(model: Model, kv: KvFormats = defaultKv, reader?: PictureReader): ModelAnswerer {
   let prefix: SharedPrefix | null = null;
   return {
     refusesInWords: model.config.prompt === 'gemma-chat',
+    ...(reader ? { watch: cinema(reader) } : {}),
     count: async (text) => (await model.tokenizer.encodeText(text)).length,
     documentTokens: (length, around) => documentTokens(model, length, around),
     respond: (inquiry, options) => respond(model, kv, (prefix ??= new SharedPrefix(model, { chunk: defaultChunk, kv })), inquiry, options),
@@ -118,10 +124,9 @@ async function encode(
 
 async function respond(model: Model, kv: KvFormats, prefix: SharedPrefix, inquiry: Inquiry, options: RespondOptions): Promise<Responses> {
   const { looks, signal = new AbortController().signal, onEvent = () => undefined } = options;
-  const { document, answerTokens: maxTokens = ANSWER_TOKENS, questions } = inquiry;
-  const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
-  const sources: IngestedSource[] = [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
+  const { document, recorded, answerTokens: maxTokens = ANSWER_TOKENS, questions } = inquiry;
   const request = { sampling: { temperature: 0 }, maxTokens, chunk: defaultChunk, kv, looks };
+  const sources = recorded ? [recorded.source] : textSources(document);
   const { documents, ends } = await encode(model, inquiry, sources, signal);
   const { readings, ...cost } = await answerEach(model, request, documents, ends, prefix, signal, onEvent);
   const started = performance.now();
@@ -133,4 +138,20 @@ async function respond(model: Model, kv: KvFormats, prefix: SharedPrefix, inquir
     responses.push({ once: whole.parsed.answer, twice: again ? chooseReading(question, whole, found).parsed.answer : null });
   }
   return { ...cost, responses, documentTokens: documents.ids.length, lookMs: performance.now() - started };
+}
+
+function textSources(document: string): IngestedSource[] {
+  const source = { path: 'haystack', kind: 'text', bytes: document.length, sha256: '' } as const;
+  return [{ source, segments: segmentText(source.path, 0, document), warnings: [] }];
+}
+
+/** Films by their seed, whose pictures are drawn and read once. */
+function cinema(reader: PictureReader): NonNullable<Answerer['watch']> {
+  const once = readingOnce(reader);
+  const films = new Map<number, Promise<Film>>();
+  return async (seed, pictures, signal) => {
+    const film = films.get(seed) ?? Film.open(seed);
+    films.set(seed, film);
+    return watch(await film, pictures, once, signal);
+  };
 }

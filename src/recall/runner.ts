@@ -81,7 +81,7 @@ export async function runSuite(answerer: Answerer, suite: Suite, length: number 
   const tallies = new Map<string, PartCounter>();
   const costs = new CostCounter();
   for await (const trial of suite.make(await trialRequest(answerer, length, questions, seed))) {
-    const all = await answerer.respond(await inquiryOf(trial, options.signal), { ...options, looks });
+    const all = await answerer.respond(await inquiryOf(trial, answerer, options.signal), { ...options, looks });
     costs.add(all);
     for (const [i, question] of trial.questions.entries()) {
       const response = all.responses[i]!;

@@ -2,9 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { cite } from '../answer/citations.js';
-import type { IngestedSource, Times } from '../ingest/segment.js';
-import { isHit } from './scoring.js';
+import type { IngestedSource } from '../ingest/segment.js';
+import type { RecordedDocument } from './recorded.js';
 import type { Speaker } from './speech-clips.js';
 
 /** Listens to a recording. Errors: those of `ingest`. */
@@ -16,38 +15,14 @@ export interface Hearing {
   readonly hear: Hear;
 }
 
-export interface HeardDocument {
-  readonly source: IngestedSource;
-  /** When each piece was really said, in seconds. */
-  readonly said: readonly Times[];
-}
-
 /** Errors: those of `Speaker.record` and of hearing. */
-export async function throughSpeech(pieces: readonly string[], { speaker, hear }: Hearing, signal?: AbortSignal): Promise<HeardDocument> {
+export async function throughSpeech(pieces: readonly string[], { speaker, hear }: Hearing, signal?: AbortSignal): Promise<RecordedDocument> {
   const dir = await mkdtemp(path.join(os.tmpdir(), 'lodestone-needle-'));
   try {
     const file = path.join(dir, 'haystack.wav');
-    const said = await speaker.record(pieces, file, signal);
-    return { source: await hear(file, signal), said };
+    const times = await speaker.record(pieces, file, signal);
+    return { source: await hear(file, signal), times };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
-}
-
-/** What hearing did to one question. */
-export interface HeardAnswer {
-  /** What is asked for is in the transcript: what is missed nevertheless, the model that reads has missed. */
-  readonly transcribed: boolean;
-  /** Seconds from the needle's true beginning to that of the place which is cited for the answer; null: none was. */
-  readonly seconds_off: number | null;
-}
-
-/** @param truth when the needle was said */
-export function heardAnswer({ source }: HeardDocument, truth: Times, { question, expected }: { readonly question: string; readonly expected: readonly string[] }, answer: string): HeardAnswer {
-  const text = source.segments.map((segment) => segment.text).join('');
-  const [citation] = answer === '' ? [] : cite(question, answer, [source]);
-  return {
-    transcribed: expected.every((one) => isHit(text, one)),
-    seconds_off: citation?.time ? Math.abs(citation.time[0] - truth[0]) : null,
-  };
 }

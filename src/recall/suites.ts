@@ -15,8 +15,10 @@ import { geminiSuite, multiAtOnceSuite, multiSuite, pdfSuite, type Prose } from 
 import { rulerSuite } from './ruler.js';
 import { loadSquad, squadSuite, type Paragraph } from './squad.js';
 import type { Suite, TokenCounter } from './trial.js';
+import { secretWords } from './film.js';
+import { videoSuite } from './video.js';
 
-export const suiteNames = ['gemini', 'kamradt', 'heldout', 'absent', 'multi', 'multi-at-once', 'ruler', 'mrcr', 'babilong', 'pdf', 'injection', 'squad'] as const;
+export const suiteNames = ['gemini', 'kamradt', 'heldout', 'absent', 'multi', 'multi-at-once', 'ruler', 'mrcr', 'babilong', 'pdf', 'injection', 'squad', 'video'] as const;
 export type SuiteName = (typeof suiteNames)[number];
 
 export interface SuiteSources {
@@ -94,6 +96,9 @@ export async function openSuites(names: readonly SuiteName[], sources: SuiteSour
         break;
       case 'injection':
         suites.push(injectionSuite(await inProse(), cities(), depths));
+        break;
+      case 'video':
+        suites.push(videoSuite(secretWords()));
         break;
       case 'squad':
         suites.push(squadSuite(paragraphs()));

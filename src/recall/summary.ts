@@ -41,13 +41,13 @@ export interface ReadsBack {
   readonly of: number;
 }
 
-export interface HeardCounts {
-  /** Transcripts that hold what is asked for, of `of`. */
-  readonly transcribed: number;
+export interface RecordedCounts {
+  /** Recordings in whose text stands what is asked for, of `of`. */
+  readonly perceived: number;
   readonly of: number;
-  /** Right answers, and those of them whose place was said within two seconds of the truth. */
+  /** Right answers, and those of them whose place is cited within `NEAR` seconds of the truth. */
   readonly found: number;
-  readonly timed: number;
+  readonly near: number;
 }
 
 export interface SuiteSummary {
@@ -65,9 +65,14 @@ export interface SuiteSummary {
   readonly effective_length: number | null;
   readonly controls: { readonly alone: Counts | null; readonly without: Counts | null };
   readonly reads_back: ReadsBack | null;
-  /** Of what was heard; null where nothing was. */
-  readonly heard: HeardCounts | null;
+  /** Of recordings; null where nothing was one. */
+  readonly recorded: RecordedCounts | null;
+  /** What lengths count. */
+  readonly unit: 'tokens' | 'seconds';
 }
+
+/** Seconds from the truth. */
+export const NEAR = 2;
 
 export function countOutcomes(records: readonly TrialRecord[]): Counts {
   const of = (outcome: TrialRecord['outcome']): number => records.filter((record) => record.outcome === outcome).length;
@@ -118,7 +123,8 @@ function summariseSuite({ suite, lengths }: PlannedSuite, records: readonly Tria
     effective_length: effectiveLength(lengths, (length) => countOutcomes(of(length)).recall, threshold),
     controls: { alone, without: control('without') },
     reads_back: readsBack(asked),
-    heard: countHeard(asked),
+    recorded: countRecorded(asked),
+    unit: suite.unit ?? 'tokens',
   };
 }
 
@@ -155,17 +161,14 @@ function readsBack(records: readonly TrialRecord[]): ReadsBack | null {
   return { tokens: found.at(-1)?.behind ?? 0, of: sorted.at(-1)!.behind };
 }
 
-/** Seconds by which a time may be off. */
-const timely = 2;
-
-function countHeard(records: readonly TrialRecord[]): HeardCounts | null {
-  const heard = records.filter((record) => record.heard !== null && record.outcome !== 'error');
-  if (heard.length === 0) return null;
-  const found = heard.filter(({ outcome }) => outcome === 'hit');
+function countRecorded(records: readonly TrialRecord[]): RecordedCounts | null {
+  const of = records.filter((record) => record.recorded !== null && record.outcome !== 'error');
+  if (of.length === 0) return null;
+  const found = of.filter(({ outcome }) => outcome === 'hit');
   return {
-    transcribed: heard.filter((record) => record.heard!.transcribed).length,
-    of: heard.length,
+    perceived: of.filter((record) => record.recorded!.perceived).length,
+    of: of.length,
     found: found.length,
-    timed: found.filter((record) => (record.heard!.seconds_off ?? Infinity) <= timely).length,
+    near: found.filter((record) => (record.recorded!.seconds_off ?? Infinity) <= NEAR).length,
   };
 }

@@ -41,6 +41,8 @@ export interface Trial {
   readonly pdf?: boolean;
   /** The document is heard: each piece is a sentence of which there is a clip (`SpeechClips`). */
   readonly spoken?: boolean;
+  /** The document is a film: each piece is a second of it, and a piece that is a needle lies over its picture. */
+  readonly film?: { readonly seed: number };
   /** The longest answer, in tokens (default: `ANSWER_TOKENS`). */
   readonly answerTokens?: number;
   /** Each is asked by itself, of the same document. */
@@ -82,7 +84,9 @@ export interface Suite {
   readonly name: string;
   /** What is asked, and how that differs from the published test of this name. */
   readonly about: string;
-  /** In tokens of the whole prompt with its answer, unless others are asked for. */
+  /** What lengths count (default: tokens of the whole prompt with its answer). */
+  readonly unit?: 'seconds';
+  /** Unless others are asked for. */
   readonly lengths: readonly number[];
   /** Of a grid: every length is asked about at each of these depths, in this order, again and again. */
   readonly depths?: readonly number[];

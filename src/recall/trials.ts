@@ -4,7 +4,8 @@ import { ExitCode, LodestoneError } from '../errors.js';
 import { chanceOf, judge, recordKey, type Control, type TrialRecord } from './record.js';
 import type { Answerer, Inquiry, RespondOptions, Responses } from './respond.js';
 import { inquiryOf, LOOK_UP_TO, trialRequest } from './request.js';
-import { heardAnswer, type HeardAnswer, type Hearing } from './spoken-document.js';
+import { recordedAnswer, type RecordedAnswer } from './recorded.js';
+import type { Hearing } from './spoken-document.js';
 import type { Suite, Trial, TrialQuestion } from './trial.js';
 
 export interface PlannedSuite {
@@ -91,7 +92,7 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
   let error: string | null = null;
   let error_code: ExitCode | null = null;
   try {
-    inquiry = await inquiryOf(trial, options.signal, options.hearing);
+    inquiry = await inquiryOf(trial, { ...options, ...answerer }, options.signal);
     responses = await answerer.respond(inquiry, { ...options, looks });
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
@@ -123,14 +124,14 @@ async function askTrial(answerer: Answerer, trial: Trial, place: Place, options:
       document_tokens: responses?.documentTokens ?? 0,
       tokens_reused: responses?.tokensReused ?? 0,
       tokens_behind: control === 'alone' ? null : (question.tokensBehind ?? null),
-      heard: inquiry === null ? null : heardOf(trial, inquiry, question, answer),
+      recorded: inquiry === null ? null : recordedOf(trial, inquiry, question, answer),
       seconds,
     };
   });
 }
 
-/** null where nothing was heard, or the needle is not there. */
-function heardOf({ pieces, needles = [] }: Trial, { heard }: Inquiry, question: TrialQuestion, answer: string): HeardAnswer | null {
+/** null where the document is no recording, or the needle is not in it. */
+function recordedOf({ pieces, needles = [] }: Trial, { recorded }: Inquiry, question: TrialQuestion, answer: string): RecordedAnswer | null {
   const at = pieces.findIndex((piece) => needles.some((needle) => piece.trim() === needle.trim()));
-  return heard === undefined || at < 0 ? null : heardAnswer(heard, heard.said[at]!, question, answer);
+  return recorded === undefined || at < 0 ? null : recordedAnswer(recorded, recorded.times[at]!, question, answer);
 }

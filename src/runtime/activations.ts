@@ -2,6 +2,7 @@
 import { kvPageBytes } from '../device/kvLayout.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import type { Activations } from '../gemma/graph.js';
+import { drawnBytes } from './draw-ahead.js';
 import { channels, type VisionConfig } from '../gemma/vision-config.js';
 import type { VisionActivations } from '../gemma/vision-graph.js';
 
@@ -29,6 +30,7 @@ export function activationBuffers(
     up: rows(intermediateSize, 'up projections'),
     // Of one position, however long the chunk.
     logits: { label: 'logits', bytes: vocabSize * Float32Array.BYTES_PER_ELEMENT },
+    drawn: { label: 'drawn tokens', bytes: drawnBytes },
     ropeLocal: rows(headDim, 'rotary table, local'),
     ropeGlobal: rows(headDim, 'rotary table, global'),
   };

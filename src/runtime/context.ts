@@ -4,11 +4,13 @@
  * Two numbers describe it. `length` positions belong to it; the first `computed` of them have been through the graph.
  * They differ only after an abort in a model whose last layers are local (see `#computeFrom`).
  */
-import type { DeviceBuffer, View } from '../device/device.js';
+import type { Command, DeviceBuffer, View } from '../device/device.js';
+import type { Sampling } from '../device/sampling.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
 import { activationBuffers } from './activations.js';
+import { DrawAhead, drawHere, type DrawnToken, type DrawOptions, type Step } from './draw-ahead.js';
 import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats, type KvRows } from './kv.js';
 import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
@@ -86,6 +88,8 @@ export class Context {
   /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
   #storedFrom: number[];
   #busy = false;
+  /** Steps of decoding that the device has been given already; of no use once anything else is read. */
+  #ahead: DrawAhead | null = null;
   /** Per mark: when it was made, by the clocks of `#replaced` and `#rewritten`. */
   readonly #marks = new WeakMap<Mark, { readonly replaced: number; readonly rewritten: number }>();
   /** Positions that got other ids, and the end of those that ever had one. */
@@ -153,6 +157,15 @@ export class Context {
     return this.prefill([token], options);
   }
 
+  /**
+   * Reads one token and draws the one that follows it, on the device: the logits stay there. While token after token is
+   * drawn with the same `sampling` and `signal`, the device may be some steps ahead of what the context holds; that shows
+   * nowhere but in the time it takes.
+   */
+  draw(token: number, options: DrawOptions): Promise<DrawnToken> {
+    return this.#exclusively(() => this.#draw(token, options));
+  }
+
   /** A mark of the place where the context is. It holds while this place is part of what the context has read. */
   mark(): Promise<Mark> {
     return this.#exclusively(async () => {
@@ -177,6 +190,7 @@ export class Context {
     if (this.#replaced.lowestSince(made.replaced) < mark.length) {
       throw new RangeError(`this mark of ${mark.length} positions is of a text that the context has replaced`);
     }
+    this.#ahead = null;
     this.#length = mark.length;
     if (this.#rewritten.lowestSince(made.rewritten) < mark.computed) {
       // An interrupted reading of the same positions may have left them undefined: they are read again.
@@ -273,6 +287,7 @@ export class Context {
       );
     }
     if (signal?.aborted) throw abortError(signal);
+    this.#ahead = null;
     this.#appendIds(tokens, options.images ?? [], options.bothWays ?? 0);
     this.#caches.grow(end);
 
@@ -280,8 +295,7 @@ export class Context {
     this.#computed = this.#computeFrom(ranges);
     if (this.#computed === 0) this.#storedFrom.fill(0);
     const from = this.#computed;
-    if (from < this.#writtenEnd) this.#rewritten.record(from);
-    this.#writtenEnd = end;
+    this.#noteWritten(from, end);
     while (this.#computed < end) {
       if (signal?.aborted) throw abortError(signal);
       const start = this.#computed;
@@ -330,6 +344,59 @@ export class Context {
       tap(name, start, new Float32Array(bytes.buffer));
     }
     await device.submit(commands.slice(done), signal);
+  }
+
+  async #draw(token: number, options: DrawOptions): Promise<DrawnToken> {
+    const start = this.#length;
+    if (start >= this.config.maxPositions || this.#computeFrom(outputRanges(this.config, start + 1, 1)) !== start) {
+      const logits = await this.#prefill([token], options.signal ? { signal: options.signal } : {});
+      return drawHere(logits!, options.sampling, options.step);
+    }
+    const ahead = this.#ahead?.continues(start, token, options) ? this.#ahead : this.#startAhead(token, options);
+    this.#ahead = null;
+    this.#appendIds([token], [], 0);
+    const drawn = await ahead.next(options.most);
+    this.#length = this.#computed = start + 1;
+    this.#ahead = ahead;
+    return drawn;
+  }
+
+  #startAhead(token: number, options: DrawOptions): DrawAhead {
+    const { maxPositions } = this.config;
+    const place = {
+      device: this.#model.device,
+      records: this.#activations.drawn,
+      // So far a ring keeps what a query at the context's end still sees.
+      room: this.chunk,
+      maxPositions,
+      record: (steps: readonly Step[], sampling: Sampling) => this.#recordSteps(steps, sampling),
+    };
+    return new DrawAhead(place, this.#length, token, options);
+  }
+
+  /** Step after step; each has its row of the rotary tables. */
+  #recordSteps(steps: readonly Step[], sampling: Sampling): Command[] {
+    const { config } = this;
+    const start = steps[0]!.position;
+    this.#caches.grow(start + steps.length);
+    this.#noteWritten(start, start + steps.length);
+    const { ropeLocal, ropeGlobal, logits, ...others } = this.#activations;
+    this.#writeRope(this.#ropeLocal, ropeLocal, start, steps.length);
+    if (this.#ropeGlobal) this.#writeRope(this.#ropeGlobal, ropeGlobal, start, steps.length);
+    return steps.flatMap(({ position, number, token, drawn }, i): Command[] => {
+      const row = ({ buffer, offset }: View): View => ({ buffer, offset: offset + i * config.headDim * Float32Array.BYTES_PER_ELEMENT });
+      const activations = { ...others, ids: token, logits, ropeLocal: row(ropeLocal), ropeGlobal: row(ropeGlobal) };
+      const chunk = { start: position, rows: 1, ranges: outputRanges(config, position + 1, 1), logits: true, images: [], blocks: [] };
+      return [
+        ...recordChunk(config, this.#model.weights, this.#caches.layers, activations, chunk),
+        { op: 'sample', logits, count: config.vocabSize, sampling, step: number, out: drawn },
+      ];
+    });
+  }
+
+  #noteWritten(from: number, end: number): void {
+    if (from < this.#writtenEnd) this.#rewritten.record(from);
+    this.#writtenEnd = end;
   }
 
   /** Of positions from .. to - 1 of the chunk that begins at `start` and was just computed, a few at a time. */

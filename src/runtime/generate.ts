@@ -1,8 +1,8 @@
 /** Decoding: one token after another, each with its log-probability. */
-import { abortError, ExitCode, LodestoneError } from '../errors.js';
-import { createRandom } from '../random.js';
+import type { Sampling } from '../device/sampling.js';
+import { abortError } from '../errors.js';
 import type { Context } from './context.js';
-import { logSumExp, sample, type Sampling } from './sampler.js';
+import { drawHere, type DrawnToken } from './draw-ahead.js';
 
 export interface GenerateOptions {
   /** Default: greedy. */
@@ -16,11 +16,7 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface GeneratedToken {
-  readonly id: number;
-  /** ln of the token's probability in the model's own distribution, before temperature and filters. */
-  readonly logProb: number;
-}
+export type GeneratedToken = DrawnToken;
 
 export interface GenerateEnd {
   /** A stop token, `maxTokens`, or the end of the model's context. */
@@ -42,31 +38,18 @@ export async function* generate(
   options: GenerateOptions = {},
 ): AsyncGenerator<GeneratedToken, GenerateEnd> {
   const { sampling = { temperature: 0 }, stop = [], maxTokens = Infinity, allowed, signal } = options;
-  const random = createRandom(sampling.seed ?? 0);
-  let current = logits;
-  for (let count = 0; count < maxTokens; count++) {
-    if (signal?.aborted) throw abortError(signal);
-    if (!current.some((logit) => logit > -Infinity)) {
-      throw new LodestoneError(ExitCode.badModel, "the model's logits are not numbers; are its weights damaged?");
-    }
-    const permitted = allowed ? current.map((logit, id) => (allowed(id) ? logit : -Infinity)) : current;
-    const id = sample(permitted, sampling, random());
-    const logProb = logProbability(current, id);
+  if (maxTokens <= 0) return { reason: 'length' };
+  if (signal?.aborted) throw abortError(signal);
+  const first = drawHere(logits, sampling, 0, allowed);
+  for (let { id, logProb } = first, count = 1; ; count++) {
     if (stop.includes(id)) return { reason: 'stop', stopId: id, logProb };
     yield { id, logProb };
-    if (count + 1 === maxTokens) break;
+    if (count >= maxTokens) return { reason: 'length' };
     if (context.length >= context.config.maxPositions) return { reason: 'context' };
-    current = await context.decode(id, signal ? { signal } : {});
+    if (signal?.aborted) throw abortError(signal);
+    // What is allowed depends on what was drawn, and only this side knows it.
+    ({ id, logProb } = allowed
+      ? drawHere(await context.decode(id, signal ? { signal } : {}), sampling, count, allowed)
+      : await context.draw(id, { sampling, step: count, most: maxTokens - count, signal }));
   }
-  return { reason: 'length' };
-}
-
-/** ln softmax(logits)[id]. */
-export function logProbability(logits: Float32Array, id: number): number {
-  return logits[id]! - logSumExp(logits);
-}
-
-/** softmax(logits)[id]: for instance how probable it is that the first token says "absent". */
-export function tokenProbability(logits: Float32Array, id: number): number {
-  return Math.exp(logProbability(logits, id));
 }

@@ -26,7 +26,7 @@ export function formatAnswer(answer: Pick<Answer, 'found' | 'answer' | 'citation
   const lines = [answerText(answer)];
   if (!answer.found) return `${lines[0]}\n`;
   answer.citations.forEach((citation, i) => {
-    const mark = citation.verified ? '' : '  (not verified: the answer does not stand there to the letter)';
+    const mark = citation.verified ? '' : citation.picture ? '  (read in a picture: look for yourself)' : '  (not verified: the answer does not stand there to the letter)';
     lines.push(`  [${i + 1}] ${place(citation)}: "${clean(citation.quote)}"${mark}`);
   });
   if (answer.citations.length === 0) lines.push(`  ${NO_CITATION}`);

@@ -2,6 +2,7 @@
 import type { Command, Device, DeviceBuffer, KvCache, KvFormat, View, Weight, WeightFormat } from '../../src/device/device.js';
 import { kvPageBytes } from '../../src/device/kvLayout.js';
 import { createReferenceDevice } from '../../src/device/reference/device.js';
+import type { Sampling } from '../../src/device/sampling.js';
 import { isDenseFormat, layouts, storedBytes, type BlockFormat, type PackedFormat } from '../../src/weights/blocks.js';
 
 /** Uniform numbers in [-1, 1), the same for the same seed. */
@@ -231,3 +232,57 @@ export function stepsApart(format: 'f16' | 'q8_0', a: Uint8Array<ArrayBuffer>, b
   return worst;
 }
 
+/** ring, slots, pages, KV heads, heads, head size, window, end, start */
+export const attentionCases = [
+  [false, 64, 12, 1, 4, 32, 0, 700, 640],
+  [false, 1000, 1, 2, 4, 64, 0, 300, 0],
+  [false, 50, 8, 1, 1, 20, 0, 390, 389],
+  [false, 300, 5, 1, 4, 256, 0, 1300, 1299],
+  [true, 100, 1, 2, 2, 16, 40, 333, 280],
+  [true, 57, 1, 1, 3, 32, 8, 120, 71],
+  [false, 128, 3, 3, 6, 48, 70, 300, 230],
+  [true, 640, 1, 1, 4, 256, 512, 600, 520],
+] as const;
+
+/** Ways to draw, one for each kernel and filter. */
+export const samplings: readonly Sampling[] = [
+  { temperature: 0 },
+  { temperature: 1, seed: 5 },
+  { temperature: 0.8, topK: 64, topP: 0.95, seed: 6 },
+  { temperature: 1.3, topP: 0.6, seed: 7 },
+  { temperature: 2, topK: 7, seed: 8 },
+  { temperature: 1, minP: 0.05, seed: 9 },
+  { temperature: 1, topK: 1, seed: 10 },
+];
+
+/**
+ * Tokens drawn from the same logits by a device and by the reference, and how far their log-probabilities are apart: peaked
+ * logits and flat ones, of few and many ids, with ties.
+ */
+export async function drawBoth(device: Device, sampling: Sampling): Promise<{ id: number; want: number; difference: number }[]> {
+  const results = [];
+  for (const [count, magnitude] of [[5, 3], [8192, 12], [9001, 0.5], [70_000, 20]] as const) {
+    const logits = randomFloats(count, count, magnitude);
+    // The same number twice, masked ids, and zeros of both signs.
+    logits.set([logits[3]!, 0, -0], 0);
+    if (count > 100) logits.set([-Infinity, -1e30], 50);
+    // Of a NaN among them the sum is NaN, but the draw goes on.
+    if (count === 9001) logits[60] = Number.NaN;
+    const drawn = await Promise.all(
+      [createReferenceDevice(), device].map(async (each) => {
+        const rig = new Rig(each);
+        const [view, out] = [rig.data(logits), rig.empty(2 * 20)];
+        await rig.run(...Array.from({ length: 20 }, (_, step) => ({ op: 'sample' as const, logits: view, count, sampling, step, out: { ...out, offset: step * 8 } })));
+        const floats = await rig.floats(out, 40);
+        rig.free();
+        return { ids: new Uint32Array(floats.buffer), floats };
+      }),
+    );
+    const [want, got] = drawn as [(typeof drawn)[number], (typeof drawn)[number]];
+    for (let step = 0; step < 20; step++) {
+      const [logProb, wantedLogProb] = [got.floats[2 * step + 1]!, want.floats[2 * step + 1]!];
+      results.push({ id: got.ids[2 * step]!, want: want.ids[2 * step]!, difference: count === 9001 ? 0 : Math.abs(logProb - wantedLogProb) });
+    }
+  }
+  return results;
+}

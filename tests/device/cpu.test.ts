@@ -11,7 +11,7 @@ import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
 import { layouts } from '../../src/weights/blocks.js';
-import { attend, blockFormats, compare, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, stepsApart } from './cases.js';
+import { attend, attentionCases, blockFormats, compare, drawBoth, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, samplings, stepsApart } from './cases.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
@@ -238,22 +238,19 @@ describe.each(variants)('%s', (isa) => {
     }
   });
 
-  it.each([
-    // ring, slots, pages, KV heads, heads, head size, window, end, start
-    [false, 64, 12, 1, 4, 32, 0, 700, 640],
-    [false, 1000, 1, 2, 4, 64, 0, 300, 0],
-    [false, 50, 8, 1, 1, 20, 0, 390, 389],
-    [false, 300, 5, 1, 4, 256, 0, 1300, 1299],
-    [true, 100, 1, 2, 2, 16, 40, 333, 280],
-    [true, 57, 1, 1, 3, 32, 8, 120, 71],
-    [false, 128, 3, 3, 6, 48, 70, 300, 230],
-    [true, 640, 1, 1, 4, 256, 512, 600, 520],
-  ] as const)('attends: ring %s, %i slots, %i pages, %i KV heads, %i heads of %i, window %i, rows to %i from %i', async (ring, pageSlots, pages, kvHeads, heads, headDim, window, end, start) => {
+  it.each(attentionCases)('attends: ring %s, %i slots, %i pages, %i KV heads, %i heads of %i, window %i, rows to %i from %i', async (ring, pageSlots, pages, kvHeads, heads, headDim, window, end, start) => {
     const error = await compare(device, async (rig) => {
       const { out, elements } = await attend(rig, { ring, pageSlots, pages, kvHeads, headDim }, end, start, { heads, window });
       return [out, elements];
     });
     expect(error).toBeLessThan(2e-6);
+  });
+
+  it.each(samplings)('draws the tokens that the reference draws: %j', async (sampling) => {
+    for (const { id, want, difference } of await drawBoth(device, sampling)) {
+      expect(id).toBe(want);
+      expect(difference).toBeLessThan(1e-5);
+    }
   });
 
   // What storeKv writes may differ by one step where the reference, in float64, is on the other side of a tie. So the

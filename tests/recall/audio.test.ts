@@ -104,19 +104,19 @@ describe('the suite', () => {
     return summarise(plan, records, 0.85)[0]!;
   };
   it('counts what was heard, and whether the time is right', async () => {
-    expect(await measure(hearing())).toMatchObject({ overall: { hits: 3 }, heard: { transcribed: 3, of: 3, found: 3, timed: 3 } });
-    expect(await measure(hearing(1.9))).toMatchObject({ heard: { found: 3, timed: 3 } });
-    expect(await measure(hearing(2.1))).toMatchObject({ overall: { hits: 3 }, heard: { transcribed: 3, found: 3, timed: 0 } });
+    expect(await measure(hearing())).toMatchObject({ overall: { hits: 3 }, recorded: { perceived: 3, of: 3, found: 3, near: 3 } });
+    expect(await measure(hearing(1.9))).toMatchObject({ recorded: { found: 3, near: 3 } });
+    expect(await measure(hearing(2.1))).toMatchObject({ overall: { hits: 3 }, recorded: { perceived: 3, found: 3, near: 0 } });
   });
   it('tells what was not heard from what was not found', async () => {
     const [first] = await collect(audioSuite(clips, [0, 50, 100]).make(wordRequest(300, 3)));
     const lost = await measure(hearing(0, `${first!.questions[0]!.expected[0]!}.`));
-    expect(lost).toMatchObject({ overall: { hits: 2, refusals: 1 }, heard: { transcribed: 2, of: 3, found: 2, timed: 2 } });
+    expect(lost).toMatchObject({ overall: { hits: 2, refusals: 1 }, recorded: { perceived: 2, of: 3, found: 2, near: 2 } });
   });
   it('says what it needs', async () => {
     const { answerer, spy } = standIn(() => '');
     const records = [];
     for await (const some of runTrials(answerer, [planned(spy(audioSuite(clips, [50])), [300], 1)], { seed: 1, looks: 0 })) records.push(...some);
-    expect(records).toMatchObject([{ outcome: 'error', error: expect.stringMatching(/speech model/u) as string, heard: null }]);
+    expect(records).toMatchObject([{ outcome: 'error', error: expect.stringMatching(/speech model/u) as string, recorded: null }]);
   });
 });

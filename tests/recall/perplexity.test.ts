@@ -7,7 +7,7 @@ import { embeddedModelDir, packageRoot } from '../../src/paths.js';
 import { checkPerplexity } from '../../src/recall/gate.js';
 import { fitPowerLaw, haystackLoss, lossPoints, tokenLosses } from '../../src/recall/perplexity.js';
 import { Context } from '../../src/runtime/context.js';
-import { logProbability } from '../../src/runtime/generate.js';
+import { logProbability } from '../../src/device/sampling.js';
 import { openModel } from '../../src/runtime/model.js';
 
 /** Of an independent fit (fixtures/README.md). */

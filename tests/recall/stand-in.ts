@@ -26,6 +26,12 @@ export function standIn(tell: (question: TrialQuestion, document: string) => str
   const answerer: Answerer = {
     count: countWords,
     documentTokens: async (length) => length,
+    // Reads whatever lies over a picture, when it is there.
+    watch: async (_, pictures) => ({
+      source: { path: 'film', kind: 'video', bytes: 0, sha256: '', seconds: pictures.length },
+      segments: pictures.flatMap(({ second, text }) => (text === undefined ? [] : [{ source: 0, text: `${text}\n`, time: [second, second + 1] as const }])),
+      warnings: [],
+    }),
     respond: async ({ document, questions }) => {
       asked.push(document);
       return {
@@ -78,7 +84,7 @@ export function recordOf(changes: Partial<TrialRecord>): TrialRecord {
     document_tokens: 1000,
     tokens_reused: 0,
     tokens_behind: null,
-    heard: null,
+    recorded: null,
     seconds: 0.5,
     ...changes,
   };

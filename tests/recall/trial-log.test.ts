@@ -135,7 +135,9 @@ it('the gate says which limit failed, and why', () => {
     cells: [{ ...overall, length: 1024, depth: 0, recall: 1 }, { ...overall, length: 4096, depth: 50, recall: 0, hits: 0 }],
     effective_length: 1024,
     controls: { alone: null, without: null },
-    reads_back: null, heard: null,
+    reads_back: null,
+    recorded: null,
+    unit: 'tokens' as const,
   };
   const input = { suites: [suite], threshold: 0.85, seconds: 12.34, comparison: null };
   expect(checkGate({}, input)).toBeNull();

@@ -8,6 +8,7 @@ export function withSubmit(device: Device, submit: Device['submit']): Device {
     description: device.description,
     kernels: device.kernels,
     kvPageSlots: device.kvPageSlots,
+    decodeSteps: device.decodeSteps,
     get allocatedBytes() {
       return device.allocatedBytes;
     },

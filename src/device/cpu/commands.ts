@@ -5,6 +5,7 @@
 import { checkCommands, pageRange, seenBy, type Ownership } from '../checkCommands.js';
 import type { Command, KvCache, View } from '../device.js';
 import { kvFormats } from '../kvLayout.js';
+import { isGreedy, streamOf } from '../sampling.js';
 
 const opcodes: Record<Command['op'], number> = {
   embed: 0,
@@ -21,6 +22,7 @@ const opcodes: Record<Command['op'], number> = {
   averagePool: 11,
   geluErf: 12,
   unfold: 13,
+  sample: 14,
 };
 
 /** Throws a RangeError that names the command and what is wrong with it. */
@@ -85,6 +87,11 @@ function encode(command: Command): number[] {
     }
     case 'averagePool':
       return [...view(command.x), ...view(command.out), command.side, command.size, command.width];
+    case 'sample': {
+      const { logits, count, sampling, step, out } = command;
+      const { temperature, topK = 0, topP = 1, minP = 0, seed = 0 } = sampling;
+      return [...view(logits), count, isGreedy(sampling) ? 0 : temperature, topK, topP, minP, streamOf(seed, step), ...view(out)];
+    }
   }
 }
 

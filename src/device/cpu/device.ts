@@ -71,6 +71,7 @@ export class CpuDevice implements Device, Ownership {
   readonly description: string;
   readonly kernels: string;
   readonly kvPageSlots = 1024;
+  readonly decodeSteps = 1;
   readonly isa: NativeVariant['name'];
   /** At work: fewer than asked for where the system would start no more. */
   readonly threads: number;

@@ -14,6 +14,7 @@ import { matMul } from './matMul.js';
 import { memoryOf, ReferenceBuffer } from './memory.js';
 import { normRope } from './normRope.js';
 import { rmsNorm } from './rmsNorm.js';
+import { sample } from './sample.js';
 import { storeKv } from './storeKv.js';
 import { unfold } from './unfold.js';
 import { loadReferenceWeight } from './weight.js';
@@ -35,6 +36,7 @@ class ReferenceDevice implements Device {
   readonly description = 'reference (TypeScript, 1 thread)';
   readonly kernels = 'reference';
   readonly kvPageSlots = 1024;
+  readonly decodeSteps = 1;
   #allocated = 0;
   #nextId = 1;
   #closed = false;
@@ -139,5 +141,7 @@ function kernel(command: Command): Generator<void> {
       return add(command);
     case 'averagePool':
       return averagePool(command);
+    case 'sample':
+      return sample(command);
   }
 }

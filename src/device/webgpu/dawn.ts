@@ -29,8 +29,11 @@ export interface Unavailable {
 /** Dawn's instances. They must outlive their devices: a collected instance with a live device ends the process. */
 const instances: GPU[] = [];
 
-/** SwiftShader zeroes workgroup memory element by element at compile time with it: seconds per pipeline. */
-const disabledToggles = 'disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension';
+/**
+ * SwiftShader zeroes workgroup memory element by element at compile time with the first: seconds per pipeline. The second rounds
+ * timestamps to 100 microseconds, longer than many kernels take.
+ */
+const disabledToggles = 'disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension,timestamp_quantization';
 
 async function openGpu(): Promise<GPU | Unavailable> {
   if (instances[0]) return instances[0];
@@ -118,6 +121,7 @@ export async function openDevice({ software, largestBinding = Infinity }: OpenOp
   try {
     const device = await adapter.requestDevice({
       label: 'lodestone',
+      requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
       requiredLimits: {
         maxBufferSize: limits.maxBufferSize,
         maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,

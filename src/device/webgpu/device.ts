@@ -2,13 +2,17 @@
 import { abortError, ExitCode, LodestoneError } from '../../errors.js';
 import { checkCommands, type Ownership } from '../checkCommands.js';
 import type { Command, Device, DeviceBuffer, View, Weight, WeightSource } from '../device.js';
+import type { Profile } from '../profile.js';
 import { openDevice, type AdapterSummary, type Opened, type OpenOptions, type Unavailable } from './dawn.js';
 import type { Bound, Dispatch, GpuMemory } from './dispatch.js';
 import { Encoder } from './encoder.js';
+import { KernelTimer } from './kernel-timer.js';
 import { Pipelines } from './pipelines.js';
-import { record, type Recorder } from './record.js';
+import { record } from './record.js';
+import type { Recorder } from './recorder.js';
 import { kernelsHash } from './shaders.js';
-import { gpuFormat, loadGpuWeight, type GpuWeight } from './weights.js';
+import { formatSuffix } from './weight-layout.js';
+import { loadGpuWeight, type GpuWeight } from './weights.js';
 
 /** The device, or why there is none. Errors: LodestoneError(outOfMemory) where there is an adapter that can't be opened. */
 export async function createWebGpuDevice(options: OpenOptions): Promise<WebGpuDevice | Unavailable> {
@@ -41,6 +45,7 @@ export class WebGpuDevice implements Device, Ownership {
   readonly description: string;
   readonly kernels: string;
   readonly kvPageSlots = 16_384;
+  readonly decodeSteps = 4;
   readonly adapter: AdapterSummary;
   readonly #device: GPUDevice;
   readonly #largestBinding: number;
@@ -57,6 +62,7 @@ export class WebGpuDevice implements Device, Ownership {
   #nextId = 1;
   #bytes = 0;
   #pieceWork = firstPieceWork;
+  #profile: { readonly profile: Profile; readonly timer: KernelTimer } | null = null;
   /** What ended the device: it is lost, out of memory, or was misused. */
   #failure: Error | null = null;
   readonly #failed: Promise<never>;
@@ -152,7 +158,7 @@ export class WebGpuDevice implements Device, Ownership {
     }
   }
 
-  async loadWeight(source: WeightSource, as = gpuFormat(source.format)): Promise<Weight> {
+  async loadWeight(source: WeightSource, as = source.format): Promise<Weight> {
     this.#check();
     const weight = await loadGpuWeight(this.#nextId++, source, as, {
       largestBinding: this.#largestBinding,
@@ -172,6 +178,10 @@ export class WebGpuDevice implements Device, Ownership {
     await this.#inOrder(() => this.#issue(commands, signal));
     await this.#unlessFailed(this.#device.queue.onSubmittedWorkDone());
     if (signal?.aborted) throw abortError(signal);
+  }
+
+  profileInto(profile: Profile): void {
+    this.#profile = { profile, timer: new KernelTimer(this.#device, !this.adapter.software) };
   }
 
   close(): Promise<void> {
@@ -198,13 +208,19 @@ export class WebGpuDevice implements Device, Ownership {
   async #issue(commands: readonly Command[], signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) throw abortError(signal);
     if (this.#failure) throw this.#failure;
-    const dispatches = commands.flatMap((command) => record(command, this.#recorder));
+    const dispatches = record(commands, this.#recorder);
     const pipelines = this.#pipelines.of(dispatches);
-    const run = this.#encoder.place(dispatches, pipelines instanceof Promise ? await this.#unlessFailed(pipelines) : pipelines);
+    const placed = this.#encoder.place(dispatches, pipelines instanceof Promise ? await this.#unlessFailed(pipelines) : pipelines);
+    if (this.#profile) {
+      const { profile, timer } = this.#profile;
+      const times = await this.#unlessFailed(placed.time(timer));
+      for (const [i, { kernel, constants, bytes, work }] of dispatches.entries()) profile.add(`${kernel}${formatSuffix(constants)}`, times[i]!, bytes, 2 * work);
+      return;
+    }
     for (const { from, to } of pieces(dispatches, this.#pieceWork)) {
       if (signal?.aborted) throw abortError(signal);
       const began = performance.now();
-      run(from, to);
+      placed.run(from, to);
       if (to === dispatches.length) break;
       await this.#unlessFailed(this.#device.queue.onSubmittedWorkDone());
       this.#pieceWork *= Math.min(2, Math.max(0.5, pieceTime / (performance.now() - began)));

@@ -26,6 +26,8 @@ export interface Dispatch {
   readonly extras?: Uint32Array<ArrayBuffer>;
   /** Multiply-adds, about: long lists are submitted in pieces. */
   readonly work: number;
+  /** Bytes that it has to read and write, each once: what time is compared with. */
+  readonly bytes: number;
 }
 
 /** The most workgroups in one dimension. */

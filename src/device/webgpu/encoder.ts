@@ -3,6 +3,7 @@
  * dispatch has the same place whenever the same list comes again; so bind groups are made once and found again.
  */
 import type { Dispatch, GpuMemory } from './dispatch.js';
+import type { KernelTimer } from './kernel-timer.js';
 import type { Pipeline } from './pipelines.js';
 
 /** Offsets of bindings are multiples of this, on all adapters. */
@@ -15,6 +16,14 @@ export interface EncoderMemory {
   allocate(bytes: number, label: string, usage: GPUBufferUsageFlags): GpuMemory;
   /** When what was submitted so far is done. */
   retire(memory: GpuMemory): void;
+}
+
+/** A list whose parameters have been written. */
+export interface PlacedList {
+  /** Encodes and submits a part of it. */
+  run(from: number, to: number): void;
+  /** Runs all of it, and gives the milliseconds that each dispatch takes by itself. */
+  time(timer: KernelTimer): Promise<readonly number[]>;
 }
 
 interface Placed {
@@ -30,7 +39,8 @@ export class Encoder {
   readonly #memory: EncoderMemory;
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #unread: GpuMemory;
-  readonly #unwritten: GpuMemory;
+  /** By the number of the binding: no two of a kernel may be the same. */
+  readonly #unwritten = new Map<number, GpuMemory>();
   #params: GpuMemory;
   #words: Uint32Array<ArrayBuffer>;
   #floats: Float32Array<ArrayBuffer>;
@@ -40,7 +50,6 @@ export class Encoder {
     this.#memory = memory;
     // For bindings that a variant of a kernel does not use.
     this.#unread = memory.allocate(alignment, 'nothing to read', GPUBufferUsage.STORAGE);
-    this.#unwritten = memory.allocate(alignment, 'nothing to write', GPUBufferUsage.STORAGE);
     this.#words = new Uint32Array(16 * 1024);
     this.#floats = new Float32Array(this.#words.buffer);
     this.#params = this.#allocateParams();
@@ -51,8 +60,8 @@ export class Encoder {
     this.#groups.clear();
   }
 
-  /** Writes the parameters of a list, and returns a function that encodes and submits a part of it. */
-  place(dispatches: readonly Dispatch[], pipelines: readonly Pipeline[]): (from: number, to: number) => void {
+  /** Writes the parameters of a list. */
+  place(dispatches: readonly Dispatch[], pipelines: readonly Pipeline[]): PlacedList {
     let bytes = 0;
     const reserve = (size: number): number => {
       const at = bytes;
@@ -63,16 +72,20 @@ export class Encoder {
     this.#reserve(bytes);
     for (const each of placed) this.#write(each);
     this.#device.queue.writeBuffer(this.#params.handle, 0, this.#words, 0, bytes / 4);
-    return (from, to) => {
-      const encoder = this.#device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (const each of placed.slice(from, to)) {
-        pass.setPipeline(each.pipeline.handle);
-        pass.setBindGroup(0, this.#bindGroup(each));
-        pass.dispatchWorkgroups(...each.dispatch.groups);
-      }
-      pass.end();
-      this.#device.queue.submit([encoder.finish()]);
+    const encode = (pass: GPUComputePassEncoder, each: Placed): void => {
+      pass.setPipeline(each.pipeline.handle);
+      pass.setBindGroup(0, this.#bindGroup(each));
+      pass.dispatchWorkgroups(...each.dispatch.groups);
+    };
+    return {
+      run: (from, to) => {
+        const encoder = this.#device.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        for (const each of placed.slice(from, to)) encode(pass, each);
+        pass.end();
+        this.#device.queue.submit([encoder.finish()]);
+      },
+      time: (timer) => timer.time(placed.map((each) => (pass) => encode(pass, each))),
     };
   }
 
@@ -98,13 +111,21 @@ export class Encoder {
         entries.push({ binding: number, resource: { buffer: this.#params.handle, offset: extras, size: dispatch.extras.byteLength } });
         continue;
       }
-      const memory = dispatch.bind[name]?.memory ?? (access === 'read' ? this.#unread : this.#unwritten);
+      const memory = dispatch.bind[name]?.memory ?? (access === 'read' ? this.#unread : this.#unwrittenOf(number));
       entries.push({ binding: number, resource: { buffer: memory.handle } });
     }
     const group = this.#device.createBindGroup({ label: pipeline.kernel, layout: pipeline.layout, entries });
     if (this.#groups.size >= mostBindGroups) this.#groups.clear();
     this.#groups.set(key, group);
     return group;
+  }
+
+  #unwrittenOf(binding: number): GpuMemory {
+    const known = this.#unwritten.get(binding);
+    if (known) return known;
+    const memory = this.#memory.allocate(alignment, 'nothing to write', GPUBufferUsage.STORAGE);
+    this.#unwritten.set(binding, memory);
+    return memory;
   }
 
   #reserve(bytes: number): void {

@@ -43,11 +43,11 @@ export class Pipelines {
     return pending;
   }
 
-  /** Names that are bound to a buffer of an earlier name, where one of the two is written. Unbound ones share one buffer for each access. */
+  /** Names that are bound to a buffer of an earlier name, where one of the two is written. Each unbound one that is written has a buffer of its own. */
   #aliases(kernel: Kernel, constants: Constants, bind: Dispatch['bind']): ReadonlyMap<string, string> {
     let bindings = this.#bindings.get(kernel);
     if (!bindings) this.#bindings.set(kernel, (bindings = shaderOf(kernel, constants, new Map()).bindings));
-    const bufferOf = ({ name, access }: Binding): number | string => bind[name]?.memory.id ?? access;
+    const bufferOf = ({ name, access }: Binding): number | string => bind[name]?.memory.id ?? (access === 'read' ? access : name);
     const aliases = new Map<string, string>();
     for (const [i, binding] of bindings.entries()) {
       const same = bindings.filter((other) => bufferOf(other) === bufferOf(binding));

@@ -13,7 +13,6 @@ export type Kernel =
   | 'embed'
   | 'ge_glu'
   | 'gelu'
-  | 'gelu_erf'
   | 'layer_norm'
   | 'mat_mul'
   | 'mat_mul_q8'
@@ -22,6 +21,10 @@ export type Kernel =
   | 'norm_rope'
   | 'quantize_rows'
   | 'rms_norm'
+  | 'sample_count'
+  | 'sample_cut'
+  | 'sample_pick'
+  | 'sample_scan'
   | 'store_kv'
   | 'unfold';
 

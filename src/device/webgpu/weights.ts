@@ -1,49 +1,30 @@
 /**
- * Weight matrices on the GPU, as kernels/wgsl/weights.wgsl reads them: rows of whole units of 32 elements; of q8_0 and q4_0
- * the integers of all rows, then the scales of all units. A matrix larger than a binding may be is cut into shards of rows.
+ * Weight matrices on the GPU: read, converted where that is asked for, laid out as the kernels read them, and uploaded, some rows
+ * at a time. A matrix larger than a binding may be is cut into shards of rows.
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { ExitCode, LodestoneError } from '../../errors.js';
 import type { Weight, WeightFormat, WeightSource } from '../device.js';
-import { blockSize, isBlockFormat, isDenseFormat, layouts, quantizeBlocks, refuseConversion, storedBytes } from '../../weights/blocks.js';
+import { isBlockFormat, isDenseFormat, quantizeBlocks, refuseConversion, storedBytes } from '../../weights/blocks.js';
 import { bf16ToF32, f16ToF32, f32ToF16 } from '../../weights/half.js';
 import { q5ToQ8, unpackValues } from '../../weights/packed.js';
 import type { GpuMemory } from './dispatch.js';
+import { planeBytes, planePlaces, planes, splitRows, unit, type Plane } from './weight-layout.js';
 
 /** Rows `first` to `first + rows - 1` of a matrix. */
 export interface Shard {
   readonly memory: GpuMemory;
   readonly first: number;
   readonly rows: number;
-  /** Where the scales begin, in units of 16 bytes. */
-  readonly scales: number;
+  /** Where its planes begin, in units of 16 bytes. */
+  readonly planes: Readonly<Record<Plane, number>>;
+  readonly bytes: number;
 }
 
 export interface GpuWeight extends Weight {
   /** Units in a row. */
   readonly units: number;
   readonly shards: readonly Shard[];
-}
-
-/** What a matrix becomes where nothing else is asked for: what the kernels read, as exact as it was or in 16 bits an element. */
-export function gpuFormat(format: WeightFormat): WeightFormat {
-  if (isDenseFormat(format) || isBlockFormat(format)) return format;
-  return format === 'q5_0' ? 'q8_0' : 'f16';
-}
-
-/** Elements in a unit. */
-export const unit = blockSize;
-
-/** Bytes of a unit without its scale. */
-function unitBytes(format: WeightFormat): number {
-  return isBlockFormat(format) ? layouts[format].bytes - 2 : unit * layouts[format].bytes;
-}
-
-/** Bytes of a shard of so many rows: whole words of 16 bytes of elements, then of scales. */
-function shardBytes(format: WeightFormat, rows: number, units: number): { readonly elements: number; readonly total: number } {
-  const elements = rows * units * unitBytes(format);
-  const scales = isBlockFormat(format) ? Math.ceil((rows * units * 2) / 16) * 16 : 0;
-  return { elements, total: elements + scales };
 }
 
 /** What loading needs of the device. */
@@ -72,9 +53,9 @@ export async function loadGpuWeight(id: number, source: WeightSource, as: Weight
   if (given !== wanted) throw bad(`${outputs} x ${inputs} in ${format} takes ${wanted} bytes, not ${given}`);
 
   const units = Math.ceil(inputs / unit);
-  const rowBytes = unitBytes(as) * units + (isBlockFormat(as) ? 2 * units : 0);
-  // A multiple of 8 rows, so that the scales of q8_0 and q4_0 end with whole words; one word to spare.
-  const perShard = Math.max(8, Math.floor((to.largestBinding - 16) / rowBytes / 8) * 8);
+  const rowBytes = planePlaces(as, units).bytes;
+  // Multiples of 8 rows, so that all planes end with whole words; 16 bytes of each to spare.
+  const perShard = Math.max(8, Math.floor((to.largestBinding - 16 * planes.length) / rowBytes / 8) * 8);
   const sourceRow = storedBytes(format, inputs);
   const perPiece = Math.max(8, Math.floor(pieceBytes / Math.max(rowBytes, sourceRow) / 8) * 8);
   const shards: Shard[] = [];
@@ -82,15 +63,16 @@ export async function loadGpuWeight(id: number, source: WeightSource, as: Weight
   try {
     for (let first = 0; first < outputs; first += perShard) {
       const count = Math.min(perShard, outputs - first);
-      const { elements, total } = shardBytes(as, count, units);
-      const memory = to.allocate(total, shards.length === 0 ? label : `${label}, rows from ${first}`);
-      shards.push({ memory, first, rows: count, scales: elements / 16 });
+      const { at, bytes } = planePlaces(as, count * units);
+      const memory = to.allocate(bytes, shards.length === 0 ? label : `${label}, rows from ${first}`);
+      shards.push({ memory, first, rows: count, planes: at, bytes });
       for (let row = 0; row < count; row += perPiece) {
         const piece = Math.min(perPiece, count - row);
-        const bytes = await rows.read((first + row) * sourceRow, piece * sourceRow);
-        const packed = pack(convert(bytes, format, as), as, piece, inputs, units);
-        to.upload(memory, row * units * unitBytes(as), packed.elements);
-        if (packed.scales) to.upload(memory, elements + row * units * 2, packed.scales);
+        const read = await rows.read((first + row) * sourceRow, piece * sourceRow);
+        const split = splitRows(as, convert(read, format, as), piece, inputs);
+        for (const plane of planes) {
+          if (split[plane].length > 0) to.upload(memory, at[plane] * 16 + planeBytes(as, plane, row * units), split[plane]);
+        }
         await to.arrived();
       }
     }
@@ -100,7 +82,7 @@ export async function loadGpuWeight(id: number, source: WeightSource, as: Weight
   } finally {
     await rows.close();
   }
-  const bytes = shards.reduce((sum, shard) => sum + shardBytes(as, shard.rows, units).total, 0);
+  const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0);
   return { id, label, format: as, outputs, inputs, bytes, units, shards };
 }
 
@@ -118,27 +100,6 @@ function widen(format: 'f32' | 'f16' | 'bf16', bytes: Uint8Array<ArrayBuffer>): 
   if (format === 'f32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
   return Float32Array.from(halves, format === 'f16' ? f16ToF32 : bf16ToF32);
-}
-
-/** Rows as a file has them, as the kernels read them; of an even number of units in all, or the last rows of a shard. */
-function pack(bytes: Uint8Array<ArrayBuffer>, format: WeightFormat, rows: number, inputs: number, units: number): { readonly elements: Uint8Array<ArrayBuffer>; readonly scales?: Uint8Array<ArrayBuffer> } {
-  const perUnit = unitBytes(format);
-  if (!isBlockFormat(format)) {
-    if (inputs === units * unit) return { elements: bytes };
-    const rowBytes = storedBytes(format, inputs);
-    const elements = new Uint8Array(rows * units * perUnit);
-    for (let r = 0; r < rows; r++) elements.set(bytes.subarray(r * rowBytes, (r + 1) * rowBytes), r * units * perUnit);
-    return { elements };
-  }
-  const count = rows * units;
-  const elements = new Uint8Array(count * perUnit);
-  const scales = new Uint8Array(Math.ceil(count / 2) * 4);
-  for (let u = 0, from = 0; u < count; u++, from += perUnit + 2) {
-    scales[2 * u] = bytes[from]!;
-    scales[2 * u + 1] = bytes[from + 1]!;
-    elements.set(bytes.subarray(from + 2, from + 2 + perUnit), u * perUnit);
-  }
-  return { elements, scales };
 }
 
 interface Rows {

@@ -9,8 +9,9 @@ import type { Frame } from './media.js';
 /** `changed`: all but repeated ones. `scenes`: the first of each scene. */
 export type FrameChoice = 'all' | 'changed' | 'scenes';
 
-export interface ShownFrame {
-  readonly image: Raster;
+/** @template Kept what is kept of a frame */
+export interface ShownFrame<Kept> {
+  readonly picture: Kept;
   /** Seconds: from its own time until the next one that is shown. */
   readonly time: Times;
 }
@@ -36,11 +37,11 @@ function difference(a: Uint8Array, b: Uint8Array): { readonly most: number; read
 }
 
 /** Frame after frame, and at the end what to look at. */
-export class Pictures {
+export class Pictures<Kept> {
   readonly #choice: FrameChoice;
   readonly #period: number;
-  readonly #prepare: (image: Raster) => Raster;
-  readonly #shown: { readonly image: Raster; readonly from: number }[] = [];
+  readonly #prepare: (image: Raster) => Kept;
+  readonly #shown: { readonly picture: Kept; readonly from: number }[] = [];
   /** Of the last one that is shown, and of the last one. */
   #shownThumbnail: Uint8Array | undefined;
   #lastThumbnail: Uint8Array | undefined;
@@ -53,7 +54,7 @@ export class Pictures {
    * @param period seconds that a frame lasts
    * @param prepare makes of a frame what is kept of it
    */
-  constructor(choice: FrameChoice, period: number, prepare: (image: Raster) => Raster) {
+  constructor(choice: FrameChoice, period: number, prepare: (image: Raster) => Kept) {
     this.#choice = choice;
     this.#period = period;
     this.#prepare = prepare;
@@ -78,12 +79,12 @@ export class Pictures {
       return;
     }
     this.#shownThumbnail = now;
-    this.#shown.push({ image: this.#prepare(image), from: time });
+    this.#shown.push({ picture: this.#prepare(image), from: time });
   }
 
-  finish(): { frames: ShownFrame[]; counts: FrameCounts } {
+  finish(): { frames: ShownFrame<Kept>[]; counts: FrameCounts } {
     const end = this.#lastTime + this.#period;
-    const frames = this.#shown.map(({ image, from }, i) => ({ image, time: [from, this.#shown[i + 1]?.from ?? end] as const }));
+    const frames = this.#shown.map(({ picture, from }, i) => ({ picture, time: [from, this.#shown[i + 1]?.from ?? end] as const }));
     return { frames, counts: { shown: frames.length, repeated: this.#repeated, skipped: this.#skipped, scenes: this.#scenes } };
   }
 }

@@ -10,19 +10,20 @@ import type { Transcriber } from '../../speech/transcriber.js';
 import { sha256OfFiles } from '../../weights/hash.js';
 import type { IngestLimits } from '../limits.js';
 import { sourceName, unreadable } from '../name.js';
-import type { FrameCounts, IngestedSource, IngestProgress, Raster, Segment } from '../segment.js';
+import type { IngestedSource, IngestProgress, Raster, Segment } from '../segment.js';
 import { stat } from 'node:fs/promises';
 import { listen } from './listen.js';
 import type { DecodeOptions, TimeRange } from './media.js';
 import { openRecording, type Recording } from './open.js';
 import { Pictures, type FrameChoice } from './pictures.js';
+import { readPictures, type Looked, type VideoReading } from './read-pictures.js';
 import { speechSegments } from './speech-segments.js';
 
 export interface MediaOptions {
   /** Hears; or why nothing does, to stand in a message. */
   readonly speech: Transcriber | string;
-  /** Looks at pictures; or why nothing does. */
-  readonly vision: VideoVision | string;
+  /** Looks at pictures, or reads what is written in them; or why nothing does. */
+  readonly vision: VideoVision | VideoReading | string;
   readonly range: TimeRange;
   /** The range was asked for: there must be something that it is a part of. */
   readonly ranged: boolean;
@@ -79,11 +80,12 @@ export async function ingestRecording(input: RecordingInput, limits: IngestLimit
   const named = { ...recording, path: file };
   const progress = (unit: RecordingUnit): ((done: number) => void) => progressOf(path, unit, range.from, end, onProgress);
   const spoken = hears ? await hear(hears, named, sha256, index, decoding, progress('seconds of sound')) : [];
-  const looked = sees ? await look(sees, named, index, decoding, progress('seconds of pictures')) : { segments: [], counts: undefined };
+  const looked = sees ? await lookOrRead(sees, named, sha256, index, decoding, progress('seconds of pictures')) : { segments: [], counts: undefined };
   if (hears && spoken.length === 0) warnings.push('no speech was heard in it');
-  if (sees && looked.segments.length === 0) throw unreadable(path, 'has a track of pictures without pictures');
+  if (looked.counts?.shown === 0) throw unreadable(path, 'has a track of pictures without pictures');
+  if (sees && looked.segments.length === 0) warnings.push('no text was read in its pictures');
   const segments = [...looked.segments, ...spoken].sort((a, b) => a.time![0] - b.time![0]);
-  if (segments.length === 0) throw unreadable(path, 'has no speech in it that the speech model would make out');
+  if (segments.length === 0 && !sees) throw unreadable(path, 'has no speech in it that the speech model would make out');
   return {
     source: {
       path,
@@ -124,7 +126,11 @@ async function hear(transcriber: Transcriber, recording: Recording, sha256: stri
   return speechSegments(index, pieces);
 }
 
-async function look(vision: VideoVision, recording: Recording, index: number, decoding: DecodeOptions, onLooked: (seconds: number) => void): Promise<{ segments: Segment[]; counts: FrameCounts }> {
+function lookOrRead(vision: VideoVision | VideoReading, recording: Recording, sha256: string, index: number, decoding: DecodeOptions, onLooked: (seconds: number) => void): Promise<Looked> {
+  return 'reader' in vision ? readPictures(vision, recording, sha256, index, decoding, onLooked) : look(vision, recording, index, decoding, onLooked);
+}
+
+async function look(vision: VideoVision, recording: Recording, index: number, decoding: DecodeOptions, onLooked: (seconds: number) => void): Promise<Looked> {
   const { fps, frames, imageSize, whole, most } = vision;
   const prepare = (image: Raster): Raster => {
     if (pictures.count >= most) return { width: image.width, height: image.height, data: new Uint8Array(0) };
@@ -137,7 +143,7 @@ async function look(vision: VideoVision, recording: Recording, index: number, de
     onLooked(frame.time);
   }
   const { frames: shown, counts } = pictures.finish();
-  return { segments: shown.map(({ image, time }) => ({ source: index, text: '', image, time })), counts };
+  return { segments: shown.map(({ picture, time }) => ({ source: index, text: '', image: picture, time })), counts };
 }
 
 type RecordingUnit = Extract<IngestProgress['unit'], `seconds${string}`>;

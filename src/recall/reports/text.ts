@@ -1,7 +1,7 @@
 /** The plain-text twin of the terminal's view: tables for people, pipes and screen readers. */
 import { count } from '../../ui/format.js';
 import { gateSentence, lengthName, percent } from '../gate.js';
-import type { Counts, SuiteSummary } from '../summary.js';
+import { NEAR, type Counts, type SuiteSummary } from '../summary.js';
 import { oneLine } from './escape.js';
 import { figureOf } from './heat.js';
 import { heatMap } from './map.js';
@@ -30,19 +30,19 @@ export function figureLines(suite: SuiteSummary, threshold: number): string[] {
   if (rows.length > 1) rows.push(['all', ...countCells(overall)]);
   if (controls.alone !== null) rows.push(['needle alone', ...countCells(controls.alone)]);
   if (controls.without !== null) rows.push(['without it (chance)', ...countCells(controls.without)]);
-  const lines = table([['tokens', 'found', 'recall', '95 %', 'missed', 'refused', 'errors'], ...rows]);
+  const lines = table([[suite.unit, 'found', 'recall', '95 %', 'missed', 'refused', 'errors'], ...rows]);
   if (overall.chance > 0) lines.push(`  guessing among what the documents offer would get ${percent(overall.chance)}`);
   if (suite.lengths.some((length) => length !== null)) {
     const length = suite.effective_length;
-    lines.push(`  effective length (${percent(threshold)} at it and at all shorter ones): ${length === null ? 'none of these' : `${count(length)} tokens`}`);
+    lines.push(`  effective length (${percent(threshold)} at it and at all shorter ones): ${length === null ? 'none of these' : `${count(length)} ${suite.unit}`}`);
   }
   if (suite.reads_back !== null) {
     const { tokens, of } = suite.reads_back;
     lines.push(tokens === of ? `  reads back to its start: every needle was found, the first ${count(of)} tokens before the end` : `  reads back ${count(tokens)} tokens: every needle in them was found (the first is ${count(of)} tokens before the end)`);
   }
-  if (suite.heard !== null) {
-    const { transcribed, of, found, timed } = suite.heard;
-    lines.push(`  what is asked for is in ${transcribed} of ${of} transcripts; of ${found} right answers ${timed} have a time within 2 s of the truth`);
+  if (suite.recorded !== null) {
+    const { perceived, of, found, near } = suite.recorded;
+    lines.push(`  what is asked for was heard or read in ${perceived} of ${of} recordings; of ${found} right answers ${near} are cited within ${NEAR} s of the truth`);
   }
   return lines;
 }

@@ -1,8 +1,9 @@
 /** Commands as dispatches: how many, on how many workgroups. No adapter is needed. */
 import { expect, it } from 'vitest';
-import type { Command, KvCache, View, WeightFormat } from '../../../src/device/device.js';
+import type { Command, KvCache, MatMulCommand, View, WeightFormat } from '../../../src/device/device.js';
 import type { Dispatch } from '../../../src/device/webgpu/dispatch.js';
-import { record, type Recorder } from '../../../src/device/webgpu/record.js';
+import { record } from '../../../src/device/webgpu/record.js';
+import type { Recorder } from '../../../src/device/webgpu/recorder.js';
 import { shaderOf } from '../../../src/device/webgpu/shaders.js';
 import type { GpuWeight } from '../../../src/device/webgpu/weights.js';
 
@@ -24,7 +25,7 @@ const weight = (format: WeightFormat, outputs: number, inputs: number, shards = 
   inputs,
   bytes: 0,
   units: inputs / 32,
-  shards: Array.from({ length: shards }, (_, i) => ({ memory: { id: ids++, handle }, first: (i * outputs) / shards, rows: outputs / shards, scales: 0 })),
+  shards: Array.from({ length: shards }, (_, i) => ({ memory: { id: ids++, handle }, first: (i * outputs) / shards, rows: outputs / shards, planes: { integers: 0, highs: 0, scales: 0, supers: 0 }, bytes: 0 })),
 });
 const cache = (ring: boolean, pageSlots: number, pages: number): KvCache => ({ format: 'f16', ring, pageSlots, kvHeads: 1, headDim: 256, pages: Array.from({ length: pages }, () => ({ k: view().buffer, v: view().buffer })) });
 
@@ -49,16 +50,21 @@ function layer(format: WeightFormat, rows: number, start: number, window: number
 }
 
 const kernels = (dispatches: readonly Dispatch[]): string[] => dispatches.map(({ kernel }) => kernel);
-const recorded = (commands: readonly Command[]): Dispatch[] => commands.flatMap((command) => record(command, recorder));
+const recorded = (commands: readonly Command[]): Dispatch[] => record(commands, recorder);
 
-it('decodes a token in ten dispatches a layer, and one more where many keys are shared out', () => {
-  expect(kernels(recorded(layer('bf16', 1, 200, 512, cache(true, 1024, 1))))).toEqual(
-    ['mat_vec', 'store_kv', 'norm_rope', 'attention', 'mat_vec', 'add_norm', 'mat_vec', 'ge_glu', 'mat_vec', 'add_norm'],
+it.each(['bf16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const)('decodes a token in nine dispatches a layer, and one more where many keys are shared out: %s', (format) => {
+  const product = format === 'bf16' ? 'mat_vec' : 'mat_vec_q8';
+  const first: Command = { op: 'rmsNorm', x: view(), gain: view(), out: view(), rows: 1, width: 1152, eps: 1e-6 };
+  // A layer's input is normalised, and quantised, by the one below it.
+  const below = (commands: Command[]): Command[] => [{ ...first, out: (commands[0] as MatMulCommand).x }, ...commands];
+  expect(kernels(recorded(below(layer(format, 1, 200, 512, cache(true, 1024, 1)))))).toEqual(
+    ['rms_norm', product, 'store_kv', 'attention', product, 'add_norm', product, 'ge_glu', product, 'add_norm'],
   );
-  const long = recorded(layer('bf16', 1, 30_000, 0, cache(false, 32_768, 1)));
+  const long = recorded(below(layer(format, 1, 16_000, 0, cache(false, 16_384, 1)))).slice(1);
   expect(kernels(long).filter((kernel) => kernel.startsWith('attention'))).toEqual(['attention', 'attention_merge']);
-  // 30,001 keys in partitions of 512.
-  expect(long[3]!.groups).toEqual([1, 1, 59]);
+  expect(long).toHaveLength(10);
+  // 16,001 keys in partitions of 512.
+  expect(long[2]!.groups).toEqual([1, 1, 32]);
 });
 
 it('computes one matrix a dispatch for many rows, in tiles, and quantises x once for all parts', () => {
@@ -80,7 +86,8 @@ it('reads bindings and parameters from the kernel, and gives two names to one bu
   expect(bindings).toEqual([
     { name: 'gate', number: 1, access: 'read_write' },
     { name: 'up', number: 2, access: 'read' },
+    { name: 'quants', number: 4, access: 'read_write' },
   ]);
-  expect(params.map(({ name }) => name)).toEqual(['count', 'gate_at', 'up_at', 'out_at']);
+  expect(params.map(({ name }) => name)).toEqual(['count', 'scales', 'gate_at', 'up_at', 'out_at']);
   expect(code).toContain('gate[p.out_at + i] = gelu_tanh(gate[p.gate_at + i])');
 });

@@ -1,0 +1,168 @@
+/**
+ * Decoding that runs ahead of what has been read back: the device draws tokens and reads them itself, a batch of steps to a
+ * submit, and one more batch is under way while a batch's tokens are looked at here. So a GPU never waits for this side, and
+ * nothing but the tokens comes back.
+ *
+ * A step computes a position of the context before anyone knows that it is wanted. What is not wanted in the end, because the
+ * text stopped before it, lies beyond the context's length, where nothing looks, and is computed again when the context goes on.
+ */
+import type { Command, Device, View } from '../device/device.js';
+import { argmax, logProbability, sample, type Sampling } from '../device/sampling.js';
+import { abortError, ExitCode, LodestoneError } from '../errors.js';
+
+export interface DrawnToken {
+  readonly id: number;
+  /** ln of the token's probability in the model's own distribution, before temperature and filters. */
+  readonly logProb: number;
+}
+
+export interface DrawOptions {
+  readonly sampling: Sampling;
+  /** The drawn token's number in the text: each step draws other random numbers. */
+  readonly step: number;
+  /** How many tokens, this one among them, may be wanted: nothing beyond is computed. */
+  readonly most: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Of what `SampleCommand` writes. */
+const recordBytes = 8;
+
+/** Batches under way: one that is awaited, and one behind it. */
+const batches = 2;
+
+/** Steps of a batch, at most. */
+const mostSteps = 8;
+
+/** Memory for the tokens drawn. */
+export const drawnBytes = recordBytes * batches * mostSteps;
+
+/** What is drawn where all logits are NaN or -Infinity. */
+const noToken = 2 ** 32 - 1;
+
+/** A token drawn here. @param allowed ids that may be; the probability is the model's own, among all */
+export function drawHere(logits: Float32Array, sampling: Sampling, step: number, allowed?: (id: number) => boolean): DrawnToken {
+  if (!(logits[argmax(logits)]! > -Infinity)) throw notNumbers();
+  const permitted = allowed ? logits.map((logit, id) => (allowed(id) ? logit : -Infinity)) : logits;
+  const id = sample(permitted, sampling, step);
+  return { id, logProb: logProbability(logits, id) };
+}
+
+function notNumbers(): LodestoneError {
+  return new LodestoneError(ExitCode.badModel, "the model's logits are not numbers; are its weights damaged?");
+}
+
+/** What a step reads and writes. */
+export interface Step {
+  /** Of the token that it reads. */
+  readonly position: number;
+  /** The token's id, and where the drawn one goes. */
+  readonly token: View;
+  readonly drawn: View;
+  /** Number of the drawn token in the text. */
+  readonly number: number;
+}
+
+interface Batch {
+  readonly tokens: Promise<readonly DrawnToken[]>;
+  readonly count: number;
+}
+
+export interface AheadPlace {
+  readonly device: Pick<Device, 'decodeSteps' | 'submit' | 'read' | 'write'>;
+  /** `drawnBytes` of memory. */
+  readonly records: View;
+  /** The most positions that may be computed beyond the context's length, at least 1. */
+  readonly room: number;
+  /** Positions that the context may have. */
+  readonly maxPositions: number;
+  /** The commands of a batch. What they need, but for the tokens, is written before. */
+  record(steps: readonly Step[], sampling: Sampling): readonly Command[];
+}
+
+export class DrawAhead {
+  readonly #place: AheadPlace;
+  readonly #sampling: Sampling;
+  /** Ends what is under way. */
+  readonly #signal: AbortSignal | undefined;
+  /** Steps of a batch, and batches under way. */
+  readonly #size: number;
+  readonly #depth: number;
+  /** The token handed out last, where it stands in the context, and the number in the text of the one after it. */
+  #last: number;
+  #position: number;
+  #number: number;
+  #batches: Batch[] = [];
+  /** Of the first batch: tokens handed out. */
+  #taken = 0;
+  /** Steps submitted whose tokens have not been handed out. */
+  #ahead = 0;
+  /** Batches submitted, and where the last drawn token lies. */
+  #submitted = 0;
+  #lastRecord: View;
+
+  constructor(place: AheadPlace, position: number, token: number, { sampling, step, signal }: DrawOptions) {
+    this.#place = place;
+    this.#sampling = sampling;
+    this.#signal = signal;
+    this.#position = position;
+    this.#number = step;
+    this.#last = token;
+    const size = Math.min(place.device.decodeSteps, mostSteps, Math.floor(place.room / batches));
+    this.#size = Math.max(1, size);
+    this.#depth = size > 1 ? batches : 1;
+    this.#lastRecord = this.#record(batches * mostSteps - 1);
+    place.device.write(this.#lastRecord, Uint32Array.of(token));
+  }
+
+  /** Whether the token that follows `token` at `position` is what comes next here. */
+  continues(position: number, token: number, { sampling, step, signal }: DrawOptions): boolean {
+    return position === this.#position && token === this.#last && step === this.#number && sampling === this.#sampling && signal === this.#signal;
+  }
+
+  /** Errors: the signal's reason, what the device failed with, LodestoneError(badModel) where the logits are no numbers. */
+  async next(most: number): Promise<DrawnToken> {
+    if (this.#signal?.aborted) throw abortError(this.#signal);
+    const wanted = Math.min(most, this.#place.maxPositions - this.#position);
+    while (this.#ahead < wanted && this.#batches.length < this.#depth) this.#submit(Math.min(this.#size, wanted - this.#ahead));
+    const batch = this.#batches[0]!;
+    const drawn = (await batch.tokens)[this.#taken]!;
+    if (drawn.id === noToken) throw notNumbers();
+    if (++this.#taken === batch.count) {
+      this.#batches.shift();
+      this.#taken = 0;
+    }
+    this.#ahead--;
+    this.#position++;
+    this.#number++;
+    this.#last = drawn.id;
+    return drawn;
+  }
+
+  #submit(count: number): void {
+    const { device } = this.#place;
+    // Batches take turns with the two halves of the records.
+    const first = (this.#submitted++ % batches) * mostSteps;
+    const steps: Step[] = [];
+    for (let i = 0; i < count; i++) {
+      const drawn = this.#record(first + i);
+      steps.push({ position: this.#position + this.#ahead + i, number: this.#number + this.#ahead + i, token: this.#lastRecord, drawn });
+      this.#lastRecord = drawn;
+    }
+    this.#ahead += count;
+    const done = device.submit(this.#place.record(steps, this.#sampling), this.#signal);
+    const read = device.read(this.#record(first), count * recordBytes);
+    const tokens = Promise.all([read, done]).then(([bytes]) => {
+      const [ids, floats] = [new Uint32Array(bytes.buffer), new Float32Array(bytes.buffer)];
+      return Array.from({ length: count }, (_, i): DrawnToken => ({ id: ids[2 * i]!, logProb: floats[2 * i + 1]! }));
+    });
+    // It may never be looked at.
+    tokens.catch(() => undefined);
+    this.#batches.push({ tokens, count });
+  }
+
+  #record(index: number): View {
+    const { buffer, offset } = this.#place.records;
+    return { buffer, offset: offset + index * recordBytes };
+  }
+}
