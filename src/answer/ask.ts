@@ -2,12 +2,12 @@
  * The main job: sources and a question -> an answer with its places. Emits events on the way; knows nothing of
  * terminals. One direction: ingest -> prompt -> prefill -> decode -> citations.
  */
-import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { Tiles } from '../encode/image.js';
 import { buildPrompt, type Prompt, type PromptImage } from '../encode/prompt.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { ingest } from '../ingest/ingest.js';
+import { picturesFolder, speechFolder } from '../ingest/media/journal.js';
 import type { IngestedSource, Raster, Segment } from '../ingest/segment.js';
 import { sourceName } from '../ingest/name.js';
 import type { TimeRange } from '../ingest/media/media.js';
@@ -28,7 +28,7 @@ import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
 import { defaultFrames, defaultTiles } from './defaults.js';
 import { encodeImages } from './images.js';
-import { KeptImages } from './kept-images.js';
+import { imagesFolder, KeptImages } from './kept-images.js';
 import { keepDocumentsIn } from './kept-prompt.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
@@ -235,8 +235,7 @@ async function findSession(
 async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
   const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
-  const keep = (what: string): string | null => (cache === undefined ? null : join(cache.folder, what));
-  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep: keep('speech') });
+  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep: cache === undefined ? null : speechFolder(cache.folder) });
   const reader = sees || see === undefined ? null : await openPictureReader(see, device);
   try {
     return await ingest(request.paths, {
@@ -250,7 +249,7 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
       pageImages: files.config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(files.config.vision.imageSize, request.tiles ?? defaultTiles) } : undefined,
       media: {
         speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
-        vision: videoVision(request, files) ?? (reader ? { ...filmFrames(request), reader, keep: keep('pictures') } : `${files.id} reads text only`),
+        vision: videoVision(request, files) ?? (reader ? { ...filmFrames(request), reader, keep: cache === undefined ? null : picturesFolder(cache.folder) } : `${files.id} reads text only`),
         range: range ?? { from: 0, to: Infinity },
         ranged: range !== undefined,
       },
@@ -276,7 +275,7 @@ async function openPictureReader(...options: Parameters<typeof PictureReader.ope
 /** Where soft tokens are kept; undefined: they are not, or there are none. */
 async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
   if (cache === undefined || !visionPlaces || images.length === 0) return undefined;
-  return KeptImages.open(join(cache.folder, 'images'), visionPlaces, device, signal);
+  return KeptImages.open(imagesFolder(cache.folder), visionPlaces, device, signal);
 }
 
 function filmFrames({ frames = defaultFrames }: Omit<AskRequest, 'question'>): Pick<VideoVision, 'fps' | 'frames'> {

@@ -8,7 +8,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import { writePrivately } from '../sessions/private-file.js';
+import { makeRoom, markFileUsed } from '../sessions/room.js';
 import { visionTensors, type VisionPlaces } from '../gemma/vision-weights.js';
+
+/** The most bytes of all of them: those of the longest video that a large model's context holds, and some more. */
+const mostBytes = 4 * 2 ** 30;
+
+/** @param cache folder of what can be computed again */
+export function imagesFolder(cache: string): string {
+  return join(cache, 'images');
+}
 
 export class KeptImages {
   readonly #dir: string;
@@ -21,6 +30,7 @@ export class KeptImages {
 
   /** @param device devices agree on soft tokens nearly, not to the bit */
   static async open(dir: string, places: VisionPlaces, device: Pick<Device, 'description'>, signal?: AbortSignal): Promise<KeptImages> {
+    await makeRoom(dir, mostBytes);
     const hash = createHash('sha256').update(device.description);
     for (const { name, path, offset, bytes } of visionTensors(places)) {
       hash.update(name);
@@ -31,8 +41,11 @@ export class KeptImages {
 
   /** @param patches what the tower is shown; null: it was never shown that, or nothing of this length was kept */
   async find(patches: Float32Array, length: number): Promise<Float32Array | null> {
-    const bytes = await readFile(this.#path(patches)).catch(() => null);
-    return bytes?.length === length * Float32Array.BYTES_PER_ELEMENT ? new Float32Array(new Uint8Array(bytes).buffer) : null;
+    const path = this.#path(patches);
+    const bytes = await readFile(path).catch(() => null);
+    if (bytes?.length !== length * Float32Array.BYTES_PER_ELEMENT) return null;
+    await markFileUsed(path);
+    return new Float32Array(new Uint8Array(bytes).buffer);
   }
 
   async keep(patches: Float32Array, soft: Float32Array): Promise<void> {

@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
+import type { PullProgress } from '../models/pull/pull.js';
 import { clean } from '../ui/format.js';
 import { modelHelp } from './reading-options.js';
 
@@ -25,35 +26,52 @@ async function list({ json }: JsonOption): Promise<void> {
   if (speech !== null) process.stdout.write(clean(`\nspeech is heard by ${speech}\n`));
 }
 
-async function inspect(model: string, options: JsonOption & { readonly hash?: boolean }, signal: AbortSignal): Promise<void> {
+interface InspectOptions extends JsonOption {
+  readonly hash?: boolean;
+  readonly mmproj?: string;
+}
+
+async function inspect(model: string, { hash = false, mmproj, json }: InspectOptions, signal: AbortSignal): Promise<void> {
   const [{ inspectModel }, { resolveModel }, { formatInspection }] = await Promise.all([import('../models/inspect.js'), import('../models/resolve.js'), import('../ui/models.js')]);
-  const inspection = await inspectModel(await resolveModel(model), { hash: options.hash === true, signal });
-  process.stdout.write(options.json === true ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
+  const place = await resolveModel(model);
+  const inspection = await inspectModel(mmproj === undefined ? place : { ...place, mmproj }, { hash, signal });
+  process.stdout.write(json === true ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
 }
 
 interface PullCommandOptions extends JsonOption {
   readonly textOnly?: boolean;
   readonly connections: number;
+  readonly plain?: boolean;
   readonly quiet?: boolean;
 }
 
 async function pull(model: string, options: PullCommandOptions, signal: AbortSignal): Promise<void> {
-  const [{ pullModel }, { parseRepoName }, { pullLine }, { liveLine }] = await Promise.all([
+  const [{ pullModel }, { parseRepoName }, { liveLine }, { openJobScreen }, { jobLine, paceFrom, pulled, pulledAll, pulling }] = await Promise.all([
     import('../models/pull/pull.js'),
     import('../models/names.js'),
-    import('../ui/models.js'),
     import('../ui/live-line.js'),
+    import('./screen.js'),
+    import('../ui/job-state.js'),
   ]);
   if (!model.startsWith('hf:')) throw new LodestoneError(ExitCode.usage, `${model}: only the hub's models are pulled: lodestone models pull hf:org/repo[@revision][:quant]`);
   const name = parseRepoName('hf', model.slice('hf:'.length));
-  const line = liveLine(process.stderr, options.quiet !== true);
-  const text = pullLine();
+  const screen = await openJobScreen(options.json !== true && options.plain !== true && options.quiet !== true);
+  const line = liveLine(process.stderr, options.quiet !== true && screen === null);
+  const pace = paceFrom();
+  const onProgress = (progress: PullProgress): void => {
+    const now = pulling(progress, pace(progress.done, progress.total, performance.now()));
+    if (screen === null) line.show(jobLine(now));
+    else screen.update((state) => pulled(state, now));
+  };
   try {
-    const result = await pullModel(name, { signal, connections: options.connections, textOnly: options.textOnly === true, onProgress: (progress) => line.show(text(progress, performance.now())) });
+    const result = await pullModel(name, { signal, connections: options.connections, textOnly: options.textOnly === true, onProgress });
     line.clear();
-    process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : clean(`${result.name}: ${result.unchanged ? 'is there already' : 'pulled'}, ${result.path}\n`));
+    const said = clean(`${result.name}: ${result.unchanged ? 'is there already' : 'pulled'}, ${result.path}`);
+    if (screen === null) process.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : `${said}\n`);
+    else screen.update((state) => pulledAll(state, said));
   } finally {
     line.clear();
+    await screen?.close();
   }
 }
 
@@ -125,15 +143,17 @@ export function modelsCommand(program: Command, signal: AbortSignal): Command {
   verb('inspect')
     .description('show what a model is: architecture, formats, memory by length, files')
     .argument('<model>', modelHelp)
+    .option('--mmproj <path>', 'vision part of a GGUF file (found by itself in the stores)')
     .option('--hash', 'also the sha256 of each file, which reads all of them')
     .option('--json', 'print one JSON object (schema lodestone.model/1)')
-    .action((model: string, options: JsonOption & { readonly hash?: boolean }) => inspect(model, options, signal));
+    .action((model: string, options: InspectOptions) => inspect(model, options, signal));
   verb('pull')
     .description("get a model from the Hugging Face hub into our own store; interrupted, the same command goes on where it stopped")
     .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for a GGUF model; @branch, @tag or @commit before the colon')
     .option('--text-only', 'leave the vision part of a GGUF model (mmproj) out')
     .option('--connections <n>', 'ranges of a file that come at the same time', connections, 4)
     .option('--json', 'print one JSON object (schema lodestone.pull/1)')
+    .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress on stderr')
     .addHelpText('after', `
 HF_TOKEN (or the token of a login) opens models whose terms you accepted; HF_ENDPOINT is a mirror to pull from;

@@ -1,7 +1,10 @@
 /** `lodestone session`: what is kept of documents that were read, and how to be rid of it. */
 import { rm } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { imagesFolder } from '../answer/kept-images.js';
 import { ExitCode, LodestoneError } from '../errors.js';
+import { picturesFolder, speechFolder } from '../ingest/media/journal.js';
+import { indexesFolder } from '../reader/index-file.js';
 import { sessionsFolder } from '../sessions/open.js';
 import { removeUnfinished } from '../sessions/private-file.js';
 import { leastRecent, listBlocks, listSessions, ownBlocks, removeBlocks, type StoredSession } from '../sessions/store.js';
@@ -70,7 +73,7 @@ async function prune({ to, days, all }: { readonly to?: number; readonly days?: 
   for (const block of leastRecent(kept, all === true ? 0 : (to ?? sessionBytes))) dropped.add(block);
   await removeBlocks(folder, [...dropped].map(({ name }) => name));
   await removeUnfinished(folder);
-  if (all === true) await rm(textsFolder(cache), { recursive: true, force: true });
+  if (all === true) for (const other of [textsFolder, imagesFolder, speechFolder, picturesFolder, indexesFolder]) await rm(other(cache), { recursive: true, force: true });
   const freed = [...dropped].reduce((sum, block) => sum + block.bytes, 0);
   process.stdout.write(`removed ${count(dropped.size)} files, ${bytes(freed)}\n`);
 }
@@ -105,7 +108,7 @@ export function sessionCommand(parent: Command): Command {
     .description('remove what is damaged, and the least recently used beyond the limit')
     .option('--to <size>', 'leave at most so much, such as 500M (default: the limit)', size)
     .option('--days <n>', 'also what was not used for so long', between(0, 36_500))
-    .option('--all', 'everything, also the texts of PDFs')
+    .option('--all', 'everything, also texts, indexes, and what was heard and seen')
     .action((options: { to?: number; days?: number; all?: boolean }) => prune(options));
   session.addHelpText(
     'after',

@@ -1,10 +1,10 @@
 /** `lodestone transcribe`: a recording's speech as text, with times, while it is heard. */
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { shortClock } from '../clock.js';
 import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { defaultLimits } from '../ingest/limits.js';
+import { speechFolder } from '../ingest/media/journal.js';
 import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
 import { sourceName, unreadable } from '../ingest/name.js';
 import { readHead } from '../ingest/read.js';
@@ -14,10 +14,12 @@ import { formatSegment, opening, transcriptFormats, type TranscriptFormat } from
 import { defaultSpeechModel } from '../speech/default.js';
 import type { SpeechSegment } from '../speech/transcribe.js';
 import type { Transcriber } from '../speech/transcriber.js';
-import { liveLine } from '../ui/live-line.js';
 import { clean } from '../ui/format.js';
+import { finish, heardLines, jobLine, listening, paceFrom } from '../ui/job-state.js';
+import { liveLine } from '../ui/live-line.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import { integer } from './numbers.js';
+import { openJobScreen } from './screen.js';
 import { time, timeRange } from './times.js';
 
 interface TranscribeOptions {
@@ -29,6 +31,7 @@ interface TranscribeOptions {
   readonly device: DeviceChoice;
   readonly threads?: number;
   readonly session: boolean;
+  readonly plain?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -54,16 +57,19 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
   ]);
   const place = await resolveModel(options.model);
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
-  const line = liveLine(process.stderr, options.quiet !== true);
+  // Other formats are for programs, wherever they are printed.
+  const screen = await openJobScreen(options.format === 'txt' && options.plain !== true && options.quiet !== true);
+  const line = liveLine(process.stderr, options.quiet !== true && screen === null);
   const warn = (message: string): void => {
     if (options.quiet === true) return;
+    if (screen) return screen.update((state) => finish(state, { mark: '!', text: message, tone: 'bad' }));
     line.clear();
     process.stderr.write(`lodestone: ${clean(message)}\n`);
   };
   if (device.name === 'reference' && options.device === 'auto') warn(why);
   let transcriber: Transcriber | undefined;
   try {
-    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.session ? join(cacheFolder(), 'speech') : null });
+    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.session ? speechFolder(cacheFolder()) : null });
     const recording = await openRecording(path, signal);
     if (!recording.audio) throw unreadable(path, 'has no sound track');
     const end = Math.min(range.to, recording.seconds ?? Infinity);
@@ -71,19 +77,22 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
     const sha256 = await sha256OfFiles([path], signal);
     const segments: SpeechSegment[] = [];
     let language: string | null = null;
-    const started = performance.now();
-    let first: number | undefined;
-    process.stdout.write(opening(options.format));
+    const pace = paceFrom();
+    if (screen === null) process.stdout.write(opening(options.format));
     const decoding = { range, signal, stallMs: defaultLimits.mediaStallMs, onDamage: (what: string) => warn(`${sourceName(path)}: ${what}`) };
     for await (const window of listen(transcriber, recording, sha256, decoding)) {
       language ??= window.language;
+      const now = listening(sourceName(path), pace(window.heard, end, performance.now()));
+      if (screen) {
+        screen.update((state) => ({ ...finish(state, ...heardLines(window.segments)), progress: now }));
+        continue;
+      }
       for (const segment of window.segments) {
         segments.push(segment);
         line.clear();
         process.stdout.write(clean(formatSegment(segment, segments.length, options.format)));
       }
-      first ??= window.heard;
-      line.show(progress(window.heard, first, end, (performance.now() - started) / 1000));
+      line.show(jobLine(now));
     }
     line.clear();
     const summary = { source: path, sha256, language, seconds: recording.seconds, segments };
@@ -91,16 +100,10 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
     if (options.format === 'jsonl') process.stdout.write(`${JSON.stringify({ type: 'end', ...summary, segments: segments.length })}\n`);
   } finally {
     line.clear();
+    await screen?.close();
     await transcriber?.close();
     await device.close();
   }
-}
-
-/** @param first seconds that were heard when the clock had hardly begun: an earlier run may have heard much */
-function progress(heard: number, first: number, end: number, seconds: number): string {
-  const rate = (heard - first) / Math.max(seconds, 1e-3);
-  const left = end < Infinity && rate > 0 ? `  ${rate.toFixed(1)}x  ${shortClock((end - heard) / rate)} left` : '';
-  return `listening ${shortClock(heard)}${end < Infinity ? ` / ${shortClock(end)}` : ''}${left}`;
 }
 
 export function transcribeCommand(signal: AbortSignal): Command {
@@ -115,6 +118,7 @@ export function transcribeCommand(signal: AbortSignal): Command {
     .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))
     .option('--no-session', 'hear everything again, and keep nothing for the next run')
+    .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
     .action((file: string, options: TranscribeOptions) => run(file, options, signal));
 }

@@ -3,10 +3,12 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KvFormat } from '../device/device.js';
 import { kvFits, kvFormats } from '../device/kvLayout.js';
+import { LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
+import { visionTensors } from '../gemma/vision-weights.js';
 import type { GemmaPlaces } from '../gemma/weights.js';
 import { defaultChunk, defaultKv, kvBytes } from '../runtime/kv.js';
-import { isGguf, openModelHeaders } from '../runtime/model.js';
+import { isGguf, openModelHeaders, type ModelHeaders } from '../runtime/model.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Checkpoint, TensorEntry } from '../weights/safetensors.js';
 import { elements, parameterCount, storedQuantization } from './describe.js';
@@ -45,15 +47,33 @@ export interface Inspection {
   readonly tensors: readonly { readonly kind: string; readonly count: number; readonly formats: Readonly<Record<string, number>>; readonly bytes: number }[];
   /** Bytes of keys and values by the format of the global layers (local layers in f32, as `ask` keeps them). */
   readonly kv: readonly { readonly format: KvFormat; readonly bytes: Readonly<Record<string, number>> }[];
+  /** The vision part: in the model's own files, or a file beside it (mmproj). null: this model reads text only. */
+  readonly vision: InspectedVision | null;
   readonly prompt: GemmaConfig['prompt'];
   /** As the files give it. Prompts are built by our own code, which follows Gemma's. */
   readonly chat_template: string | null;
   readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256?: string }[];
 }
 
+export type InspectedVision =
+  | {
+      readonly path: string;
+      readonly parameters: number;
+      readonly bytes: number;
+      /** Elements by their format. */
+      readonly formats: Readonly<Record<string, number>>;
+      readonly layers: number;
+      /** Of an image's sides, in pixels. */
+      readonly image_size: number;
+      readonly tokens_per_image: number;
+    }
+  /** It can't be used, and why. */
+  | { readonly path: string; readonly problem: string };
+
 /** Errors: LodestoneError(badModel), one line; the signal's reason. */
 export async function inspectModel(place: ModelPlace, options: { readonly hash?: boolean; readonly signal?: AbortSignal } = {}): Promise<Inspection> {
   const headers = await openModelHeaders(place.path, { id: place.id });
+  const vision = await inspectVision(place, headers);
   const { id, config, checkpoint, places } = headers;
   const gguf = isGguf(checkpoint);
   return {
@@ -72,10 +92,44 @@ export async function inspectModel(place: ModelPlace, options: { readonly hash?:
       format,
       bytes: Object.fromEntries(kvLengths.map((tokens) => [String(tokens), kvBytes(config, tokens, defaultChunk, { ...defaultKv, global: format }).total])),
     })),
+    vision,
     prompt: config.prompt,
     chat_template: gguf ? templateOf(checkpoint.metadata.get('tokenizer.chat_template')) : await folderTemplate(place.path),
-    files: await describeFiles(checkpoint, gguf ? [] : ['config.json', 'generation_config.json', 'tokenizer.json'].map((name) => join(place.path, name)), options),
+    files: await describeFiles(checkpoint, gguf ? [] : ['config.json', 'generation_config.json', 'tokenizer.json'].map((name) => join(place.path, name)), place.mmproj, options),
   };
+}
+
+/** A vision part beside the model that is broken takes nothing from the text model. */
+async function inspectVision({ path, mmproj }: ModelPlace, own: ModelHeaders): Promise<InspectedVision | null> {
+  if (mmproj === undefined) return describeVision(path, own);
+  try {
+    return describeVision(mmproj, await openModelHeaders(path, { mmproj }));
+  } catch (error) {
+    if (!(error instanceof LodestoneError)) throw error;
+    return { path: mmproj, problem: error.message };
+  }
+}
+
+function describeVision(path: string, { config: { vision }, visionPlaces }: ModelHeaders): InspectedVision | null {
+  if (!vision || !visionPlaces) return null;
+  const entries = visionTensors(visionPlaces);
+  const formats = formatsOf(entries);
+  return {
+    path,
+    parameters: Object.values(formats).reduce((sum, count) => sum + count, 0),
+    bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0),
+    formats,
+    layers: vision.layers,
+    image_size: vision.imageSize,
+    tokens_per_image: vision.tokensPerImage,
+  };
+}
+
+/** Elements by their format. */
+function formatsOf(entries: readonly TensorEntry[]): Record<string, number> {
+  const formats: Record<string, number> = {};
+  for (const { dtype, shape } of entries) formats[dtype] = (formats[dtype] ?? 0) + elements(shape);
+  return formats;
 }
 
 function architectureOf(config: GemmaConfig, { head }: GemmaPlaces): Inspection['architecture'] {
@@ -110,11 +164,7 @@ function tensorKinds({ tensors }: Checkpoint, { embedding, head, layers, finalNo
   const used = new Set([...kinds.values()].flat().map(({ name }) => name));
   const rest = [...tensors.values()].filter(({ name }) => !used.has(name));
   if (rest.length > 0) kinds.set('others', rest);
-  return [...kinds].map(([kind, entries]) => {
-    const formats: Record<string, number> = {};
-    for (const { dtype, shape } of entries) formats[dtype] = (formats[dtype] ?? 0) + elements(shape);
-    return { kind, count: entries.length, formats, bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0) };
-  });
+  return [...kinds].map(([kind, entries]) => ({ kind, count: entries.length, formats: formatsOf(entries), bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0) }));
 }
 
 export function templateOf(value: unknown): string | null {
@@ -129,9 +179,9 @@ export async function folderTemplate(dir: string): Promise<string | null> {
   return templateOf(config?.chat_template);
 }
 
-async function describeFiles({ files }: Checkpoint, others: readonly string[], { hash, signal }: { readonly hash?: boolean; readonly signal?: AbortSignal }): Promise<Inspection['files']> {
+async function describeFiles({ files }: Checkpoint, others: readonly string[], mmproj: string | undefined, { hash, signal }: { readonly hash?: boolean; readonly signal?: AbortSignal }): Promise<Inspection['files']> {
   const found: { path: string; bytes: number; sha256?: string }[] = [];
-  for (const path of [...others, ...files]) {
+  for (const path of [...others, ...files, ...(mmproj === undefined ? [] : [mmproj])]) {
     const info = await stat(path).catch(() => null);
     if (info === null) continue;
     found.push({ path, bytes: info.size, ...(hash === true ? { sha256: await sha256OfFiles([path], signal) } : {}) });

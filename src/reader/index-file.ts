@@ -1,12 +1,12 @@
 /** Indexes kept on the disk, by the content of what they index: one question has it made, the others find it there. */
 import { createHash } from 'node:crypto';
-import { readFile, utimes } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { IngestedSource } from '../ingest/segment.js';
 import { codeVersion } from '../sessions/code-version.js';
 import { writePrivately } from '../sessions/private-file.js';
-import { makeRoom } from '../sessions/texts.js';
+import { makeRoom, markFileUsed } from '../sessions/room.js';
 import type { Bm25Index } from './bm25.js';
 
 /** The most bytes of all indexes. */
@@ -97,7 +97,7 @@ export async function rememberIndex(folder: string | null, key: string, make: ()
   const path = join(folder, key);
   const known = await readFile(path).then(decodeIndex, () => null);
   if (known !== null) {
-    await utimes(path, new Date(), new Date()).catch(() => undefined);
+    await markFileUsed(path);
     return { index: known, kept: true };
   }
   const index = make();

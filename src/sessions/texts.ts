@@ -1,11 +1,12 @@
 /** What takes long to get out of a file, such as the text of a PDF or the ids of a long text, kept by the file's content. */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Remember } from '../ingest/ingest.js';
 import { codeVersion } from './code-version.js';
-import { removeUnfinished, writePrivately } from './private-file.js';
+import { writePrivately } from './private-file.js';
+import { makeRoom, markFileUsed } from './room.js';
 
 /** The most bytes of all texts. */
 const mostBytes = 2 ** 28;
@@ -39,20 +40,6 @@ async function readChecked(path: string): Promise<unknown> {
   const end = content.indexOf('\n');
   const json = content.subarray(end + 1);
   if (end < 0 || content.toString('latin1', 0, end) !== String(crc32(json))) return null;
-  await utimes(path, new Date(), new Date()).catch(() => undefined);
+  await markFileUsed(path);
   return JSON.parse(json.toString());
-}
-
-/** Removes the files of a folder that were longest not used, until the others have at most `bytes`. */
-export async function makeRoom(folder: string, bytes: number): Promise<void> {
-  await removeUnfinished(folder);
-  const names = await readdir(folder);
-  const infos = await Promise.all(names.map((name) => stat(join(folder, name)).then(({ size, mtimeMs }) => ({ name, size, mtimeMs }), () => null)));
-  const files = infos.filter((info) => info !== null).sort((a, b) => a.mtimeMs - b.mtimeMs);
-  let total = files.reduce((sum, { size }) => sum + size, 0);
-  for (const { name, size } of files) {
-    if (total <= bytes) return;
-    await rm(join(folder, name), { force: true });
-    total -= size;
-  }
 }

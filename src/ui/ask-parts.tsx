@@ -3,31 +3,25 @@ import { Box, Text, useStdout } from 'ink';
 import type { JSX } from 'react';
 import { sourceName } from '../ingest/name.js';
 import type { AskState, Finished } from './ask-state.js';
+import { Bar } from './bar.js';
 import { dialogueLetter, mapCells, type ContextPart } from './context-map.js';
 import { bytes, clean, count } from './format.js';
 import { answerText, NO_CITATION, place } from './plain.js';
 
-/** At most; narrow windows have less. */
-const BAR_CELLS = 24;
-
-function Bar({ done, total }: { readonly done: number; readonly total: number }): JSX.Element {
-  const { stdout } = useStdout();
-  const cells = Math.max(4, Math.min(BAR_CELLS, Math.floor((stdout.columns || 80) / 4)));
-  const filled = Math.round((cells * done) / Math.max(1, total));
-  return (
-    <Text>
-      <Text color="cyan">{'█'.repeat(filled)}</Text>
-      <Text dimColor>{'░'.repeat(cells - filled)}</Text>
-    </Text>
-  );
-}
-
 function Progress({ state }: { readonly state: AskState }): JSX.Element | null {
-  const { reading, prefill, look } = state;
+  const { reading, prefill, look, step } = state;
   if (reading !== null) {
     return (
       <Text wrap="truncate-middle">
         <Bar done={reading.done} total={reading.total} /> {sourceName(reading.path)} {count(reading.done)} / {count(reading.total)} {reading.unit}
+      </Text>
+    );
+  }
+  if (step !== null) {
+    return (
+      <Text wrap="truncate">
+        {count(step.number)}. {step.place}
+        {step.answer === '' ? '' : `: ${clean(step.answer)}`}
       </Text>
     );
   }

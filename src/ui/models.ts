@@ -1,7 +1,6 @@
 /** Lists and descriptions of models as plain text. */
 import type { StoredModel } from '../models/describe.js';
 import type { Inspection } from '../models/inspect.js';
-import type { PullProgress } from '../models/pull/pull.js';
 import { bytes, clean, count } from './format.js';
 
 /** Parameters in the field's short form: 270M, 4.3B. */
@@ -28,21 +27,6 @@ export function formatModels(models: readonly StoredModel[]): string {
   return `${table(rows)}\n`;
 }
 
-/**
- * The live line of a download, at the rate since the first call.
- * @param now ms
- */
-export function pullLine(): (progress: PullProgress, now: number) => string {
-  let start: { readonly at: number; readonly done: number } | null = null;
-  return ({ file, done, total }, now) => {
-    start ??= { at: now, done };
-    const seconds = (now - start.at) / 1e3;
-    const rate = seconds > 0 ? (done - start.done) / seconds : 0;
-    const left = rate > 0 && done < total ? `  ${count(Math.ceil((total - done) / rate))} s left` : '';
-    return clean(`pulling ${Math.floor((100 * done) / Math.max(1, total))} %  ${bytes(done)} / ${bytes(total)}  ${bytes(rate)}/s${left}  ${file}`);
-  };
-}
-
 /** The period as often as it occurs, and the rest: 5 local, 1 global (4 times), then 2 local. */
 export function layerPattern(pattern: string): string {
   const named = (part: string): string =>
@@ -56,15 +40,23 @@ export function layerPattern(pattern: string): string {
   return `${named(period)}${times === 1 ? '' : ` (${times} times)`}${rest === '' ? '' : `, then ${named(rest)}`}`;
 }
 
+/** Formats by their share of the elements. */
+function percent(formats: Readonly<Record<string, number>>): string {
+  const all = Object.values(formats).reduce((sum, value) => sum + value, 0);
+  const names = Object.entries(formats).sort(([, x], [, y]) => y - x);
+  return names.map(([name, value]) => (names.length === 1 ? name : `${name} ${Math.round((100 * value) / all)} %`)).join(', ');
+}
+
+function visionText(vision: NonNullable<Inspection['vision']>): string {
+  if ('problem' in vision) return `can't be used: ${clean(vision.problem)}`;
+  const { layers, parameters: size, formats, image_size: side, tokens_per_image: tokens } = vision;
+  return `${layers} layers, ${parameters(size)} parameters, ${percent(formats)}; images of ${side} x ${side} pixels become ${tokens} tokens`;
+}
+
 export function formatInspection(model: Inspection): string {
   const { architecture: a } = model;
   const kib = (tokens: number): string => (tokens >= 1024 ? `${tokens / 1024}K` : String(tokens));
   const lengths = Object.keys(model.kv[0]!.bytes);
-  const percent = (formats: Readonly<Record<string, number>>): string => {
-    const all = Object.values(formats).reduce((sum, value) => sum + value, 0);
-    const names = Object.entries(formats).sort(([, x], [, y]) => y - x);
-    return names.map(([name, value]) => (names.length === 1 ? name : `${name} ${Math.round((100 * value) / all)} %`)).join(', ');
-  };
   const rope = a.rope.global_base === null ? 'none in global layers' : `base ${count(a.rope.global_base)} in global layers${a.rope.global_factor === 1 ? '' : `, positions divided by ${a.rope.global_factor}`}`;
   const sections = [
     `${clean(model.id)}  Gemma 3, ${parameters(model.parameters)} parameters, ${model.quantization}, context ${count(model.context)} tokens`,
@@ -76,6 +68,7 @@ export function formatInspection(model: Inspection): string {
       ['heads', `${a.heads} of ${a.head_dim}, ${a.kv_heads} for keys and values`],
       ['rotation', `base ${count(a.rope.local_base)} in local layers, ${rope}`],
       ['vocabulary', `${count(a.vocabulary)} tokens, output matrix ${a.tied_head ? 'tied to the embedding' : 'of its own'}`],
+      ...(model.vision === null ? [] : [['vision', visionText(model.vision)]]),
       ['prompt', `${model.prompt}, ${model.chat_template === null ? 'no chat template in the files' : 'chat template in the files (--json shows it)'}`],
     ]),
     '',

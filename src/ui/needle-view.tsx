@@ -6,11 +6,11 @@ import { colourOf, figureOf, hex } from '../recall/reports/heat.js';
 import { heatMap } from '../recall/reports/map.js';
 import { figureLines } from '../recall/reports/text.js';
 import type { SuiteSummary } from '../recall/summary.js';
+import { Bar } from './bar.js';
 import { count } from './format.js';
 import { initialNeedleState, type NeedlePart, type NeedleState } from './needle-state.js';
 
 const CELL_COLUMNS = 6;
-const BAR_CELLS = 24;
 
 /** Boxes with the figure in them: without colours, the figures stay. */
 export function HeatMapView({ suite }: { readonly suite: SuiteSummary }): JSX.Element {
@@ -65,11 +65,9 @@ function FinishedPart({ part }: { readonly part: NeedlePart }): JSX.Element {
 }
 
 function Progress({ done, total, reading }: Pick<NeedleState, 'done' | 'total' | 'reading'>): JSX.Element {
-  const filled = Math.round((BAR_CELLS * done) / Math.max(1, total));
   return (
     <Text wrap="truncate">
-      <Text color="cyan">{'█'.repeat(filled)}</Text>
-      <Text dimColor>{'░'.repeat(BAR_CELLS - filled)}</Text> {count(done)} / {count(total)} {reading}
+      <Bar done={done} total={total} /> {count(done)} / {count(total)} {reading}
     </Text>
   );
 }

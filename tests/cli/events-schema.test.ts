@@ -4,7 +4,11 @@ import path from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { expect, it } from 'vitest';
 import { packageRoot } from '../../src/paths.js';
-import { lodestone } from './run.js';
+import { writeImageModel } from '../answer/image-model.js';
+import { colours, ffmpeg, make } from '../ingest/media/support.js';
+import { randomWhisper, talk } from '../speech/golden.js';
+import { hearInstead } from './heard.js';
+import { lodestone, scratch } from './run.js';
 
 const schema = JSON.parse(readFileSync(path.join(packageRoot, 'schemas', 'events.schema.json'), 'utf8')) as object;
 const ajv = new Ajv2020({ allErrors: true });
@@ -31,6 +35,36 @@ it('describes every event, the answer and the plan', async () => {
   expect([...types].sort()).toEqual(['answer', 'ingest', 'look', 'plan', 'prefill', 'token', 'warning']);
   check(part('answer'), JSON.parse((await lodestone(['ask', 'Who?', 'fixtures/notes.md', '--json'])).stdout));
   check(part('plan'), JSON.parse((await lodestone(['ask', 'Who?', 'fixtures/notes.md', '--dry-run', '--json'])).stdout));
+});
+
+/** Checks every event of a run, and gives them. */
+async function events(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ type: string }[]> {
+  const { stdout } = await lodestone(['ask', ...args, '--jsonl'], { env });
+  const all = stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string });
+  for (const event of all) check(isEvent, event);
+  return all;
+}
+
+it('describes what is heard, and when', async () => {
+  const env = { LODESTONE_HOME: scratch(), FFMPEG_BIN: '' };
+  const args = [question, talk, '--speech', randomWhisper, '--language', 'en'];
+  const heard = await events(args, env);
+  expect(heard).toContainEqual(expect.objectContaining({ type: 'ingest', unit: 'seconds of sound' }));
+  hearInstead(env.LODESTONE_HOME, 'The access code for the Harrow Lane archive is 7731942. Thank you.');
+  const answer = expect.objectContaining({ citations: [expect.objectContaining({ time: [60, 70] })], sources: [expect.objectContaining({ seconds: 3.6025625 })] }) as unknown;
+  expect((await events(args, env)).at(-1)).toEqual({ type: 'answer', answer });
+});
+
+it.skipIf(ffmpeg === null)('describes what is seen, and how much of it', async () => {
+  const dir = scratch();
+  writeImageModel(dir);
+  const film = make(dir, 'film.mp4', ...colours(['red', 'green', 'green', 'blue']));
+  const seen = await events(['What is it?', film, '-m', dir, '--max-tokens', '3']);
+  expect([...new Set(seen.map(({ type }) => type))]).toEqual(expect.arrayContaining(['ingest', 'plan', 'image', 'prefill', 'answer']));
+  expect(seen).toContainEqual(expect.objectContaining({ type: 'ingest', unit: 'seconds of pictures' }));
+  const frames = { shown: 3, repeated: 1, skipped: 0, scenes: 3 };
+  const plan = expect.objectContaining({ frames: { shown: 3, fit: 3 }, sources: [expect.objectContaining({ frames })] }) as unknown;
+  expect(seen).toContainEqual({ type: 'plan', plan });
 });
 
 it('refuses what is no event', () => {

@@ -1,10 +1,11 @@
 /** `lodestone transcribe`, and `ask` about a recording, as a user runs them. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/paths.js';
 import { sha256OfFiles } from '../../src/weights/hash.js';
 import { randomWhisper, talk } from '../speech/golden.js';
+import { heardFiles, hearInstead } from './heard.js';
 import { lodestone, scratch, type Outcome } from './run.js';
 
 let home: string;
@@ -14,7 +15,7 @@ beforeAll(() => {
 const run = (args: readonly string[], stdin?: Uint8Array): Promise<Outcome> =>
   lodestone(args, { env: { LODESTONE_HOME: home, LODESTONE_SPEECH: '', FFMPEG_BIN: '' }, ...(stdin === undefined ? {} : { stdin }) });
 const transcribe = (...args: string[]): Promise<Outcome> => run(['transcribe', talk, '-m', randomWhisper, '--language', 'en', ...args]);
-const kept = (): string[] => readdirSync(path.join(home, 'cache', 'speech')).map((name) => path.join(home, 'cache', 'speech', name));
+const kept = (): string[] => heardFiles(home);
 
 interface Transcript {
   readonly schema: string;
@@ -38,14 +39,14 @@ describe('transcribe', () => {
       for (const word of words) expect(word.to).toBeGreaterThanOrEqual(word.from);
     }
     const [file] = kept();
-    const { mtimeMs } = statSync(file!);
+    const written = readFileSync(file!, 'utf8');
     const [srt, vtt, jsonl] = await Promise.all(['srt', 'vtt', 'jsonl'].map((format) => transcribe('--format', format)));
     expect(srt!.stdout.match(/ --> /gu)).toHaveLength(transcript.segments.length);
     expect(vtt!.stdout).toMatch(/^WEBVTT\n\n00:00:0/u);
     const events = jsonl!.stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string });
     expect(events.map(({ type }) => type)).toEqual([...transcript.segments.map(() => 'segment'), 'end']);
     expect(kept()).toHaveLength(1);
-    expect(statSync(file!).mtimeMs).toBe(mtimeMs);
+    expect(readFileSync(file!, 'utf8')).toBe(written);
   });
 
   it('goes on where an interrupted run stopped', async () => {
@@ -88,12 +89,8 @@ describe('ask', () => {
   });
 
   it('answers from what was said, with the time', async () => {
-    // The random model hears nonsense, and what it has heard is on disk: here stands what is really said in its place.
     await run(['ask', 'What?', talk, '--speech', randomWhisper, '--language', 'en']);
-    const said = 'The access code for the Harrow Lane archive is 7731942. Thank you.';
-    const words = said.split(' ').map((word, i) => ({ text: ` ${word}`, from: 60 + i, to: 61 + i, probability: 1 }));
-    const window = { segments: [{ from: 60, to: 72, text: said, words, probability: 1 }], heard: 72, language: 'en', repeated: false };
-    for (const file of kept()) writeFileSync(file, `${JSON.stringify(window)}\n{"done":true}\n`);
+    hearInstead(home, 'The access code for the Harrow Lane archive is 7731942. Thank you.');
     const args = ['ask', 'What is the access code for the Harrow Lane archive?', talk, '--speech', randomWhisper, '--language', 'en'];
     const plain = await run(args);
     expect(plain.stdout).toBe(`7731942\n  [1] ${talk}, 01:00: "The access code for the Harrow Lane archive is 7731942."\n`);

@@ -18,6 +18,8 @@ import { parseConfig } from '../../src/gemma/config.js';
 import { bf16ToF32 } from '../../src/weights/half.js';
 import { formatInspection, layerPattern } from '../../src/ui/models.js';
 import { randomPacked } from '../device/cases.js';
+import { writeMmproj } from '../gemma/mmproj-file.js';
+import { imageDir } from '../runtime/image-fixture.js';
 import { readSafetensors, writeSafetensors, type TensorData } from '../weights/files.js';
 import { ggmlTypes, ggufFile, readGgufFile, tensorsOf } from '../weights/gguf-files.js';
 import { someIds, withTempDir, workingDevices } from '../runtime/fixture.js';
@@ -236,6 +238,24 @@ describe('inspect', () => {
     expect(at('f32', 131_072) - at('f32', 32_768)).toBe(98_304 * 128 * 4);
     expect((await inspectModel(placeOf(tinyDir))).files.every(({ sha256 }) => sha256 === undefined)).toBe(true);
     expect(formatInspection(model)).toMatch(/^q8_0 {2}Gemma 3, .*layers +8: 5 local, 1 global, then 2 local; local layers see 8 positions\n/su);
+  });
+
+  it('says what sees: in the files, or beside them', async () => {
+    await withTempDir(async (dir) => {
+      const mmproj = await writeMmproj(path.join(dir, 'mmproj.gguf'), false);
+      expect((await inspectModel(placeOf(tiny('q8_0.gguf')))).vision).toBeNull();
+      const model = await inspectModel({ ...placeOf(tiny('q8_0.gguf')), mmproj });
+      expect(model.vision).toMatchObject({ path: mmproj, layers: 3, image_size: 112 });
+      expect(model.files.map(({ path: file }) => file)).toEqual([tiny('q8_0.gguf'), mmproj]);
+      const own = (await inspectModel(placeOf(imageDir))).vision!;
+      const numbers = (vision: object): unknown[] => ['layers', 'image_size', 'tokens_per_image', 'parameters'].map((name) => (vision as Record<string, unknown>)[name]);
+      expect(numbers(own)).toEqual(numbers(model.vision!));
+      expect(formatInspection(model)).toMatch(/^vision +3 layers, [\d.]+K parameters, BF16 \d+ %, F32 \d+ %; images of 112 x 112 pixels become \d+ tokens$/mu);
+      // What stands there instead is named, and the text model shown all the same.
+      const wrong = await inspectModel({ ...placeOf(tiny('q8_0.gguf')), mmproj: tiny('bf16.gguf') });
+      expect(wrong.vision).toEqual({ path: tiny('bf16.gguf'), problem: expect.stringContaining('bf16.gguf') as string });
+      expect(formatInspection(wrong)).toMatch(/^vision +can't be used: /mu);
+    });
   });
 
   it('finds the chat template, and tensors that are not the text model’s', async () => {

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSy
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { knownSha256 } from '../../src/sessions/known-hashes.js';
+import { makeRoom, markFileUsed } from '../../src/sessions/room.js';
 import { rememberIn } from '../../src/sessions/texts.js';
 import { sha256OfFiles } from '../../src/weights/hash.js';
 import { withTempDir } from '../runtime/fixture.js';
@@ -28,6 +29,23 @@ it('hashes a file once, until it changes, even to one of the same size and time'
     writeFileSync(file, 'other');
     utimesSync(file, atime, mtime);
     expect(await hash()).toBe(await sha256OfFiles([file]));
+  }));
+
+it('holds a folder to a size: what was longest not used goes', () =>
+  withTempDir(async (dir) => {
+    const names = ['a', 'b', 'c', 'd'];
+    for (const [i, name] of names.entries()) {
+      writeFileSync(join(dir, name), Buffer.alloc(100));
+      utimesSync(join(dir, name), 1000 + i, 1000 + i);
+    }
+    await markFileUsed(join(dir, 'a'));
+    await makeRoom(dir, 400);
+    expect(readdirSync(dir)).toEqual(names);
+    await makeRoom(dir, 299);
+    expect(readdirSync(dir)).toEqual(['a', 'd']);
+    await makeRoom(dir, 0);
+    expect(readdirSync(dir)).toEqual([]);
+    await makeRoom(join(dir, 'nowhere'), 0);
   }));
 
 it('makes a text once, and again where the file of it is damaged', () =>

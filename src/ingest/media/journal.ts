@@ -5,10 +5,24 @@
 import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeRoom, markFileUsed } from '../../sessions/room.js';
 
 /** Name for work on these inputs: the same for the same. */
 export function journalName(...inputs: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
+}
+
+/** The most bytes of all journals in a folder: text, of years of speech. */
+const mostBytes = 2 ** 28;
+
+/** Of what was heard. @param cache folder of what can be computed again */
+export function speechFolder(cache: string): string {
+  return join(cache, 'speech');
+}
+
+/** What pictures were read to say; as `speechFolder`. */
+export function picturesFolder(cache: string): string {
+  return join(cache, 'pictures');
 }
 
 export class Journal {
@@ -28,6 +42,7 @@ export class Journal {
     const path = join(dir, `${name}.jsonl`);
     try {
       await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeRoom(dir, mostBytes);
       const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT') return Buffer.alloc(0);
         throw error;
@@ -35,6 +50,7 @@ export class Journal {
       const { entries, length } = wholeLines(bytes);
       // What an interruption has left half written.
       if (length < bytes.length) await truncate(path, length);
+      else if (entries.length > 0) await markFileUsed(path);
       return new Journal(path, entries);
     } catch {
       return new Journal(null, []);
