@@ -1,13 +1,11 @@
-// out = W x + bias for many rows of x (prefill), W in f32, f16 or bf16. A workgroup of 16 x 16 threads computes 64 outputs of
-// 64 rows, each thread every 16th of both, 4 x 4 in registers, a unit of inputs at a time through workgroup memory.
+// out = W x + bias for many rows of x (prefill), W in f32, f16 or bf16. A workgroup computes 64 outputs of 64 rows
+// (square.wgsl), a unit of inputs at a time through workgroup memory.
 // Grid: tiles of outputs, by tiles of rows. Order of sums: parts.wgsl.
 // Constants: as parts.wgsl.
 #include "parts.wgsl"
 #include "dense.wgsl"
+#include "square.wgsl"
 
-const THREADS = 256u;
-// Of outputs, and of rows.
-const TILE = 64u;
 const FOURS = UNIT / 4u;
 // Rows, and outputs, of four inputs each; one more, so that those of neighbours lie in different banks.
 var<workgroup> x_tile: array<array<vec4<f32>, FOURS + 1u>, TILE>;
@@ -54,12 +52,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       sum[r] += acc[r];
     }
   }
-  for (var r = 0u; r < 4u; r++) {
-    let to_row = group.y * TILE + row + 16u * r;
-    if (to_row < p.rows) {
-      for (var o = 0u; o < 4u; o++) {
-        store(tile, to_row, tile.number * TILE + column + 16u * o, sum[r][o]);
-      }
-    }
-  }
+  store_square(tile, group.y, thread, &sum);
 }

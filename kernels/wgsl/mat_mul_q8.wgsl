@@ -2,10 +2,8 @@
 // Constants: as parts.wgsl, without TAIL.
 #include "parts.wgsl"
 #include "quantized.wgsl"
+#include "square.wgsl"
 
-const THREADS = 256u;
-// Of outputs, and of rows.
-const TILE = 64u;
 // One unit of the inputs of each row, and each output.
 var<workgroup> x_tile: array<Unit, TILE>;
 var<workgroup> w_tile: array<Unit, TILE>;
@@ -52,12 +50,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       sum[r] += acc[r];
     }
   }
-  for (var r = 0u; r < 4u; r++) {
-    let to_row = group.y * TILE + row + 16u * r;
-    if (to_row < p.rows) {
-      for (var o = 0u; o < 4u; o++) {
-        store(tile, to_row, tile.number * TILE + column + 16u * o, sum[r][o]);
-      }
-    }
-  }
+  store_square(tile, group.y, thread, &sum);
 }

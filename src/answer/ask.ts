@@ -235,8 +235,7 @@ async function findSession(
 async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
   const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
-  const keep = cache === undefined ? null : speechFolder(cache.folder);
-  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep });
+  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep: cache === undefined ? null : speechFolder(cache.folder) });
   const reader = sees || see === undefined ? null : await openPictureReader(see, device);
   try {
     return await ingest(request.paths, {

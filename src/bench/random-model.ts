@@ -52,14 +52,45 @@ export const gemma4b: Shape = {
   window: 1024,
 };
 
+export const gemma12b: Shape = {
+  name: 'Gemma 3 12B',
+  layers: 48,
+  hiddenSize: 3840,
+  intermediateSize: 15_360,
+  heads: 16,
+  kvHeads: 8,
+  headDim: 256,
+  vocabSize: 262_144,
+  window: 1024,
+};
+
+/** Of no published model: small enough for a driver that computes on the processor. */
+export const toyShape: Shape = {
+  name: 'toy',
+  layers: 6,
+  hiddenSize: 128,
+  intermediateSize: 256,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 64,
+  vocabSize: 1024,
+  window: 512,
+};
+
 export interface RandomModel {
   readonly device: Device;
   readonly config: GemmaConfig;
   readonly weights: GemmaWeights;
 }
 
-/** The embedding is q8_0 whatever the matrices are, as in GGUF files. */
-export async function randomModel(device: Device, shape: Shape, format: BlockFormat): Promise<RandomModel> {
+/** A matrix like another one, in memory of its own. */
+type CopyWeight = (weight: Weight) => Promise<Weight>;
+
+/**
+ * The embedding is q8_0 where the matrices are in blocks, as in GGUF files.
+ * @param copy of a device that copies faster than it loads: matrices of one size are then loaded once
+ */
+export async function randomModel(device: Device, shape: Shape, format: RandomFormat, copy?: CopyWeight): Promise<RandomModel> {
   const { hiddenSize: d, intermediateSize: f, heads, kvHeads, headDim, vocabSize } = shape;
   const buffers: DeviceBuffer[] = [];
   const gain = (width: number): View => {
@@ -68,8 +99,14 @@ export async function randomModel(device: Device, shape: Shape, format: BlockFor
     buffers.push(buffer);
     return { buffer, offset: 0 };
   };
-  const matrix = (outputs: number, inputs: number, as: BlockFormat = format): Promise<Weight> =>
-    device.loadWeight({ label: 'random', format: as, outputs, inputs, data: { memory: randomBlocks(as, outputs * inputs) } });
+  const loaded = new Map<string, Weight>();
+  const matrix = async (outputs: number, inputs: number, as: RandomFormat = format): Promise<Weight> => {
+    const known = copy && loaded.get(`${outputs} ${inputs}`);
+    if (known) return copy(known);
+    const weight = await device.loadWeight({ label: 'random', format: as, outputs, inputs, data: { memory: randomWeights(as, outputs * inputs) } });
+    loaded.set(`${outputs} ${inputs}`, weight);
+    return weight;
+  };
   const layers: GemmaWeights['layers'][number][] = [];
   for (let l = 0; l < shape.layers; l++) {
     layers.push({
@@ -89,7 +126,7 @@ export async function randomModel(device: Device, shape: Shape, format: BlockFor
       postFeedforwardNorm: gain(d),
     });
   }
-  const embedding = await matrix(vocabSize, d, 'q8_0');
+  const embedding = await matrix(vocabSize, d, format === 'bf16' ? 'bf16' : 'q8_0');
   const bytes = layers.reduce(
     (sum, { q, k, v, o, gate, up, down }) => sum + [q, k, v, o, gate, up, down].reduce((part, weight) => part + weight.bytes, 0),
     embedding.bytes,
@@ -114,6 +151,19 @@ export async function randomModel(device: Device, shape: Shape, format: BlockFor
     },
     weights: { embedding, embedScale: Math.sqrt(d), head: embedding, layers, finalNorm: gain(d), quantization: format, bytes, buffers },
   };
+}
+
+/** Formats that random models come in. */
+export type RandomFormat = BlockFormat | 'bf16';
+
+function randomWeights(format: RandomFormat, elements: number): Uint8Array {
+  if (format !== 'bf16') return randomBlocks(format, elements);
+  // Signs and fractions at random, magnitudes between 2^-6 and 2^-5.
+  const pattern = randomBlocks('q8_0', 2 ** 16);
+  const words = new Uint16Array(elements);
+  const block = Uint16Array.from({ length: 2 ** 15 }, (_, i) => ((pattern[2 * i]! << 8) & 0x8000) | 0x3c80 | (pattern[2 * i + 1]! & 0x7f));
+  for (let at = 0; at < elements; at += block.length) words.set(block.subarray(0, elements - at), at);
+  return new Uint8Array(words.buffer);
 }
 
 /** GGUF blocks with random quants and one small scale. */

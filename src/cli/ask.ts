@@ -19,6 +19,7 @@ interface AskOptions extends ReadingOptions, EndpointFlags {
   readonly budget?: Budget;
   readonly strict?: boolean;
   readonly requireCitations?: boolean;
+  readonly profile?: boolean;
   readonly quiet?: boolean;
   readonly plain?: boolean;
 }
@@ -54,7 +55,12 @@ async function run(question: string, files: string[], options: AskOptions, signa
   const server = endpointOptions(options, signal);
   if (server !== null) return runEndpoint(usage, server, options);
   // Loaded here, so that --help and usage errors are quick.
-  const [{ ask, planAsk }, { askWithin, planWithin }, { selectDevice }] = await Promise.all([import('../answer/ask.js'), import('../reader/ask.js'), import('../device/select.js')]);
+  const [{ ask, planAsk }, { askWithin, planWithin }, { selectDevice }, { formatProfile, startProfile }] = await Promise.all([
+    import('../answer/ask.js'),
+    import('../reader/ask.js'),
+    import('../device/select.js'),
+    import('../device/profile.js'),
+  ]);
   const request: AskRequest = { ...usage, ...(await locateModels(options)) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   let screen: AskScreen | null = null;
@@ -77,10 +83,18 @@ async function run(question: string, files: string[], options: AskOptions, signa
       if (!plan.fits) process.exitCode = ExitCode.contextExceeded;
       return;
     }
-    const answer = options.budget ? await askWithin(request, options.budget, device, signal, emit) : await ask(request, device, signal, emit);
+    const profile = options.profile === true ? await startProfile(device) : null;
+    const timed = profile?.device ?? device;
+    const answer = options.budget ? await askWithin(request, options.budget, timed, signal, emit) : await ask(request, timed, signal, emit);
     line.clear();
-    if (options.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+    const report = profile?.report();
+    if (options.json === true) process.stdout.write(`${JSON.stringify(report ? { ...answer, profile: report } : answer)}\n`);
     else if (options.jsonl !== true && view === null) process.stdout.write(formatAnswer(answer));
+    if (report && options.json !== true) {
+      await screen?.close();
+      screen = null;
+      process.stderr.write(formatProfile(report));
+    }
     process.exitCode = answerExitCode(answer, options);
   } finally {
     progress?.clear();
@@ -92,6 +106,7 @@ async function run(question: string, files: string[], options: AskOptions, signa
 /** Without the terminal's view: a server tells nothing of its progress. */
 async function runEndpoint(request: Omit<AskRequest, 'modelDir' | 'modelId'>, server: EndpointOptions, options: AskOptions): Promise<void> {
   if (options.dryRun === true) throw new LodestoneError(ExitCode.usage, '--dry-run plans a run on this machine, not on a server');
+  if (options.profile === true) throw new LodestoneError(ExitCode.usage, '--profile times the kernels of this machine, not those of a server');
   if (options.budget) throw new LodestoneError(ExitCode.usage, '--budget chooses what a model on this machine reads, not a server');
   const { askEndpoint } = await import('../answer/ask-endpoint.js');
   const line = progressLine(process.stderr, options.quiet !== true && options.jsonl !== true);
@@ -122,6 +137,7 @@ export function askCommand(signal: AbortSignal): Command {
     .option('--strict', 'exit with 8 if the answer is not in the sources')
     .option('--require-citations', 'exit with 9 if no citation could be verified, and with 8 if there is no answer to cite');
   return addEndpointOptions(addAnswerOptions(command))
+    .option('--profile', 'say on stderr (with --json in it) which kernels took how long, and how near that is to what the device can do; slower')
     .option('--plain', 'plain text, also on a terminal')
     .option('-q, --quiet', 'no progress and no warnings on stderr')
     .action((question: string, files: string[], options: AskOptions) => run(question, files, options, signal));

@@ -11,6 +11,7 @@ import { writeRandomGguf } from '../bench/random-gguf.js';
 import { measureTable, tableDepths, tableMarkdown, tableModels } from '../bench/table.js';
 import { gemma1b, gemma270m, randomModel, type Shape } from '../bench/random-model.js';
 import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
+import { formatProfile, startProfile } from '../device/profile.js';
 import { addonHash } from '../device/cpu/native.js';
 import type { KvFormat, WeightFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
@@ -23,6 +24,7 @@ import type { BlockFormat } from '../weights/blocks.js';
 const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt N] [--generate N] [--threads N] [--peer DIR] [--json]
        npm run bench -- --agree --peer DIR [--model 270m|1b]... [--format f32|bf16|f16|q8_0|q4_0]... [--threads N] [--json]
        npm run bench -- --table --peer DIR [--cell MODEL]... [--depth N]... [--runs N] [--generate N] [--threads N] [--json]
+       npm run bench -- --profile [--model 270m|1b]... [--prompt N] [--generate N] [--threads N] [--json]
        npm run bench -- --long N [--kv f32|f16|q8_0] [--threads N] [--json]
 
   --peer DIR   also measure llama.cpp, in turn with ours; DIR is a folder where this has been run:
@@ -32,6 +34,7 @@ const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt
   --table      reading and generating at depths of 512, 4,096 and 32,768 tokens (--depth: only these), for 270m-q8_0, 1b-q4_0,
                1b-q8_0 and 4b-q4_0 (--cell: only these), and loading, as Markdown. Each cell is kept in DIR/lodestone-table.json
                when it is done, and not measured again with the same build; without node-llama-cpp in DIR ours is measured alone
+  --profile    which kernels take how long while reading and generating, beside this machine's bandwidth and arithmetic
   --long N     read N tokens with the embedded model, and ask one question of them`;
 
 const models: Readonly<Record<string, { readonly shape: Shape; readonly format: BlockFormat }>> = {
@@ -206,6 +209,18 @@ function longText(device: CpuDevice, { tokens, kv, prefill, cpu, kvBytes, markBy
   ].join('\n')}\n`;
 }
 
+async function runProfile(device: CpuDevice, { names, prompt, generate }: Options, json: boolean): Promise<void> {
+  for (const name of names) {
+    const { shape, format } = models[name]!;
+    const model = await randomModel(device, shape, format);
+    await modelSpeed(model, prompt, generate);
+    const profile = await startProfile(device);
+    await modelSpeed({ ...model, device: profile.device }, prompt, generate);
+    const report = profile.report();
+    process.stdout.write(json ? `${JSON.stringify({ model: shape.name, format, ...report })}\n` : `${shape.name}, ${format}: reading ${prompt} tokens, generating ${generate}\n${formatProfile(report)}`);
+  }
+}
+
 async function runTable(folder: string, models: readonly string[], depths: readonly number[], options: Options, threads: number | undefined, json: boolean): Promise<void> {
   const device = createCpuDevice(threads === undefined ? {} : { threads });
   if ('unavailable' in device) throw new Error(device.unavailable);
@@ -234,6 +249,7 @@ async function main(): Promise<number> {
       peer: { type: 'string' },
       long: { type: 'string' },
       agree: { type: 'boolean', default: false },
+      profile: { type: 'boolean', default: false },
       table: { type: 'boolean', default: false },
       cell: { type: 'string', multiple: true, default: Object.keys(tableModels) },
       depth: { type: 'string', multiple: true, default: tableDepths.map(String) },
@@ -281,6 +297,10 @@ async function main(): Promise<number> {
   try {
     if (long !== null) {
       await runLong(device, long, kv, values.json);
+      return ExitCode.ok;
+    }
+    if (values.profile) {
+      await runProfile(device, options, values.json);
       return ExitCode.ok;
     }
     if (values.agree) {

@@ -43,15 +43,23 @@ export async function runTrain(options: TrainOptions, signal: AbortSignal): Prom
   const log = createWriteStream(path.join(options.out, 'training.jsonl'), { flags: 'a' });
   const line = liveLine(process.stderr, options.quiet !== true);
   const started = performance.now();
-  let first: number | null = null;
-  line.show('making episodes');
+  /** The update that this run began with. */
+  let first: { readonly done: number; readonly at: number } | null = null;
   const simulation = new Simulation(trainingOptions);
   const training: TrainingOptions = {
     ...trainingDefaults,
     head: { ...readerHead, loss, sigmaRatio },
     bootstrap: targets,
     offlineEpisodes: episodes,
-    ...{ lambda, conservative, width, blocks, offlineUpdates, onlineUpdates, batch, learningRate, seed },
+    lambda,
+    conservative,
+    width,
+    blocks,
+    offlineUpdates,
+    onlineUpdates,
+    batch,
+    learningRate,
+    seed,
   };
   try {
     const { policy, parameters, clampRate } = await train(simulation, training, {
@@ -60,11 +68,15 @@ export async function runTrain(options: TrainOptions, signal: AbortSignal): Prom
       trainedOn: `simulated corpora of ${trainingOptions.leaves.join(' to ')} leaves, ${offlineUpdates} + ${onlineUpdates} updates, seed ${seed}`,
       signal,
       checkpoint: { path: path.join(options.out, 'checkpoint.safetensors'), every: checkpointEvery },
-      onProgress: ({ update, updates, loss: now }) => {
-        first ??= update - 1;
-        const left = ((performance.now() - started) / 1000 / (update - first)) * (updates - update);
-        line.show(`training ${update} / ${updates}  loss ${now.toFixed(4)}  ${shortClock(left)} left`);
-        if (update % loggedEvery === 0) log.write(`${JSON.stringify({ update, loss: now })}\n`);
+      onProgress: ({ done, total, loss: now }) => {
+        if (now === null) {
+          line.show(`making episodes ${done} / ${total}`);
+          return;
+        }
+        first ??= { done: done - 1, at: performance.now() };
+        const left = ((performance.now() - first.at) / 1000 / (done - first.done)) * (total - done);
+        line.show(`training ${done} / ${total}  loss ${now.toFixed(4)}  ${shortClock(left)} left`);
+        if (done % loggedEvery === 0) log.write(`${JSON.stringify({ update: done, loss: now })}\n`);
       },
     });
     const file = path.join(options.out, 'policy.safetensors');

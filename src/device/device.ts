@@ -3,7 +3,7 @@
  *
  * The graph code (`gemma/`, `speech/`) records `Command`s, plain data, and never knows which device runs them. A kernel exists
  * under one name on every device: `device/reference` is the specification, in TypeScript and float64 where that
- * matters; `kernels/cpu` (C++) and later `kernels/wgsl` are tested against it.
+ * matters; `kernels/cpu` (C++) and `kernels/wgsl` are tested against it.
  *
  * Laws that every device keeps:
  * - Activations, residuals, norms, softmax and accumulation are float32 (Gemma 3's residual stream overflows float16).

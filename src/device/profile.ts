@@ -1,7 +1,7 @@
 /** Where a device's time goes, kernel by kernel: time, what it had to move and compute, and how near that is to what the device can do. */
 import { commandCost } from './command-cost.js';
 import type { Command, Device } from './device.js';
-import type { Limits } from './limits.js';
+import { measureLimits, type Limits } from './limits.js';
 
 /** What a kernel, in one variant, has taken so far. */
 export interface KernelTime {
@@ -68,6 +68,13 @@ export function profiled(device: Device, profile: Profile): Device {
     submit,
     close: () => device.close(),
   };
+}
+
+/** Measures what the device can do, and times its kernels from now on. */
+export async function startProfile(device: Device): Promise<{ readonly device: Device; report(): ProfileReport }> {
+  const limits = await measureLimits(device);
+  const profile = new Profile();
+  return { device: profiled(device, profile), report: () => profileReport(device, profile, limits) };
 }
 
 /** What `--profile` prints with `--json`, schema lodestone.profile/1. */

@@ -19,7 +19,7 @@ import { indexesFolder, indexKey, rememberIndex } from './index-file.js';
 import { leafReader, type RealReading } from './leaf-reader.js';
 import { cutLeaves, LeafTexts } from './leaves.js';
 import { readWithin, type ReadWithin, type TakenStep } from './read-within.js';
-import { ReadingState, type Corpus, type Evidence } from './reading-state.js';
+import { passagesOf, ReadingState, spanText, type Corpus, type Evidence } from './reading-state.js';
 import { measureRate } from './rate.js';
 import { shippedStrategy, type ShippedStrategy } from './shipped-strategy.js';
 
@@ -53,7 +53,8 @@ async function openLibrary(sources: readonly IngestedSource[], request: AskReque
   const folder = request.cache ? indexesFolder(request.cache.folder) : null;
   const { index, kept } = await rememberIndex(folder, indexKey(sources), () => buildIndex(leafTexts(texts)));
   const { leaves } = texts;
-  const corpus: Corpus = { index: new Bm25(index), text: (leaf) => texts.text(leaf), continues: (leaf) => leaves[leaf + 1]?.source === leaves[leaf]!.source };
+  const text = (leaf: number): string => texts.text(leaf);
+  const corpus: Corpus = { index: new Bm25(index), text, passages: (level, span, weights) => passagesOf(level, spanText({ text }, span), weights), continues: (leaf) => leaves[leaf + 1]?.source === leaves[leaf]!.source };
   return { corpus, texts, tokens: textTokens(charactersOf(sources)), kept, ms: performance.now() - started };
 }
 
@@ -68,9 +69,15 @@ function warnOfImages(sources: readonly IngestedSource[], emit: (event: AskEvent
   }
 }
 
-/** The tokens that a model's context leaves for leaves; passages of an extractive model are read one by one. */
-function contextRoom({ config }: Pick<ModelFiles, 'config'>, request: AskRequest): number {
-  return config.prompt === 'qa' ? Infinity : config.maxPositions - request.maxTokens - 512;
+/** Of a chat model's prompt, around documents and question. */
+const FORM_TOKENS = 256;
+
+/** The tokens that a model's context leaves for leaves; passages of an extractive model are read one by one. Errors: LodestoneError(contextExceeded). */
+function contextRoom({ config, id }: Pick<ModelFiles, 'config' | 'id'>, request: AskRequest): number {
+  if (config.prompt === 'qa') return Infinity;
+  const room = config.maxPositions - request.maxTokens - FORM_TOKENS - textTokens(request.question.length);
+  if (room <= 0) throw new LodestoneError(ExitCode.contextExceeded, `${id} holds ${config.maxPositions} tokens: too few for the question, an answer of ${request.maxTokens} tokens (--max-tokens) and anything to read`);
+  return room;
 }
 
 /** A plan of what may be read: its tokens are the budget's. */
@@ -236,7 +243,7 @@ function onlyRead(sources: readonly IngestedSource[], segments: readonly Segment
 }
 
 function toAnswer(
-  { opened, library, strategy, plan }: Started,
+  { opened, library, plan }: Started,
   request: AskRequest,
   device: Device,
   model: Model,
@@ -262,7 +269,7 @@ function toAnswer(
     found: result !== undefined,
     confidence: result?.confidence ?? Math.max(0, ...state.evidence.filter(({ reading }) => !reading.found).map(({ reading }) => reading.confidence)),
     citations: best && result ? cite(request.question, result.parsed.needle, onlyRead(opened.sources, best.reading.segments)) : [],
-    readings: state.evidence.map((one) => summariseReading({ ...one.reading.result, passage: { segments: one.reading.segments, relevance: state.relevance(one) } })),
+    readings: state.evidence.map((one) => summariseReading({ ...one.reading.result, passage: { segments: one.reading.piece, relevance: one.relevance } })),
     finish: result?.finish ?? 'stop',
     model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
     device: { name: device.name, adapter: device.description },

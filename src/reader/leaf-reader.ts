@@ -13,12 +13,14 @@ import { SharedPrefix } from '../runtime/shared-prefix.js';
 import { chatCost, extractiveCost, type CostOf } from './costs.js';
 import type { LeafTexts } from './leaves.js';
 import { PassageReader } from './passage-reader.js';
-import { passagesOf, type Level, type PassageReading, type ReadingState } from './reading-state.js';
+import { passagesOf, spanText, type Level, type PassageReading, type ReadingState } from './reading-state.js';
 
 /** A passage's reading, with all that an answer is made of. */
 export interface RealReading extends PassageReading {
   readonly result: Omit<Reading, 'passage'>;
-  /** What was read, with its places. */
+  /** What was read for it, with its places. */
+  readonly piece: readonly Segment[];
+  /** All that the answer may be taken from: of a chat model, all that it has read. */
   readonly segments: readonly Segment[];
 }
 
@@ -35,16 +37,14 @@ export function leafReader(model: Model, request: ReadRequest, texts: LeafTexts,
 
 /** The text of the leaves that a level reads, and where it begins in its source. */
 function spanOf(texts: LeafTexts, state: ReadingState, leaf: number, level: Level): { readonly source: number; readonly from: number; readonly text: string } {
-  const [first, last] = state.span(leaf, level);
-  let text = '';
-  for (let i = first; i <= last; i++) text += texts.text(i);
-  const { source, from } = texts.leaves[first]!;
-  return { source, from, text };
+  const span = state.span(leaf, level);
+  const { source, from } = texts.leaves[span[0]]!;
+  return { source, from, text: spanText(texts, span) };
 }
 
-function toReading(result: RealReading['result'], text: string, segments: readonly Segment[], tokens: number): RealReading {
+function toReading(result: RealReading['result'], rest: Pick<RealReading, 'text' | 'tokens' | 'piece' | 'segments'>): RealReading {
   const { parsed, confidence } = result;
-  return { text, found: parsed.found, answer: parsed.found ? fold(parsed.answer).text : '', confidence, tokens, result, segments };
+  return { ...rest, found: parsed.found, answer: parsed.found ? fold(parsed.answer).text : '', confidence, result };
 }
 
 function extractiveReader(model: Model, request: ReadRequest, texts: LeafTexts): LeafReader {
@@ -60,7 +60,10 @@ function extractiveReader(model: Model, request: ReadRequest, texts: LeafTexts):
         if (result === null) break;
         left -= result.read;
         const shown = passage.segments.map((segment) => segment.text).join('');
-        readings.push(toReading(result.reading, shown, texts.segments(source, from + passage.from, from + passage.to), result.read));
+        // Without the cut words at its ends, which were not read either.
+        const start = from + text.indexOf(shown, passage.from);
+        const piece = texts.segments(source, start, start + shown.length);
+        readings.push(toReading(result.reading, { text: shown, tokens: result.read, piece, segments: piece }));
       }
       return readings;
     },
@@ -83,10 +86,10 @@ function chatReader(model: Model, request: ReadRequest, texts: LeafTexts, source
       const more = [...documents, { ...sources[source]!, segments }];
       const prompt = await encodeDocuments(model.config.prompt, more, model.tokenizer, signal);
       const asked = await question;
-      if (prompt.ids.length - prefix.context.tokens.length + asked.length > state.remaining) return [];
+      if (prompt.ids.length - prefix.reusable(prompt.ids) + asked.length > state.remaining) return [];
       documents = more;
       const { readings, tokensRead } = await answerEach(model, request, prompt, [asked], prefix, signal, () => undefined);
-      return [toReading(readings[0]!, text.slice(start, end), documents.flatMap((document) => document.segments), tokensRead)];
+      return [toReading(readings[0]!, { text: text.slice(start, end), tokens: tokensRead, piece: segments, segments: documents.flatMap((document) => document.segments) })];
     },
     close: () => prefix.close(),
   };

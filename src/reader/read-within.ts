@@ -50,6 +50,8 @@ export async function readWithin(state: ReadingState<RealReading>, strategy: Str
     if ('leaf' in action) {
       const before = state.spent;
       const readings = await reader.read(state, action.leaf, action.kind, signal);
+      // It takes more than was thought, and more than is left.
+      if (readings.length === 0) return { steps, ending: endByRule(state).kind, stopped: 'budget', gain };
       state.observe(action.leaf, action.kind, readings);
       taken(action, state.spent - before, bestAnswer(readings), gain);
     } else if (action.kind === 'requery') {

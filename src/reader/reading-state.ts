@@ -2,7 +2,7 @@
  * Where a budgeted reading stands: what was found, what could be read next and what that would cost. The same code runs in
  * simulation and on a real corpus; only who answers a reading differs. Everything but the readings follows from the index.
  */
-import { leastWorth, worthOf } from '../answer/second-look.js';
+import { worthOf } from '../answer/second-look.js';
 import { cutSegments, relatedPassages, type Passage } from '../answer/passages.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import type { Bm25, Hit } from './bm25.js';
@@ -13,6 +13,8 @@ import { leadOf, relevanceOf, weigh, wordsOf, type Lead, type Weights } from './
 export interface Corpus {
   readonly index: Bm25;
   text(leaf: number): string;
+  /** `passagesOf` the text of leaves first to last; kept, where the same is asked again and again. */
+  passages(level: Level, span: Span, weights: Weights): readonly Passage[];
   /** Whether leaf and leaf + 1 follow each other in one source. */
   continues(leaf: number): boolean;
 }
@@ -20,6 +22,9 @@ export interface Corpus {
 /** skim: the leaf's most related passage; read: its most related passages, or all of it; inspect: the same of the leaf with its neighbours. */
 export type Level = 'skim' | 'read' | 'inspect';
 export const levels: readonly Level[] = ['skim', 'read', 'inspect'];
+
+/** First and last leaf. */
+export type Span = readonly [number, number];
 
 export type Action = { readonly kind: Exclude<ActionKind, Level> } | { readonly kind: Level; readonly leaf: number };
 
@@ -47,6 +52,8 @@ export interface Evidence<R extends PassageReading = PassageReading> {
   readonly leaf: number;
   readonly level: Level;
   readonly words: ReadonlySet<string>;
+  /** Share of what is searched for that it has: 0..1. */
+  readonly relevance: number;
   /** Of the step that read it. */
   readonly step: number;
 }
@@ -86,6 +93,12 @@ const SKIM_CHARACTERS = 400;
 const SCORE_ODDS = 8;
 const SKIM_ODDS = 3;
 
+export function spanText(corpus: Pick<Corpus, 'text'>, [first, last]: Span): string {
+  let text = '';
+  for (let leaf = first; leaf <= last; leaf++) text += corpus.text(leaf);
+  return text;
+}
+
 /** The passages of a text that a level reads. */
 export function passagesOf(level: Level, text: string, weights: Weights): Passage[] {
   const source: IngestedSource = { source: { path: '', kind: 'text', bytes: 0, sha256: '' }, segments: [{ source: 0, text }], warnings: [] };
@@ -104,7 +117,8 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   readonly #questionWords: ReadonlySet<string>;
   #weights: Weights;
   #hits: readonly Hit[];
-  readonly #evidence: Evidence<R>[] = [];
+  #evidence: Evidence<R>[] = [];
+  readonly #found = new Map<string, number>();
   readonly #done = new Map<number, Set<Level>>();
   readonly #relevances = new Map<number, number>();
   #spent = 0;
@@ -113,6 +127,9 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   #lead = '';
   #lastGain = 0;
   #gain = 0;
+  /** The passage with most of what is searched for, and the lead in it. */
+  #leadText: string | null = null;
+  #leadIn: Lead | null = null;
   // Of the present step.
   #candidates: Candidate[] | null = null;
   #best: Best<R> | null = null;
@@ -181,7 +198,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   }
 
   /** The leaf, and with `inspect` its neighbours: [first, last]. */
-  span(leaf: number, level: Level): readonly [number, number] {
+  span(leaf: number, level: Level): Span {
     if (level !== 'inspect') return [leaf, leaf];
     const first = leaf > 0 && this.corpus.continues(leaf - 1) ? leaf - 1 : leaf;
     return [first, this.corpus.continues(leaf) ? leaf + 1 : leaf];
@@ -194,10 +211,10 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     return this.costOf(level, characters, this.#lead.length);
   }
 
-  worth({ reading: { found, confidence, answer }, words }: Evidence): number {
+  worth({ reading: { found, confidence, answer }, relevance }: Evidence): number {
     if (!found) return 0;
     const votes = this.#votes(answer);
-    return worthOf(confidence, relevanceOf(words, this.#weights), votes);
+    return worthOf(confidence, relevance, votes);
   }
 
   /** What would be answered now. */
@@ -205,8 +222,9 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     return (this.#best ??= this.#findBest());
   }
 
+  /** Readings that found this answer. */
   #votes(answer: string): number {
-    return this.#evidence.filter(({ reading }) => reading.found && reading.answer === answer).length;
+    return this.#found.get(answer) ?? 0;
   }
 
   #findBest(): Best<R> {
@@ -222,11 +240,6 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     }
     const { evidence } = best;
     return evidence ? { ...best, votes: this.#votes(evidence.reading.answer) } : best;
-  }
-
-  /** The fixed rule of the second look: whether the best answer is worth giving. */
-  worthAnswering(): boolean {
-    return this.best().worth >= leastWorth;
   }
 
   /** The likeliest unread leaves, at most `shownCandidates`. */
@@ -254,15 +267,10 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     return this.#evidence.reduce((most, one) => (one.leaf === leaf ? Math.max(most, this.worth(one)) : most), 0);
   }
 
-  /** Share of what is searched for that a passage read has: 0..1. */
-  relevance({ words }: Evidence): number {
-    return relevanceOf(words, this.#weights);
-  }
-
   #relevance(leaf: number): number {
     const known = this.#relevances.get(leaf);
     if (known !== undefined) return known;
-    const relevance = passagesOf('skim', this.corpus.text(leaf), this.#weights)[0]!.relevance;
+    const { relevance } = this.corpus.passages('skim', [leaf, leaf], this.#weights)[0]!;
     this.#relevances.set(leaf, relevance);
     return relevance;
   }
@@ -276,7 +284,12 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   #findLead(): Lead | null {
     if (this.#requeries >= MOST_REQUERIES) return null;
     const [first, ...rest] = this.#evidence;
-    return first ? leadOf(rest.reduce((a, b) => (this.relevance(b) > this.relevance(a) ? b : a), first).reading.text, this.#weights, this.corpus.index) : null;
+    if (!first) return null;
+    const { text } = rest.reduce((a, b) => (b.relevance > a.relevance ? b : a), first).reading;
+    // It seldom changes from step to step.
+    if (this.#leadText !== text) this.#leadIn = leadOf(text, this.#weights, this.corpus.index);
+    this.#leadText = text;
+    return this.#leadIn;
   }
 
   /** All that may be done now. Ends are always among them. */
@@ -302,7 +315,9 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     for (let i = first; i <= last; i++) this.#done.set(i, (this.#done.get(i) ?? new Set<Level>()).add(i === leaf ? level : 'read'));
     for (const reading of readings) {
       this.#spent += reading.tokens;
-      this.#evidence.push({ reading, leaf, level, words: wordsOf(reading.text), step: this.#step });
+      if (reading.found) this.#found.set(reading.answer, this.#votes(reading.answer) + 1);
+      const words = wordsOf(reading.text);
+      this.#evidence.push({ reading, leaf, level, words, relevance: relevanceOf(words, this.#weights), step: this.#step });
     }
     this.#forget();
     this.#gain = this.best().worth - before;
@@ -319,7 +334,9 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     this.#gain = 0;
     this.#weights = new Map([...this.#weights, ...weigh(lead.words, this.corpus.index)]);
     this.#hits = this.corpus.index.search(this.#weights.keys(), SEARCHED);
+    this.#evidence = this.#evidence.map((one) => ({ ...one, relevance: relevanceOf(one.words, this.#weights) }));
     this.#relevances.clear();
+    this.#leadText = null;
     this.#forget();
   }
 

@@ -58,10 +58,10 @@ export function createHead({ loss, support: bounds, sigmaRatio, endings }: HeadO
   const support = createSupport(bounds.low, bounds.high, bounds.bins);
   switch (loss) {
     case 'mse':
-      return scalarHead(squaredError);
+      return scalarHead(support, squaredError);
     case 'huber': {
       const delta = huberShare * (support.high - support.low);
-      return scalarHead((prediction, target) => huber(prediction, target, delta));
+      return scalarHead(support, (prediction, target) => huber(prediction, target, delta));
     }
     case 'mse-softmax':
       return categoricalHead(support, (outputs, target, weight, gradient) => squaredErrorOfExpectation(outputs, support, target, gradient, weight));
@@ -85,20 +85,22 @@ const scalarTargets = {
   earlier: (target: Target, reward: number, discount: number): Target => Float64Array.of(reward + discount * target[0]!),
 };
 
-function scalarHead(lossOf: typeof squaredError): ValueHead {
+/** Outputs count from the middle of the support, where categorical values start too: no loss begins nearer to the truth. */
+function scalarHead({ low, high }: Support, lossOf: typeof squaredError): ValueHead {
   const clamps = { targets: 0, clamped: 0 };
+  const middle = (low + high) / 2;
   return {
     ...scalarTargets,
     outputs: 1,
     clamps,
-    value: (outputs) => outputs[0]!,
+    value: (outputs) => middle + outputs[0]!,
     addValueGradient: (_outputs, weight, gradient) => {
       gradient[0]! += weight;
     },
-    ofOutputs: (outputs) => Float64Array.of(outputs[0]!),
+    ofOutputs: (outputs) => Float64Array.of(middle + outputs[0]!),
     loss: (outputs, target, weight, gradient) => {
       clamps.targets++;
-      const result = lossOf(outputs[0]!, target[0]!);
+      const result = lossOf(middle + outputs[0]!, target[0]!);
       gradient[0]! += weight * result.gradient;
       return result.loss;
     },

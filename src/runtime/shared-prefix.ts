@@ -58,6 +58,12 @@ export class SharedPrefix {
     return { reused, end: this.#marks.at(-1)! };
   }
 
+  /** How many positions of `ids` would not have to be read again. */
+  reusable(ids: ArrayLike<number>): number {
+    const common = commonLength(this.context.tokens, ids);
+    return this.#marks.findLast(({ length }) => length <= common)?.length ?? 0;
+  }
+
   close(): void {
     this.context.close();
   }

@@ -6,6 +6,7 @@ import { spawn as spawnPty } from '@lydell/node-pty';
 import { describe, expect, it } from 'vitest';
 import type { Answer, AskEvent, Plan } from '../../src/answer/answer.js';
 import { kvFormats } from '../../src/device/kvLayout.js';
+import type { ProfileReport } from '../../src/device/profile.js';
 import { defaultChunk, kvBytes, ringSlots } from '../../src/runtime/kv.js';
 import { openConfig } from '../../src/runtime/model.js';
 import { embeddedModelDir, packageRoot } from '../../src/paths.js';
@@ -53,6 +54,18 @@ describe('lodestone ask', () => {
     const prefill = events.filter((event) => event.type === 'prefill');
     expect(prefill.at(-1)).toMatchObject({ done: prefill[0]!.total, total: prefill[0]!.total });
     expect(prefill.every((event, i) => i === 0 || event.done > prefill[i - 1]!.done)).toBe(true);
+  });
+
+  it('says where the time went, if asked to', async () => {
+    const args = ['ask', 'Who is the harbour master of Dunmore?', '-', '--profile', '--no-session', '--looks', '0'];
+    const stdin = 'The harbour master of Dunmore is Olga Reiss.\n';
+    const text = await lodestone(args, { stdin });
+    expect(text.stdout).toMatch(/^Olga Reiss\n/u);
+    expect(text.stderr).toMatch(/^\w+ \(.*\): copies [\d.]+ GB\/s, multiplies [\d.]+ GFLOP\/s, as measured here\nkernel +calls +ms .*\n(?:.*%.*\n)*matMul /mu);
+    const { profile, answer } = JSON.parse((await lodestone([...args, '--json'], { stdin })).stdout) as Answer & { profile: ProfileReport };
+    expect(answer).toBe('Olga Reiss');
+    expect(profile).toMatchObject({ schema: 'lodestone.profile/1', kernels: expect.arrayContaining([expect.objectContaining({ kernel: 'attention' })]) as unknown });
+    expect(profile.kernels.every(({ calls, ms }) => calls > 0 && ms > 0)).toBe(true);
   });
 
   it('reads a pipe, text and PDF alike', async () => {

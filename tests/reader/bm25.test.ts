@@ -34,7 +34,7 @@ describe('BM25', () => {
 
   it('finds words as they are written elsewhere: capitals, plurals, curly quotes, ligatures', () => {
     const search = new Bm25(buildIndex(['The Keeper\u2019s \ufb01les.', 'Nothing here.', 'two keepers filing']));
-    expect(search.search(['keeper'], 9).map(({ leaf }) => leaf).sort()).toEqual([0, 2]);
+    expect(new Set(search.search(['keeper'], 9).map(({ leaf }) => leaf))).toEqual(new Set([0, 2]));
     expect(search.leavesWith('fil')).toBe(2);
   });
 

@@ -8,7 +8,7 @@ import type { ActionKind, Decision } from '../../src/reader/decision.js';
 import { createNetwork, initialParameters, type NetworkShape, type Parameter, type Parameters } from '../../src/reader/network.js';
 import { createPolicy, encodePolicy, openPolicy, savePolicy, type PolicyDescription } from '../../src/reader/policy.js';
 import { adamW, zeroMoments } from '../../src/reader/training/adamw.js';
-import { makeBatch } from '../../src/reader/training/batch.js';
+import { allRows, makeBatch, rowOf } from '../../src/reader/training/batch.js';
 import { createTensorNetwork, type TensorNetwork } from '../../src/reader/training/tensor-network.js';
 import { openTensorFlow } from '../../src/reader/training/tensorflow.js';
 import { createHead, readerHead } from '../../src/reader/value-head.js';
@@ -103,7 +103,7 @@ describe('in TensorFlow.js', () => {
   const batch = makeBatch(episodes);
 
   it('the outputs are the same', () => {
-    const outputs = tensorNetwork.outputs(parameters, batch);
+    const outputs = tensorNetwork.outputs(parameters, batch, allRows(batch));
     const network = createNetwork(shape, parameters);
     for (const [i, { decision }] of episodes.flat().entries()) {
       const rows = outputs.subarray(i * batch.slots * 51, (i * batch.slots + decision.kinds.length) * 51);
@@ -117,12 +117,11 @@ describe('in TensorFlow.js', () => {
       const network = createNetwork(shape, given);
       return episodes.flat().reduce((sum, { decision }) => sum + head.loss(network(decision).subarray(51, 102), Float64Array.of(0.4), 0, new Float32Array(51)), 0);
     };
-    const gradients = tensorNetwork.gradients(parameters, batch, (outputs) => {
+    // The second action of each state, in any order.
+    const rows = [2, 0, 1].map((state) => rowOf(batch, state, 1));
+    const gradients = tensorNetwork.gradients(parameters, batch, rows, (outputs) => {
       const gradient = new Float32Array(outputs.length);
-      for (let state = 0; state < batch.states; state++) {
-        const at = (state * batch.slots + 1) * 51;
-        head.loss(outputs.subarray(at, at + 51), Float64Array.of(0.4), 1, gradient.subarray(at, at + 51));
-      }
+      for (let i = 0; i < rows.length; i++) head.loss(outputs.subarray(i * 51, (i + 1) * 51), Float64Array.of(0.4), 1, gradient.subarray(i * 51, (i + 1) * 51));
       return gradient;
     });
     const random = createRandom(7);

@@ -11,9 +11,9 @@ import type { Parameters } from '../../src/reader/network.js';
 import { atRandom, greedy, play, playAgain, randomEpisode } from '../../src/reader/rollout.js';
 import { makeBatch } from '../../src/reader/training/batch.js';
 import { trainingDefaults, type TdOptions, type TrainingOptions } from '../../src/reader/training/options.js';
-import { lambdaReturns, tdLoss } from '../../src/reader/training/td-loss.js';
+import { followedActions, gradeOutputs, lambdaReturns, rowsToTrain, tdTargets } from '../../src/reader/training/td-targets.js';
 import { openTensorFlow, type TrainingBackend } from '../../src/reader/training/tensorflow.js';
-import { train } from '../../src/reader/training/trainer.js';
+import { train, type TrainingProgress } from '../../src/reader/training/trainer.js';
 import { createHead, lossNames, readerHead } from '../../src/reader/value-head.js';
 
 const kinds: ActionKind[] = ['answer', 'abstain', 'read', 'skim'];
@@ -25,40 +25,36 @@ const step = (chosen: number, reward: number, answer = 0): Step => ({
 });
 /** Reads, skims, answers. */
 const episode: Episode = [step(2, -0.1), step(3, -0.02), step(0, 1, 1)];
-const mse = createHead({ ...readerHead, loss: 'mse' });
+const mse = createHead({ ...readerHead, loss: 'mse', support: { low: -1.1, high: 1.1, bins: 51 } });
 
 describe('lambda-returns', () => {
+  /** Of the target network, by step and action. */
   const target = [[9, 9, 9, 9], [0.2, 0.3, 0.5, 0.4], [0.7, 0.1, 0.2, 0.6]];
-  const returns = (options: Partial<TdOptions>, online: number[][]): number[] =>
-    lambdaReturns(episode, mse, online.map((row) => Float64Array.from(row)), (t, action) => Float64Array.of(target[t]![action]!), { bootstrap: 'q-learning', lambda: 0.5, discount: 0.9, ...options }).map(([value]) => value!);
+  const returns = (options: Partial<TdOptions>, followed: number[]): number[] =>
+    lambdaReturns(episode, mse, followed, (t) => Float64Array.of(target[t]![followed[t]!]!), { bootstrap: 'q-learning', lambda: 0.5, discount: 0.9, ...options }).map(([value]) => value!);
   const close = (made: number[], wanted: number[]): void => {
     for (const [i, value] of made.entries()) expect(value, `step ${i}`).toBeCloseTo(wanted[i]!, 12);
   };
-  /** Likes what was executed. */
-  const agreeing = [[0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]];
+  const executed = [2, 3, 0];
 
-  it('are rewards alone for Monte Carlo', () => close(returns({ bootstrap: 'monte-carlo' }, agreeing), [-0.1 + 0.9 * (-0.02 + 0.9), -0.02 + 0.9, 1]));
+  it('are rewards alone for Monte Carlo', () => close(returns({ bootstrap: 'monte-carlo' }, executed), [-0.1 + 0.9 * (-0.02 + 0.9), -0.02 + 0.9, 1]));
 
   it('mix what was executed with what the target network says of it', () => {
     const second = -0.02 + 0.9 * (0.5 * 0.7 + 0.5 * 1);
-    close(returns({}, agreeing), [-0.1 + 0.9 * (0.5 * 0.4 + 0.5 * second), second, 1]);
-    close(returns({ bootstrap: 'sarsa' }, [[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]]), [-0.1 + 0.9 * (0.5 * 0.4 + 0.5 * second), second, 1]);
+    close(returns({}, executed), [-0.1 + 0.9 * (0.5 * 0.4 + 0.5 * second), second, 1]);
   });
 
-  it('of Q-learning leave the executed actions where the online network would, and take the target network\'s value', () => {
-    close(returns({}, [[0, 0, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0]]), [-0.1 + 0.9 * 0.5, -0.02 + 0.9 * 0.1, 1]);
-  });
+  it('leave the executed actions where another is followed', () => close(returns({}, [2, 2, 1]), [-0.1 + 0.9 * 0.5, -0.02 + 0.9 * 0.1, 1]));
 
-  it('of one step never look further', () => close(returns({ lambda: 0 }, agreeing), [-0.1 + 0.9 * 0.4, -0.02 + 0.9 * 0.7, 1]));
+  it('of one step never look further', () => close(returns({ lambda: 0 }, executed), [-0.1 + 0.9 * 0.4, -0.02 + 0.9 * 0.7, 1]));
 
   it.each(lossNames)('have the same mean as those of numbers: %s', (loss) => {
     const head = createHead({ ...readerHead, loss });
     const random = createRandom(5);
-    const rows = Array.from({ length: 3 }, () => Array.from({ length: 4 }, () => Float64Array.from({ length: head.outputs }, () => (loss === 'bce' ? 0.3 : 1) * (random() - 0.5))));
-    const values = rows.map((row) => Float64Array.from(row, (outputs) => head.value(outputs)));
+    const rows = executed.map(() => Float64Array.from({ length: head.outputs }, () => (loss === 'bce' ? 0.3 : 1) * (random() - 0.5)));
     const options = { bootstrap: 'sarsa', lambda: 0.6, discount: 1 } as const;
-    const made = lambdaReturns(episode, head, values, (t, a) => rows[t]![a]!, options);
-    const plain = lambdaReturns(episode, mse, values, (t, a) => Float64Array.of(values[t]![a]!), options);
+    const made = lambdaReturns(episode, head, executed, (t) => rows[t]!, options);
+    const plain = lambdaReturns(episode, mse, executed, (t) => Float64Array.of(head.value(rows[t]!)), options);
     const meanOf = (targets: Float64Array): number => {
       if (head.targetSize === 1) return targets[0]!;
       if (loss === 'bce') return -0.25 + 1.25 * targets[0]! + targets[1]!;
@@ -73,29 +69,42 @@ describe('the loss of a batch', () => {
   const batch = makeBatch([episode]);
   const options: TdOptions = { bootstrap: 'monte-carlo', lambda: 1, discount: 1, conservative: 0 };
   const outputs = Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.1, 0.2, 0.3, 0.4, 0.5, 0.1, 0.2);
+  const targets = tdTargets(batch, mse, [2, 3, 0], new Float32Array(3), options);
+  /** By row of the batch. */
+  const gradientOf = (conservative: number): { readonly loss: number; readonly gradient: number[] } => {
+    const rows = rowsToTrain(batch, targets, conservative).toReversed();
+    const { loss, gradient } = gradeOutputs(batch, mse, targets, rows, Float32Array.from(rows, (row) => outputs[row]!), conservative);
+    return { loss, gradient: Array.from(outputs, (_, row) => gradient[rows.indexOf(row)] ?? 0) };
+  };
 
   it('trains both endings at every state, the executed reading, and nothing else', () => {
-    const { loss, gradient } = tdLoss(batch, mse, outputs, outputs, options);
+    expect(rowsToTrain(batch, targets, 0).sort((a, b) => a - b)).toEqual([0, 1, 2, 4, 5, 7, 8, 9]);
+    const { loss, gradient } = gradientOf(0);
     // Errors of answer, abstain and what was executed; grades are 0, 0 and 1.
     const errors = [0.1 - 0, 0.2 - 0.25, 0.3 - 0.88, 0, 0.5 - 0, 0.1 - 0.25, 0, 0.3 - 0.98, 0.4 - 1, 0.5 - 0.25, 0, 0];
-    for (const [i, error] of errors.entries()) expect(gradient[i], `output ${i}`).toBeCloseTo(error / 3, 6);
+    for (const [i, error] of errors.entries()) expect(gradient[i], `row ${i}`).toBeCloseTo(error / 3, 6);
     expect(loss).toBeCloseTo(errors.reduce((sum, error) => sum + error ** 2 / 6, 0), 6);
   });
 
   it('is conservative about readings alone', () => {
-    const plain = tdLoss(batch, mse, outputs, outputs, options).gradient;
-    const { gradient } = tdLoss(batch, mse, outputs, outputs, { ...options, conservative: 0.5 });
-    const share = 1 / (1 + Math.exp(0.3 - 0.4));
-    const added = [0, 0, 1 - share - 1, share, 0, 0, share, -share, 0, 0, 0, 0];
-    expect(gradient[2]! - plain[2]!).toBeCloseTo((0.5 / 3) * added[2]!, 6);
-    expect(gradient[3]! - plain[3]!).toBeCloseTo((0.5 / 3) * added[3]!, 6);
-    for (const i of [0, 1, 4, 5, 8, 9, 10, 11]) expect(gradient[i]).toBe(plain[i]);
+    const [plain, held] = [gradientOf(0).gradient, gradientOf(0.5).gradient];
+    // Values 0.3 (executed) and 0.4, then 0.2 and 0.3 (executed).
+    const [first, second] = [1 / (1 + Math.exp(0.1)), 1 / (1 + Math.exp(-0.1))];
+    const added = [0, 0, first - 1, 1 - first, 0, 0, 1 - second, second - 1, 0, 0, 0, 0];
+    for (const [i, each] of added.entries()) expect(held[i]! - plain[i]!, `row ${i}`).toBeCloseTo((0.5 / 3) * each, 6);
+  });
+
+  it('Q-learning follows what the online network likes best, the others what was executed', () => {
+    const likes = (): Float32Array => outputs;
+    expect(followedActions(batch, mse, { ...options, bootstrap: 'q-learning' }, likes)).toEqual([3, 0, 1]);
+    expect(followedActions(batch, mse, { ...options, bootstrap: 'sarsa' }, likes)).toEqual([2, 3, 0]);
   });
 
   it('counts targets outside the support', () => {
     const head = createHead({ ...readerHead, support: { low: -0.05, high: 1.1, bins: 51 } });
-    const [low] = [makeBatch([[step(2, -0.5), step(0, 0, 0)]])];
-    tdLoss(low!, head, new Float32Array(8 * 51), new Float32Array(8 * 51), options);
+    const low = makeBatch([[step(2, -0.5), step(0, 0, 0)]]);
+    const wanted = tdTargets(low, head, [2, 0], new Float32Array(2 * 51), options);
+    gradeOutputs(low, head, wanted, [...wanted.keys()], new Float32Array(wanted.size * 51), 0);
     expect(head.clamps).toEqual({ targets: 5, clamped: 1 });
   });
 });
@@ -118,13 +127,13 @@ describe('training', () => {
     // Stopped offline, then online, each time between the regular checkpoints.
     for (const at of [2, 5]) {
       const stop = new AbortController();
-      const onProgress = ({ update }: { update: number }): void => {
-        if (update === at) stop.abort(new Error(`stopped at ${at}`));
+      const onProgress = ({ stage, done }: TrainingProgress): void => {
+        if (stage === 'updates' && done === at) stop.abort(new Error(`stopped at ${at}`));
       };
       await expect(train(environment, small, { ...run, backend, checkpoint, signal: stop.signal, onProgress })).rejects.toThrow(`stopped at ${at}`);
     }
     const updates: number[] = [];
-    const resumed = await train(environment, small, { ...run, backend, checkpoint, onProgress: ({ update }) => updates.push(update) });
+    const resumed = await train(environment, small, { ...run, backend, checkpoint, onProgress: ({ stage, done }) => stage === 'updates' && updates.push(done) });
     expect(updates).toEqual([6]);
     expect(numbers(resumed.parameters)).toEqual(numbers(whole.parameters));
     await expect(train(environment, { ...small, learningRate: 1 }, { ...run, backend, checkpoint })).rejects.toThrow(/checkpoint\.safetensors: belongs to training with other options/u);

@@ -46,19 +46,23 @@ describe.skipIf(!webgpuAvailable)('webgpu', { timeout: 300_000 }, () => {
     for (const chunk of [1, 3, 8, 40]) expect(await logitsOf(small, ids, chunk, kv), `chunk ${chunk}`).toEqual(expected);
   });
 
-  it('reads and writes as the cpu device does: the embedded model, greedy', async () => {
+  it.each([
+    ['the most probable', 500, { temperature: 0 }],
+    ['drawn with one seed', 60, { temperature: 1.2, topK: 64, topP: 0.95, seed: 11 }],
+  ] as const)('reads and writes as the cpu device does: the embedded model, tokens %s, %i of them', async (_, maxTokens, sampling) => {
     const { ids } = JSON.parse(readFileSync(join(tinyDir, 'golden.json'), 'utf8')) as { ids: number[] };
-    const { device: cpu } = await selectDevice('auto');
+    const { device: cpu } = await selectDevice('cpu');
     const texts = await Promise.all(
       [device, cpu].map(async (each) => {
         const tiny = await openModel(tinyDir, each);
         const context = new Context(tiny, { chunk: 64 });
         const text: number[] = [];
-        for await (const { id } of generate(context, await context.prefill(ids), { maxTokens: 40 })) text.push(id);
+        for await (const { id } of generate(context, await context.prefill(ids), { sampling, maxTokens })) text.push(id);
         context.close();
         return text;
       }),
     );
+    expect(texts[0]).toHaveLength(maxTokens);
     expect(texts[0]).toEqual(texts[1]);
     await cpu.close();
   });

@@ -74,7 +74,7 @@ export function splitRows(format: WeightFormat, bytes: Uint8Array<ArrayBuffer>, 
     return out;
   }
   const block = layouts[format].bytes;
-  const split = splitters[format as keyof typeof splitters];
+  const split = splitters[format];
   for (let at = 0, n = 0; at < bytes.length; at += block, n++) split(bytes, at, out, n);
   return out;
 }

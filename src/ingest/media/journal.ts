@@ -20,7 +20,7 @@ export function speechFolder(cache: string): string {
   return join(cache, 'speech');
 }
 
-/** Of what was read in the pictures of videos. */
+/** What pictures were read to say; as `speechFolder`. */
 export function picturesFolder(cache: string): string {
   return join(cache, 'pictures');
 }

@@ -15,7 +15,7 @@ const width = 128;
 const samples = 1024;
 const batch = 128;
 const stages = [0, 8, 16, 24, 32];
-const stepsPerStage = 500;
+const stepsPerStage = 300;
 const low = -40;
 const high = 40;
 
@@ -90,8 +90,8 @@ export function growingTargets(backend: TrainingBackend): Experiment {
     arms: Object.keys(arms),
     conditions: ['growing'],
     columns: stages.map((offset) => `b = ${offset}`),
-    learningRates: [3e-4, 1e-3, 3e-3],
-    seeds: 5,
+    learningRates: [1e-3, 3e-3],
+    seeds: 3,
     run: (arm, _condition, learningRate, seed) => fit(backend, arms[arm]!, learningRate, seed, stages),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * E6. Wordle in miniature: 4 letters, 300 words, 5 guesses, each wrong guess costs 1. Offline games of a noisy player; the
+ * E6. Wordle in miniature: 4 letters, 100 words, 5 guesses, each wrong guess costs 1. Offline games of a noisy player; the
  * network values the next letter, as the paper's transformer does, here an MLP over what the answers have told so far.
  */
 import { readFileSync } from 'node:fs';
@@ -15,12 +15,12 @@ import { createMlp } from './mlp.js';
 
 const letters = 26;
 const length = 4;
-const vocabulary = 300;
+const vocabulary = 100;
 const guesses = 5;
-const games = 2000;
-const updates = 800;
+const games = 3000;
+const updates = 1000;
 const batch = 96;
-const width = 96;
+const width = 64;
 const targetRate = 0.05;
 
 /** The most frequent words of four letters in Emerson's essays, as letter numbers. */
@@ -98,7 +98,7 @@ function playNoisily(words: readonly (readonly number[])[], legalAfter: (prefix:
   return transitions;
 }
 
-const support = { low: -5.6, high: 0.6, bins: 51 };
+const support = { low: -5.6, high: 0.6, bins: 32 };
 const heads: Readonly<Record<string, HeadOptions>> = {
   MSE: { loss: 'mse', support, sigmaRatio: 0.75, endings: { least: 0, most: 1 } },
   'HL-Gauss 0.75': { loss: 'hl-gauss', support, sigmaRatio: 0.75, endings: { least: 0, most: 1 } },
@@ -173,7 +173,7 @@ export function miniWordle(backend: TrainingBackend): Experiment {
     measure: 'mean return of greedy play over all words (0: solved at once, -5: never)',
     better: 'higher',
     arms: Object.keys(heads),
-    conditions: ['alpha 0.1', 'alpha 0.3', 'alpha 1'],
+    conditions: ['alpha 0.3', 'alpha 1', 'alpha 5'],
     columns: ['return'],
     learningRates: [1e-3, 3e-3],
     seeds: 5,

@@ -38,7 +38,7 @@ function clairvoyant(task: SimulatedTask, noise: number, random: Random): Choose
     // Where nothing is to be found, a few looks show that.
     const first = state.candidates().find(({ skimmed }) => skimmed === null);
     const look = task.question.expected === null && state.step < looks && first ? actions.find((action) => action.kind === 'skim' && action.leaf === first.leaf) : undefined;
-    return look ?? { kind: task.question.expected === null ? 'abstain' : endByRule(state).kind } as Action;
+    return look ?? (task.question.expected === null ? { kind: 'abstain' } : endByRule(state));
   };
 }
 

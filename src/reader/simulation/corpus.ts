@@ -6,7 +6,8 @@ import { drawDistinct, pick, randomBelow, type Random } from '../../random.js';
 import { splitUnits } from '../../recall/haystack.js';
 import { Bm25, buildIndex } from '../bm25.js';
 import { leafCharacters } from '../leaves.js';
-import type { Corpus } from '../reading-state.js';
+import type { Passage } from '../../answer/passages.js';
+import { passagesOf, spanText, type Corpus } from '../reading-state.js';
 import { drawOfKind, pronounOf, type Split } from './names.js';
 import type { Phrasing } from './phrasings.js';
 
@@ -191,6 +192,23 @@ function fillerLeaf(sentences: readonly string[], random: Random): string[] {
   return leaf;
 }
 
+/** Passages kept; then all are forgotten, which the next questions make good. */
+const MOST_KEPT = 20_000;
+
+/** The same questions come again and again; finding their passages is most of the work. */
+function keepPassages(text: Corpus['text']): Corpus['passages'] {
+  const kept = new Map<string, readonly Passage[]>();
+  return (level, span, weights) => {
+    const key = `${level} ${span.join('-')} ${[...weights.keys()].join(' ')}`;
+    const known = kept.get(key);
+    if (known) return known;
+    const made = passagesOf(level, spanText({ text }, span), weights);
+    if (kept.size >= MOST_KEPT) kept.clear();
+    kept.set(key, made);
+    return made;
+  };
+}
+
 /** The same random numbers give the same corpus. Throws RangeError where there are fewer than four leaves for each question. */
 export function makeCorpus({ leaves: count, questions: asked, split, phrasings, prose }: CorpusOptions, random: Random): SimulatedCorpus {
   // So there is room for every fact that takes two leaves.
@@ -221,11 +239,13 @@ export function makeCorpus({ leaves: count, questions: asked, split, phrasings, 
     return { ...question, planted: own };
   });
   const leaves = pieces.map((list) => list.join(''));
+  const text = (leaf: number): string => leaves[leaf]!;
   return {
     leaves,
     questions,
     index: new Bm25(buildIndex(leaves)),
-    text: (leaf) => leaves[leaf]!,
+    text,
+    passages: keepPassages(text),
     continues: (leaf) => leaf + 1 < leaves.length,
     plantedIn: (leaf) => planted[leaf]!,
   };

@@ -6,7 +6,7 @@ import { createRandom, seedOf } from '../../random.js';
 import type { Decision, Ending, Environment, Step, Task } from '../decision.js';
 import { extractiveCost, textTokens } from '../costs.js';
 import { describe, featureNames, type Described } from '../features.js';
-import { mostPolicyBudget, mostSteps, passagesOf, ReadingState, type Action, type Level, type PassageReading, type Terms } from '../reading-state.js';
+import { mostPolicyBudget, mostSteps, ReadingState, type Action, type Level, type PassageReading, type Terms } from '../reading-state.js';
 import { makeCorpus, type CorpusQuestion, type SimulatedCorpus } from './corpus.js';
 import { loadReadings, ReadingLog, type LeadKind } from './logged-readings.js';
 import type { Split } from './names.js';
@@ -125,9 +125,7 @@ export class SimulatedTask implements Task {
   #read(leaf: number, level: Level): PassageReading[] {
     const { corpus, question, state } = this;
     const span = state.span(leaf, level);
-    let text = '';
-    for (let i = span[0]; i <= span[1]; i++) text += corpus.text(i);
-    return passagesOf(level, text, state.weights).map((passage): PassageReading => {
+    return corpus.passages(level, span, state.weights).map((passage): PassageReading => {
       const relation = relationOf(corpus, question, span, passage.from, passage.to);
       const sought = { split: this.split, kind: question.kind, phrasing: question.phrasing, relation, lead: this.#leadKind(), relevance: passage.relevance };
       // Passages of one length of the same leaf go the same way, as overlapping ones do.

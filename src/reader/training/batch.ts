@@ -15,6 +15,15 @@ export interface Batch {
   readonly episodes: readonly Episode[];
 }
 
+/** The row of a state's action in all that has a row for each slot. */
+export function rowOf({ slots }: Batch, state: number, action: number): number {
+  return state * slots + action;
+}
+
+export function allRows({ states, slots }: Batch): number[] {
+  return Array.from({ length: states * slots }, (_, row) => row);
+}
+
 export function makeBatch(episodes: readonly Episode[]): Batch {
   const decisions: Decision[] = episodes.flatMap((episode) => episode.map((step) => step.decision));
   const slots = Math.max(...decisions.map(({ kinds }) => kinds.length));

@@ -4,14 +4,17 @@ import { normEpsilon, type NetworkShape, type Parameters } from '../network.js';
 import type { Batch } from './batch.js';
 import type { TensorFlow, TrainingBackend } from './tensorflow.js';
 
+/** Of a batch: `rowOf` each action that is asked about. Few of them cost much less than all. */
+export type Rows = readonly number[];
+
 export interface TensorNetwork {
-  /** [states * slots, outputs] of a batch; rows of padding mean nothing. */
-  outputs(parameters: Parameters, batch: Batch): Float32Array;
+  /** [rows, outputs] */
+  outputs(parameters: Parameters, batch: Batch, rows: Rows): Float32Array;
   /**
    * Gradients of a loss of those outputs, by name. The loss gets the outputs and says what its gradient with respect to them
    * is (the same shape).
    */
-  gradients(parameters: Parameters, batch: Batch, loss: (outputs: Float32Array) => Float32Array): Map<string, Float32Array>;
+  gradients(parameters: Parameters, batch: Batch, rows: Rows, loss: (outputs: Float32Array) => Float32Array): Map<string, Float32Array>;
 }
 
 export function createTensorNetwork({ tf, matMul }: TrainingBackend, shape: NetworkShape): TensorNetwork {
@@ -22,14 +25,16 @@ export function createTensorNetwork({ tf, matMul }: TrainingBackend, shape: Netw
   const spread = (rows: Tensor2D, x: Tensor2D, { states, slots }: Batch): Tensor2D =>
     tf.reshape(tf.add(tf.reshape(x, [states, slots, width]), tf.reshape(rows, [states, 1, width])), [states * slots, width]);
 
-  const forward = (of: (name: string) => Tensor, batch: Batch): Tensor2D => {
+  const take = rowTaker(tf, width);
+
+  const forward = (of: (name: string) => Tensor, batch: Batch, rows: Rows): Tensor2D => {
     const { states, slots } = batch;
     const matrix = (name: string): Tensor2D => of(name) as Tensor2D;
     const shared = tf.add(matMul(tf.tensor2d(batch.state, [states, stateFeatures]), matrix('token.state')), of('token.bias')) as Tensor2D;
     const token = spread(shared, matMul(tf.tensor2d(batch.actions, [states * slots, actionFeatures]), matrix('token.action')), batch);
     const weighted = tf.mul(tf.relu(norm(token, of('context.norm'))), tf.tensor2d(batch.meanWeights, [states * slots, 1]));
     const mean = tf.sum(tf.reshape(weighted, [states, slots, width]), 1) as Tensor2D;
-    let x = spread(matMul(mean, matrix('context.weight')), token, batch);
+    let x = take(spread(matMul(mean, matrix('context.weight')), token, batch), rows);
     for (let i = 0; i < shape.blocks; i++) {
       const hidden = tf.relu(tf.add(matMul(norm(x, of(`block.${i}.norm`)), matrix(`block.${i}.up`)), of(`block.${i}.up_bias`))) as Tensor2D;
       x = tf.add(tf.add(x, matMul(hidden, matrix(`block.${i}.down`))), of(`block.${i}.down_bias`));
@@ -38,8 +43,26 @@ export function createTensorNetwork({ tf, matMul }: TrainingBackend, shape: Netw
   };
 
   return {
-    outputs: (parameters, batch) => outputsOf(tf, parameters, (of) => forward(of, batch)),
-    gradients: (parameters, batch, loss) => gradientsOf(tf, parameters, (of) => forward(of, batch), loss),
+    outputs: (parameters, batch, rows) => outputsOf(tf, parameters, (of) => forward(of, batch, rows)),
+    gradients: (parameters, batch, rows, loss) => gradientsOf(tf, parameters, (of) => forward(of, batch, rows), loss),
+  };
+}
+
+/** Some rows of a matrix [n, width]. (The WASM backend has no gradient for gather.) */
+function rowTaker(tf: TensorFlow, width: number): (x: Tensor2D, rows: Rows) => Tensor2D {
+  return (x, rows) => {
+    const all = x.shape[0];
+    const taken = tf.customGrad((...inputs) => {
+      const [from] = inputs as [Tensor2D];
+      const scatter = (dy: Tensor): Tensor2D => {
+        const values = dy.dataSync();
+        const gradient = new Float32Array(all * width);
+        for (const [i, row] of rows.entries()) for (let j = 0; j < width; j++) gradient[row * width + j]! += values[i * width + j]!;
+        return tf.tensor2d(gradient, [all, width]);
+      };
+      return { value: tf.gather(from, tf.tensor1d([...rows], 'int32')), gradFunc: scatter };
+    });
+    return taken(x);
   };
 }
 

@@ -4,17 +4,18 @@
  */
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import type * as tensorFlow from '@tensorflow/tfjs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import { ExitCode, LodestoneError } from '../../errors.js';
 
-export type TensorFlow = typeof import('@tensorflow/tfjs');
+export type TensorFlow = typeof tensorFlow;
 
 export interface TrainingBackend {
   readonly tf: TensorFlow;
   /** What computes, for people. */
   readonly name: string;
   /** Matrix product whose gradient is as quick as itself. */
-  matMul(a: Tensor2D, b: Tensor2D): Tensor2D;
+  readonly matMul: (a: Tensor2D, b: Tensor2D) => Tensor2D;
 }
 
 const install = 'npm install @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0';
@@ -74,7 +75,7 @@ function withFastGradient(tf: TensorFlow): (a: Tensor2D, b: Tensor2D) => Tensor2
       value: tf.matMul(a, b),
       gradFunc: (dy, saved) => {
         const [left, right] = saved as [Tensor2D, Tensor2D];
-        return [tf.matMul(dy as Tensor2D, tf.transpose(right)), tf.matMul(tf.transpose(left), dy as Tensor2D)];
+        return [tf.matMul(dy, tf.transpose(right)), tf.matMul(tf.transpose(left), dy)];
       },
     };
   });

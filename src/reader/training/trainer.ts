@@ -9,13 +9,13 @@ import type { Environment, Episode } from '../decision.js';
 import { initialParameters, type NetworkShape, type Parameters } from '../network.js';
 import { createPolicy, type Policy, type PolicyDescription } from '../policy.js';
 import { exploring, greedy, play, playAgain } from '../rollout.js';
-import { createHead } from '../value-head.js';
+import { createHead, type ValueHead } from '../value-head.js';
 import { adamW, follow, zeroMoments } from './adamw.js';
-import { makeBatch } from './batch.js';
+import { allRows, type Batch, makeBatch, rowOf } from './batch.js';
 import { openCheckpoint, saveCheckpoint, type TrainingState } from './checkpoint.js';
-import type { TrainingOptions } from './options.js';
-import { tdLoss } from './td-loss.js';
-import { createTensorNetwork } from './tensor-network.js';
+import type { TdOptions, TrainingOptions } from './options.js';
+import { followedActions, gradeOutputs, rowsToTrain, tdTargets } from './td-targets.js';
+import { createTensorNetwork, type TensorNetwork } from './tensor-network.js';
 import type { TrainingBackend } from './tensorflow.js';
 
 /** Large, as with categorical losses in the paper: small second moments shall not make large steps. */
@@ -24,10 +24,13 @@ const adamEpsilon = 3e-4;
 /** Older episodes of the network's own say little about it. */
 const onlineKept = 4000;
 
+/** First episodes are made, then updates; each stage counts from its own start to `total`. */
 export interface TrainingProgress {
-  readonly update: number;
-  readonly updates: number;
-  readonly loss: number;
+  readonly stage: 'episodes' | 'updates';
+  readonly done: number;
+  readonly total: number;
+  /** Of the update; null for episodes. */
+  readonly loss: number | null;
 }
 
 export interface TrainingRun {
@@ -59,7 +62,7 @@ export async function train(environment: Environment, options: TrainingOptions, 
   const network = createTensorNetwork(run.backend, shape);
   const state = await startingState(shape, options, run, fingerprint);
   const policy = createPolicy(description, state.parameters);
-  const offline = Array.from({ length: options.offlineEpisodes }, (_, i) => run.offlineEpisode(seedOf(options.seed, 'offline', i)));
+  const offline = await makeOffline(options, run);
   const online: Episode[] = state.online.map((played) => playAgain(environment, played));
   const updates = options.offlineUpdates + options.onlineUpdates;
 
@@ -82,24 +85,47 @@ export async function train(environment: Environment, options: TrainingOptions, 
       state.online.splice(0, state.online.length - onlineKept);
     }
     const batch = makeBatch(Array.from({ length: options.batch }, (_, i) => pick(isOnline && i % 2 === 1 ? online : offline, random)));
-    const targetOutputs = network.outputs(state.target, batch);
-    let loss = NaN;
-    const gradients = network.gradients(state.parameters, batch, (outputs) => {
-      const result = tdLoss(batch, head, outputs, targetOutputs, isOnline ? { ...options, conservative: 0 } : options);
-      ({ loss } = result);
-      return result.gradient;
-    });
+    const { loss, gradients } = gradientsOfBatch(network, head, state, batch, isOnline ? { ...options, conservative: 0 } : options);
     state.update++;
     adamW(state.parameters, gradients, state.moments, state.update, { ...options, epsilon: adamEpsilon });
     follow(state.target, state.parameters, options.targetRate);
-    run.onProgress?.({ update: state.update, updates, loss });
+    run.onProgress?.({ stage: 'updates', done: state.update, total: updates, loss });
     if (run.checkpoint !== undefined && (state.update % run.checkpoint.every === 0 || state.update === updates)) await saveCheckpoint(run.checkpoint.path, state, fingerprint);
-    // Signals and timers get their turn: the steps themselves never wait.
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    await letOthersRun();
   }
   return { policy: createPolicy(description, state.target), parameters: state.target, clampRate: head.clamps.clamped / Math.max(1, head.clamps.targets) };
+}
+
+async function makeOffline({ seed, offlineEpisodes }: TrainingOptions, { offlineEpisode, signal, onProgress }: TrainingRun): Promise<Episode[]> {
+  const episodes: Episode[] = [];
+  while (episodes.length < offlineEpisodes) {
+    if (signal?.aborted) throw abortError(signal);
+    episodes.push(offlineEpisode(seedOf(seed, 'offline', episodes.length)));
+    onProgress?.({ stage: 'episodes', done: episodes.length, total: offlineEpisodes, loss: null });
+    await letOthersRun();
+  }
+  return episodes;
+}
+
+/** Signals and timers get their turn: training itself never waits. */
+function letOthersRun(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+function gradientsOfBatch(network: TensorNetwork, head: ValueHead, { parameters, target }: TrainingState, batch: Batch, options: TdOptions): { readonly loss: number; readonly gradients: Map<string, Float32Array> } {
+  const followed = followedActions(batch, head, options, () => network.outputs(parameters, batch, allRows(batch)));
+  const targetOutputs = network.outputs(target, batch, followed.map((action, i) => rowOf(batch, i, action)));
+  const targets = tdTargets(batch, head, followed, targetOutputs, options);
+  const rows = rowsToTrain(batch, targets, options.conservative);
+  let loss = NaN;
+  const gradients = network.gradients(parameters, batch, rows, (outputs) => {
+    const graded = gradeOutputs(batch, head, targets, rows, outputs, options.conservative);
+    ({ loss } = graded);
+    return graded.gradient;
+  });
+  return { loss, gradients };
 }
 
 async function startingState(shape: NetworkShape, { seed }: TrainingOptions, { checkpoint }: TrainingRun, fingerprint: string): Promise<TrainingState> {
