@@ -5,9 +5,9 @@ import { Command } from 'commander';
 import { wordErrorRate, wordErrors, type WordErrors } from '../bench/word-errors.js';
 import { selectDevice } from '../device/select.js';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { ingest } from '../ingest/ingest.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { speechClips } from '../recall/plan.js';
+import { hearWith } from '../recall/hear.js';
 import { openSpeechClips, Speaker } from '../recall/speech-clips.js';
 import { throughSpeech, type Hearing } from '../recall/spoken-document.js';
 import { defaultSpeechModel } from '../speech/default.js';
@@ -109,17 +109,7 @@ async function main(): Promise<void> {
   const { device } = await selectDevice('auto', { threads: options.threads });
   const transcriber = await Transcriber.open(options.speech, device, { keep: null });
   try {
-    const media = { speech: transcriber, vision: 'only sound is measured', range: { from: 0, to: Infinity }, ranged: false };
-    const hear: Hearing['hear'] = async (file, signal) => {
-      try {
-        return (await ingest([file], { media, signal }))[0]!;
-      } catch (error) {
-        // Nothing understood is an answer here.
-        if (!(error instanceof LodestoneError) || error.exitCode !== ExitCode.unreadableInput) throw error;
-        return { source: { path: file, kind: 'audio', bytes: 0, sha256: '' }, segments: [], warnings: [] };
-      }
-    };
-    const rows = await measure(hear, command.args, options);
+    const rows = await measure(hearWith(transcriber), command.args, options);
     if (options.json === true) process.stdout.write(`${JSON.stringify({ schema: 'lodestone.hearing/1', speech: options.speech, device: device.description, threads: options.threads, rows })}\n`);
     else for (const { set, clips, words, word_error_rate: rate, times_real_time: times } of rows) process.stdout.write(`${set}: ${clips} clips, ${words} words, word errors ${(100 * rate).toFixed(1)} %, ${times.toFixed(1)} times real time\n`);
   } finally {

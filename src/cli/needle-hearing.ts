@@ -1,10 +1,10 @@
 /** What says and hears the documents of suites that are spoken. */
 import { selectDevice } from '../device/select.js';
 import { ExitCode, LodestoneError } from '../errors.js';
-import { ingest } from '../ingest/ingest.js';
 import { speechFolder } from '../ingest/media/journal.js';
 import { cacheFolder } from '../models/places.js';
 import { resolveModel } from '../models/resolve.js';
+import { hearWith } from '../recall/hear.js';
 import type { Hearing } from '../recall/spoken-document.js';
 import { openSpeechClips, Speaker } from '../recall/speech-clips.js';
 import { speechClips } from '../recall/plan.js';
@@ -24,11 +24,10 @@ export async function openHearing({ speech, device: choice, threads }: NeedleOpt
   const { device } = await selectDevice(choice, threads === undefined ? {} : { threads });
   try {
     const transcriber = await Transcriber.open(path, device, { keep: speechFolder(cacheFolder()) });
-    const media = { speech: transcriber, vision: 'only sound is asked about', range: { from: 0, to: Infinity }, ranged: false };
     return {
       sha256: await transcriber.sha256(signal),
       speaker: new Speaker(openSpeechClips(speechClips)),
-      hear: async (file, signal) => (await ingest([file], { media, signal }))[0]!,
+      hear: hearWith(transcriber),
       async close() {
         await transcriber.close();
         await device.close();

@@ -83,11 +83,11 @@ export class LeafTexts {
     return whole.slice(from - start, to - start);
   }
 
-  /** The part [from, to) of a source's text as segments that keep their page, line or time. */
+  /** The part [from, to) of a source's text as segments that keep their page, line or time; of a page that has an image too, the text alone. */
   segments(source: number, from: number, to: number): Segment[] {
     const { first, last } = this.#overlapped(source, from, to);
     const start = this.#starts[source]![first]!;
-    return cutSegments(this.sources[source]!.segments.slice(first, last), from - start, to - start, false);
+    return cutSegments(this.sources[source]!.segments.slice(first, last), from - start, to - start, false).map(({ image: _, ...segment }) => segment);
   }
 
   /** Segments that [from, to) touches: [first, last). */

@@ -25,6 +25,9 @@ export async function trialRequest(answerer: Answerer, length: number | null, qu
   };
 }
 
+/** Instead of a recording's text where it has none: of nothing, nothing can be asked. */
+const NOTHING = '(nothing)\n';
+
 /** What makes documents of sounds and pictures. */
 export interface Senses extends Pick<Answerer, 'watch'> {
   readonly hearing?: Hearing;
@@ -36,7 +39,7 @@ export async function inquiryOf(trial: Trial, senses: Senses = {}, signal?: Abor
   const text = pieces.join('');
   const recorded = await record(trial, senses, signal);
   return {
-    document: recorded ? recorded.source.segments.map((segment) => segment.text).join('') : pdf ? await throughPdf(text, signal) : text,
+    document: recorded ? recorded.source.segments.map((segment) => segment.text).join('') || NOTHING : pdf ? await throughPdf(text, signal) : text,
     ...(recorded ? { recorded } : {}),
     ...(head === undefined ? {} : { head }),
     ...(answerTokens === undefined ? {} : { answerTokens }),

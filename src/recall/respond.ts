@@ -126,7 +126,7 @@ async function respond(model: Model, kv: KvFormats, prefix: SharedPrefix, inquir
   const { looks, signal = new AbortController().signal, onEvent = () => undefined } = options;
   const { document, recorded, answerTokens: maxTokens = ANSWER_TOKENS, questions } = inquiry;
   const request = { sampling: { temperature: 0 }, maxTokens, chunk: defaultChunk, kv, looks };
-  const sources = recorded ? [recorded.source] : textSources(document);
+  const sources = recorded && recorded.source.segments.length > 0 ? [recorded.source] : textSources(document);
   const { documents, ends } = await encode(model, inquiry, sources, signal);
   const { readings, ...cost } = await answerEach(model, request, documents, ends, prefix, signal, onEvent);
   const started = performance.now();

@@ -20,7 +20,7 @@ beforeAll(() => {
 
 /** With a home folder of its own, and none of the variables that lead elsewhere. */
 export function withHome(dir: string): NodeJS.ProcessEnv {
-  const cleared = ['HF_HOME', 'HF_HUB_CACHE', 'HF_TOKEN', 'HF_ENDPOINT', 'LLAMA_CACHE', 'OLLAMA_MODELS', 'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'LODESTONE_HOME', 'LODESTONE_MODEL'];
+  const cleared = ['HF_HOME', 'HF_HUB_CACHE', 'HF_TOKEN', 'HF_ENDPOINT', 'LLAMA_CACHE', 'OLLAMA_MODELS', 'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'LODESTONE_HOME', 'LODESTONE_MODEL', 'LODESTONE_SPEECH'];
   return { ...Object.fromEntries(cleared.map((name) => [name, ''])), HOME: dir };
 }
 
@@ -50,6 +50,12 @@ describe('models ls', () => {
     const { code, stdout } = await models(['ls'], dir);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ollama:gemma3:4b +ollama +broken .*blob sha256-[0-9a-f]{64} is missing/mu);
+  });
+
+  it('says what hears', async () => {
+    const hearing = (speech: string): Promise<Outcome> => lodestone(['models', 'ls'], { env: { ...withHome(scratch()), LODESTONE_SPEECH: speech } });
+    expect((await hearing(path.join(packageRoot, 'fixtures', 'whisper-random'))).stdout).toMatch(/^speech is heard by whisper-random: 2 languages; 2 \+ 3 layers of width 32$/mu);
+    expect(await hearing('/nowhere')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^speech is heard by nothing: \/nowhere: no config\.json/mu) as string });
   });
 
   it('a verb is asked for', async () => {

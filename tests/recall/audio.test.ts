@@ -113,6 +113,10 @@ describe('the suite', () => {
     const lost = await measure(hearing(0, `${first!.questions[0]!.expected[0]!}.`));
     expect(lost).toMatchObject({ overall: { hits: 2, refusals: 1 }, recorded: { perceived: 2, of: 3, found: 2, near: 2 } });
   });
+  it('is a miss, and no error, where nothing was understood at all', async () => {
+    const nothing: Hearing = { ...hearing(), hear: async (file) => ({ source: { path: file, kind: 'audio', bytes: 1, sha256: 'x' }, segments: [], warnings: [] }) };
+    expect(await measure(nothing)).toMatchObject({ overall: { hits: 0, refusals: 3, errors: 0 }, heard: { transcribed: 0, of: 3, found: 0, timed: 0 } });
+  });
   it('says what it needs', async () => {
     const { answerer, spy } = standIn(() => '');
     const records = [];

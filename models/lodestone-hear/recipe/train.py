@@ -1,7 +1,7 @@
 """Trains the recogniser: cross-entropy of what the decoder writes, CTC on the encoder, and attention that is shown where each token was said.
 
 CTC (Graves et al. 2006) teaches the encoder to hear in minutes; its head is not exported. The last loss does the same for the decoder's
-cross attention, which otherwise takes thousands of steps to find the sound (as guided attention, Tachibana et al. 2017); it fades.
+cross attention, which otherwise takes thousands of steps to find the sound (as guided attention, Tachibana et al. 2017); in the last quarter it fades.
 Short windows come first. The schedule follows the clock (--until) or the steps (--steps). Run again to go on where it stopped; clips that are
 made meanwhile are heard from the next test on.
 
@@ -29,7 +29,7 @@ SIZES = {"hear": {}, "toy": dict(width=32, heads=2, hidden=64, encoder_layers=1,
 # seconds and tokens of a window, windows of a batch, and the share of the schedule at which the stage ends
 STAGES = [
     dict(until=.4, shape=(4, 40, 24), options=dict(noise=.4, reverb=.1, warp=.3, microphone=.2, mask=.2, silent=.02)),
-    dict(until=1., shape=(10, 96, 10), options={}),
+    dict(until=1., shape=(10, 96, 10), options=dict(noise=.3, reverb=.05, warp=.3, microphone=.2, mask=.15)),
 ]
 # positions by which the even spread of a piece's tokens may err
 SPREAD = 8.0
@@ -57,7 +57,7 @@ def losses(model, end, mel, ids, targets, centres):
 
 
 def ctc_loss(log_probabilities, heard, positions, heard_lengths, blank):
-    """Mean over the letters; the end of text, which nobody says, is the blank."""
+    """Mean over the pieces; the end of text, which nobody says, is the blank."""
     loss = F.ctc_loss(log_probabilities, heard, positions, heard_lengths, blank=blank, reduction="sum", zero_infinity=True)
     return loss / heard_lengths.sum().clamp(min=1)
 
@@ -137,7 +137,7 @@ def main():
         batch = windows.batch(r, max(1, round(count * a.batch)), seconds, tokens, Options(**stage["options"]))
         written, log_probabilities, looks = compute(model, v.end, batch["mel"], batch["ids"], batch["targets"], batch["centres"])
         heard = ctc_loss(log_probabilities, batch["heard"], batch["positions"], batch["heard_lengths"], v.end)
-        loss = written + heard + max(.02, .3 * (1 - 1.5 * done)) * looks
+        loss = written + .5 * heard + max(.02, .3 * min(1, 4 * (1 - done))) * looks
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], 5.0)
         for group, lr in base:
@@ -153,10 +153,10 @@ def main():
         if time.time() - told > 30 or (a.steps and counted == 10):
             w, h, l = (s / counted for s in sums)
             say(f"{time.strftime('%H:%M:%S')} step {state['step']} {done:.3f} written {w:.3f} heard {h:.3f} looks {l:.3f} hours {state['seconds'] / 3600:.2f} s/step {(time.time() - told) / counted:.2f}")
+            save()
             sums, counted, told = [0.0] * 3, 0, time.time()
         if time.time() - tested > a.test_every:
             say(f"held out: word errors by CTC {ctc_error_rate(model, v, *test):.3f}, by the decoder {error_rate(model, v, *test):.3f}")
-            save()
             windows.clips = Clips(a.work, "train")
             tested = told = time.time()
             sums, counted = [0.0] * 3, 0
