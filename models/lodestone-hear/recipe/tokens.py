@@ -3,11 +3,15 @@
     python tokens.py        work/texts-train.txt -> work/tokenizer.json
 """
 import argparse
+import json
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from features import SECONDS_PER_POSITION, WINDOW
+
+# Pieces of what CTC learns.
+SMALL = 128
 
 END, START, NO_SPEECH, NO_TIMES = CONTROLS = ["<|endoftext|>", "<|startoftranscript|>", "<|nospeech|>", "<|notimestamps|>"]
 
@@ -22,22 +26,32 @@ def build(texts, pieces):
     return t
 
 
+def first_pieces(tokenizer, count):
+    """A tokenizer of the first pieces alone, by the same ids: BPE numbers them in the order in which it joined them."""
+    t = json.loads(tokenizer.to_str())
+    vocab = {piece: i for piece, i in t["model"]["vocab"].items() if i < count}
+    t["model"]["merges"] = [m for m in t["model"]["merges"] if "".join(m) in vocab]
+    t["model"]["vocab"] = vocab
+    t["added_tokens"] = []
+    return Tokenizer.from_str(json.dumps(t))
+
+
 class Vocabulary:
     def __init__(self, path):
         self.tokenizer = Tokenizer.from_file(str(path))
         self.end, self.start, self.no_speech, self.no_times = map(self.tokenizer.token_to_id, CONTROLS)
         self.first_time = self.no_times + 1
         self.size = self.tokenizer.get_vocab_size()
-        self.letters = {c: self.tokenizer.token_to_id("\u0120" if c == " " else c) for c in " 'abcdefghijklmnopqrstuvwxyz"}
+        self.small = first_pieces(self.tokenizer, SMALL)
 
     def encode(self, text):
         """As Whisper does, each piece of speech begins with a space."""
         return self.tokenizer.encode(" " + text).ids
 
     def heard(self, text):
-        """What the sound alone tells, for CTC: letters one by one, no capitals, no full stop. Of whole pieces each is so rare that an hour
-        of training stays on the plateau where CTC begins."""
-        return [self.letters[c] for c in " " + text.lower().rstrip(".")]
+        """What the sound alone tells, for CTC: no capitals, no full stop, in small pieces. Of large ones each is so rare that training stays
+        long on the plateau where CTC begins; letters one by one are nearly as many as the positions."""
+        return self.small.encode(" " + text.lower().rstrip(".")).ids
 
     def decode(self, ids):
         return self.tokenizer.decode([i for i in ids if i < self.end])

@@ -57,7 +57,7 @@ def losses(model, end, mel, ids, targets, centres):
 
 
 def ctc_loss(log_probabilities, heard, positions, heard_lengths, blank):
-    """Mean over the letters; the end of text, which nobody says, is the blank."""
+    """Mean over the pieces; the end of text, which nobody says, is the blank."""
     loss = F.ctc_loss(log_probabilities, heard, positions, heard_lengths, blank=blank, reduction="sum", zero_infinity=True)
     return loss / heard_lengths.sum().clamp(min=1)
 
@@ -137,7 +137,7 @@ def main():
         batch = windows.batch(r, max(1, round(count * a.batch)), seconds, tokens, Options(**stage["options"]))
         written, log_probabilities, looks = compute(model, v.end, batch["mel"], batch["ids"], batch["targets"], batch["centres"])
         heard = ctc_loss(log_probabilities, batch["heard"], batch["positions"], batch["heard_lengths"], v.end)
-        loss = written + heard + max(.02, .3 * min(1, 4 * (1 - done))) * looks
+        loss = written + .5 * heard + max(.02, .3 * min(1, 4 * (1 - done))) * looks
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], 5.0)
         for group, lr in base:
