@@ -122,7 +122,7 @@ async function main(): Promise<number> {
     }
     const table = cellsMarkdown(file.of(device), limits);
     writeFileSync(join(folder, 'table.md'), table);
-    process.stdout.write(`\n${table}${left > 0 ? `\n${left} cells are left: run the same command again\n` : ''}`);
+    process.stdout.write(`\n${table}${left > 0 ? `\nNot done yet: ${left} of the cells; run the same command again\n` : ''}`);
   } finally {
     await device.close();
   }

@@ -13,6 +13,7 @@
  * Source: Gemma 3 report (arXiv 2503.19786), transformers `modeling_gemma3.py`.
  */
 import type { Command, KvCache, Span, View } from '../device/device.js';
+import type { Sampling } from '../device/sampling.js';
 import type { GemmaConfig } from './config.js';
 import type { GemmaWeights } from './weights.js';
 
@@ -219,4 +220,36 @@ export function recordChunk(
     commands.push({ op: 'matMul', x: last, rows: 1, parts: [{ weight: weights.head, out: logits }] });
   }
   return commands;
+}
+
+/** A step of decoding: one position, and the token that follows it. */
+export interface Step {
+  readonly position: number;
+  /** The id of the token that is read, and where the drawn one goes. */
+  readonly token: View;
+  readonly drawn: View;
+  /** Number of the drawn token in the text. */
+  readonly number: number;
+}
+
+/**
+ * The commands of steps that read each other's tokens. The caches must have room for their positions, the first token be written,
+ * and the rotary tables: a row for each step.
+ */
+export function recordSteps(
+  config: GemmaConfig,
+  weights: GemmaWeights,
+  caches: readonly KvCache[],
+  activations: Activations,
+  steps: readonly Step[],
+  sampling: Sampling,
+): Command[] {
+  const { logits, ropeLocal, ropeGlobal } = activations;
+  return steps.flatMap(({ position, number, token, drawn }, i): Command[] => {
+    const row = ({ buffer, offset }: View): View => ({ buffer, offset: offset + i * config.headDim * f32 });
+    const own = { ...activations, ids: token, ropeLocal: row(ropeLocal), ropeGlobal: row(ropeGlobal) };
+    const chunk = { start: position, rows: 1, ranges: outputRanges(config, position + 1, 1), logits: true, images: [], blocks: [] };
+    const draw = { op: 'sample', logits, count: config.vocabSize, sampling, step: number, out: drawn } as const;
+    return [...recordChunk(config, weights, caches, own, chunk), draw];
+  });
 }

@@ -269,7 +269,7 @@ function toAnswer(
     found: result !== undefined,
     confidence: result?.confidence ?? Math.max(0, ...state.evidence.filter(({ reading }) => !reading.found).map(({ reading }) => reading.confidence)),
     citations: best && result ? cite(request.question, result.parsed.needle, onlyRead(opened.sources, best.reading.segments)) : [],
-    readings: state.evidence.map((one) => summariseReading({ ...one.reading.result, passage: { segments: one.reading.piece, relevance: state.relevance(one) } })),
+    readings: state.evidence.map((one) => summariseReading({ ...one.reading.result, passage: { segments: one.reading.piece, relevance: one.relevance } })),
     finish: result?.finish ?? 'stop',
     model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },
     device: { name: device.name, adapter: device.description },

@@ -72,7 +72,7 @@ const STATE: readonly Feature<Outlook>[] = [
   ['worth', ({ best }) => Math.min(1, best.worth)],
   ['worth_log', ({ best }) => logShare(Math.min(1, best.worth), 1e3)],
   ['confidence', ({ best }) => best.evidence?.reading.confidence ?? 0],
-  ['best_relevance', ({ state, best }) => (best.evidence ? state.relevance(best.evidence) : 0)],
+  ['best_relevance', ({ best }) => best.evidence?.relevance ?? 0],
   ['other_worth', ({ best }) => Math.min(1, best.otherWorth)],
   ['margin', ({ best }) => Math.min(1, best.worth - best.otherWorth)],
   ['votes', ({ best }) => Math.min(4, best.votes) / 4],
@@ -89,7 +89,7 @@ const STATE: readonly Feature<Outlook>[] = [
   ['relevance_most', ({ candidates }) => largest(candidates.map(({ relevance }) => relevance))],
   ['requeries', ({ state }) => state.requeries / 2],
   ['may_requery', ({ state }) => (state.nextLead() === null ? 0 : 1)],
-  ['evidence_relevance', ({ state }) => largest(state.evidence.map((one) => state.relevance(one)))],
+  ['evidence_relevance', ({ state }) => largest(state.evidence.map(({ relevance }) => relevance))],
 ];
 
 /** An action, the leaf that it is about, and what it would cost in tokens. */

@@ -59,6 +59,11 @@ export function cutLeaves(sources: readonly Pick<IngestedSource, 'segments'>[], 
   return sources.flatMap((entry, source) => leavesOf(entry, source, most));
 }
 
+function withoutImage(segment: Segment): Segment {
+  const { image: _, ...rest } = segment;
+  return rest;
+}
+
 /** Gives the text and the segments of leaves. */
 export class LeafTexts {
   /** Of each source, where its segments begin in its text. */
@@ -83,11 +88,11 @@ export class LeafTexts {
     return whole.slice(from - start, to - start);
   }
 
-  /** The part [from, to) of a source's text as segments that keep their page, line or time. */
+  /** The part [from, to) of a source's text as segments that keep their page, line or time; of a page that has an image too, the text alone. */
   segments(source: number, from: number, to: number): Segment[] {
     const { first, last } = this.#overlapped(source, from, to);
     const start = this.#starts[source]![first]!;
-    return cutSegments(this.sources[source]!.segments.slice(first, last), from - start, to - start, false);
+    return cutSegments(this.sources[source]!.segments.slice(first, last), from - start, to - start, false).map(withoutImage);
   }
 
   /** Segments that [from, to) touches: [first, last). */

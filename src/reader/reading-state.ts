@@ -52,6 +52,8 @@ export interface Evidence<R extends PassageReading = PassageReading> {
   readonly leaf: number;
   readonly level: Level;
   readonly words: ReadonlySet<string>;
+  /** Share of what is searched for that it has: 0..1. */
+  readonly relevance: number;
   /** Of the step that read it. */
   readonly step: number;
 }
@@ -115,7 +117,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   readonly #questionWords: ReadonlySet<string>;
   #weights: Weights;
   #hits: readonly Hit[];
-  readonly #evidence: Evidence<R>[] = [];
+  #evidence: Evidence<R>[] = [];
   readonly #found = new Map<string, number>();
   readonly #done = new Map<number, Set<Level>>();
   readonly #relevances = new Map<number, number>();
@@ -209,10 +211,10 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     return this.costOf(level, characters, this.#lead.length);
   }
 
-  worth({ reading: { found, confidence, answer }, words }: Evidence): number {
+  worth({ reading: { found, confidence, answer }, relevance }: Evidence): number {
     if (!found) return 0;
     const votes = this.#votes(answer);
-    return worthOf(confidence, relevanceOf(words, this.#weights), votes);
+    return worthOf(confidence, relevance, votes);
   }
 
   /** What would be answered now. */
@@ -265,11 +267,6 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     return this.#evidence.reduce((most, one) => (one.leaf === leaf ? Math.max(most, this.worth(one)) : most), 0);
   }
 
-  /** Share of what is searched for that a passage read has: 0..1. */
-  relevance({ words }: Evidence): number {
-    return relevanceOf(words, this.#weights);
-  }
-
   #relevance(leaf: number): number {
     const known = this.#relevances.get(leaf);
     if (known !== undefined) return known;
@@ -288,7 +285,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     if (this.#requeries >= MOST_REQUERIES) return null;
     const [first, ...rest] = this.#evidence;
     if (!first) return null;
-    const { text } = rest.reduce((a, b) => (this.relevance(b) > this.relevance(a) ? b : a), first).reading;
+    const { text } = rest.reduce((a, b) => (b.relevance > a.relevance ? b : a), first).reading;
     // It seldom changes from step to step.
     if (this.#leadText !== text) this.#leadIn = leadOf(text, this.#weights, this.corpus.index);
     this.#leadText = text;
@@ -319,7 +316,8 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     for (const reading of readings) {
       this.#spent += reading.tokens;
       if (reading.found) this.#found.set(reading.answer, this.#votes(reading.answer) + 1);
-      this.#evidence.push({ reading, leaf, level, words: wordsOf(reading.text), step: this.#step });
+      const words = wordsOf(reading.text);
+      this.#evidence.push({ reading, leaf, level, words, relevance: relevanceOf(words, this.#weights), step: this.#step });
     }
     this.#forget();
     this.#gain = this.best().worth - before;
@@ -336,6 +334,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     this.#gain = 0;
     this.#weights = new Map([...this.#weights, ...weigh(lead.words, this.corpus.index)]);
     this.#hits = this.corpus.index.search(this.#weights.keys(), SEARCHED);
+    this.#evidence = this.#evidence.map((one) => ({ ...one, relevance: relevanceOf(one.words, this.#weights) }));
     this.#relevances.clear();
     this.#leadText = null;
     this.#forget();

@@ -8,9 +8,9 @@ import type { Command, DeviceBuffer, View } from '../device/device.js';
 import type { Sampling } from '../device/sampling.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
-import { outputRanges, recordChunk, type Activations, type OutputRanges, type Tap } from '../gemma/graph.js';
+import { outputRanges, recordChunk, recordSteps, type Activations, type OutputRanges, type Step, type Tap } from '../gemma/graph.js';
 import { activationBuffers } from './activations.js';
-import { DrawAhead, drawHere, type DrawnToken, type DrawOptions, type Step } from './draw-ahead.js';
+import { DrawAhead, drawHere, type DrawnToken, type DrawOptions } from './draw-ahead.js';
 import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats, type KvRows } from './kv.js';
 import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
@@ -374,24 +374,13 @@ export class Context {
     return new DrawAhead(place, this.#length, token, options);
   }
 
-  /** Step after step; each has its row of the rotary tables. */
   #recordSteps(steps: readonly Step[], sampling: Sampling): Command[] {
-    const { config } = this;
     const start = steps[0]!.position;
     this.#caches.grow(start + steps.length);
     this.#noteWritten(start, start + steps.length);
-    const { ropeLocal, ropeGlobal, logits, ...others } = this.#activations;
-    this.#writeRope(this.#ropeLocal, ropeLocal, start, steps.length);
-    if (this.#ropeGlobal) this.#writeRope(this.#ropeGlobal, ropeGlobal, start, steps.length);
-    return steps.flatMap(({ position, number, token, drawn }, i): Command[] => {
-      const row = ({ buffer, offset }: View): View => ({ buffer, offset: offset + i * config.headDim * Float32Array.BYTES_PER_ELEMENT });
-      const activations = { ...others, ids: token, logits, ropeLocal: row(ropeLocal), ropeGlobal: row(ropeGlobal) };
-      const chunk = { start: position, rows: 1, ranges: outputRanges(config, position + 1, 1), logits: true, images: [], blocks: [] };
-      return [
-        ...recordChunk(config, this.#model.weights, this.#caches.layers, activations, chunk),
-        { op: 'sample', logits, count: config.vocabSize, sampling, step: number, out: drawn },
-      ];
-    });
+    this.#writeRope(this.#ropeLocal, this.#activations.ropeLocal, start, steps.length);
+    if (this.#ropeGlobal) this.#writeRope(this.#ropeGlobal, this.#activations.ropeGlobal, start, steps.length);
+    return recordSteps(this.config, this.#model.weights, this.#caches.layers, this.#activations, steps, sampling);
   }
 
   #noteWritten(from: number, end: number): void {

@@ -7,6 +7,7 @@
  * text stopped before it, lies beyond the context's length, where nothing looks, and is computed again when the context goes on.
  */
 import type { Command, Device, View } from '../device/device.js';
+import type { Step } from '../gemma/graph.js';
 import { argmax, logProbability, sample, type Sampling } from '../device/sampling.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 
@@ -50,17 +51,6 @@ export function drawHere(logits: Float32Array, sampling: Sampling, step: number,
 
 function notNumbers(): LodestoneError {
   return new LodestoneError(ExitCode.badModel, "the model's logits are not numbers; are its weights damaged?");
-}
-
-/** What a step reads and writes. */
-export interface Step {
-  /** Of the token that it reads. */
-  readonly position: number;
-  /** The token's id, and where the drawn one goes. */
-  readonly token: View;
-  readonly drawn: View;
-  /** Number of the drawn token in the text. */
-  readonly number: number;
 }
 
 interface Batch {

@@ -6,7 +6,6 @@ import type { DecodeOptions } from '../ingest/media/media.js';
 import { Journal, journalName } from '../ingest/media/journal.js';
 import type { Recording } from '../ingest/media/open.js';
 import { codeVersion } from '../sessions/code-version.js';
-import { makeRoom } from '../sessions/room.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import { openCheckpoint } from '../weights/safetensors.js';
 import { openSpeechConfig } from './config.js';
@@ -15,9 +14,6 @@ import { transcribe, type TranscribedWindow } from './transcribe.js';
 
 /** Where the code is another, the same sound may give other text. */
 const version = codeVersion(['speech', 'encode', 'ingest/media']);
-
-/** The most bytes of what was heard: text, of years of speech. */
-const mostBytes = 2 ** 28;
 
 export interface TranscriberOptions {
   readonly language?: string | undefined;
@@ -36,7 +32,6 @@ export class Transcriber {
   static async open(dir: string, device: Device, options: TranscriberOptions): Promise<Transcriber> {
     // What is wrong with the model is said before anything is decoded.
     await openSpeechConfig(dir);
-    if (options.keep !== null) await makeRoom(options.keep, mostBytes);
     return new Transcriber(dir, device, options);
   }
 

@@ -9,11 +9,19 @@ import { bytes, clean, count } from './format.js';
 import { answerText, NO_CITATION, place } from './plain.js';
 
 function Progress({ state }: { readonly state: AskState }): JSX.Element | null {
-  const { reading, prefill, look } = state;
+  const { reading, prefill, look, step } = state;
   if (reading !== null) {
     return (
       <Text wrap="truncate-middle">
         <Bar done={reading.done} total={reading.total} /> {sourceName(reading.path)} {count(reading.done)} / {count(reading.total)} {reading.unit}
+      </Text>
+    );
+  }
+  if (step !== null) {
+    return (
+      <Text wrap="truncate">
+        {count(step.number)}. {step.place}
+        {step.answer === '' ? '' : `: ${clean(step.answer)}`}
       </Text>
     );
   }

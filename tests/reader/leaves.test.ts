@@ -44,6 +44,14 @@ describe('leaves', () => {
     }
   });
 
+  it('are text alone where a page is shown as an image too', () => {
+    const image = { width: 1, height: 1, data: new Uint8Array(3) };
+    const sources = [source([{ source: 0, page: 1, text: 'A page.\n', image }, { source: 0, page: 2, text: '', image }])];
+    const texts = new LeafTexts(sources, cutLeaves(sources));
+    expect(texts.leaves).toEqual([{ source: 0, from: 0, to: 8 }]);
+    expect(texts.segments(0, 0, 8)).toEqual([{ source: 0, page: 1, text: 'A page.\n' }]);
+  });
+
   it('cut between paragraphs, else sentences, else words, and never a character', () => {
     const first = (text: string): string => {
       const sources = [source([{ source: 0, text }])];

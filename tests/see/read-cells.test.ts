@@ -33,6 +33,10 @@ it('leaves out what is less than half there', () => {
   expect(readCells(cells(3, 6, [1, 0, 'b'], [1, 1, 'o', 0.3], [1, 3, 'a']))).toEqual(['ba']);
 });
 
+it('takes a smear for one character, and for two only what is nearly that', () => {
+  expect(readCells(cells(2, 6, [0, 0, 'b'], [0, 1, 'o', 0.8], [0, 2, 'o', 0.7], [0, 4, 'a', 0.9], [0, 5, 'a', 0.8]))).toEqual(['boaa']);
+});
+
 it('keeps lines apart that are two rows from each other, and a line together that steps down one', () => {
   expect(readCells(cells(6, 6, [1, 0, 'a'], [1, 1, 'b'], [2, 2, 'e'], [2, 3, 'l'], [4, 0, 't'], [4, 2, 'o']))).toEqual(['abel', 'to']);
 });

@@ -73,6 +73,24 @@ describe('the terminal view of ask', () => {
     expect(lastFrame()).not.toContain('tokens/s');
     expect(lastFrame()!.split('7731942.')).toHaveLength(2);
   });
+
+  it('shows what is read within a budget, and why that ended', () => {
+    const step = { tokens: 120, worth: 0.5, gain: 0.07 };
+    let state = ([
+      { type: 'index', leaves: 2923, corpus_tokens: 1_050_636, kept: false, ms: 900 },
+      { type: 'step', number: 3, action: 'skim', source: 'talk.mp3', time: 754, answer: '77\u001b[31m', ...step },
+    ] satisfies AskEvent[]).reduce(reduceAsk, initialAskState);
+    const { lastFrame, rerender } = render(<AskView state={state} />);
+    expect(lastFrame()).toContain('3. skimming talk.mp3, 12:34: 77');
+    expect(lastFrame()).not.toContain('\u001b[31m');
+    state = reduceAsk(state, { type: 'step', number: 4, action: 'requery', answer: '', ...step });
+    rerender(<AskView state={state} />);
+    expect(lastFrame()).toContain('4. searching again with what was found');
+    state = reduceAsk(state, { type: 'stop', reason: 'decided', tokens: 1240, steps: 4, corpus_tokens: 1_050_636, gain: -0.024 });
+    rerender(<AskView state={state} />);
+    expect(lastFrame()).toContain('read 1,240 of about 1,050,636 tokens (0.12 %) in 4 steps; reading on was thought to be worth -0.02');
+    expect(lastFrame()).not.toContain('searching again');
+  });
   it('says where there is nothing to cite, as plain text does', () => {
     const bare = { ...answer, citations: [] };
     const { lastFrame } = render(<AskView state={reduceAsk(initialAskState, { type: 'answer', answer: bare })} />);

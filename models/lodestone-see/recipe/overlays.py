@@ -138,12 +138,12 @@ class Overlays:
             path = r.choice(r.choice(self.families))
             mean = length(path, "the quick brown fox") / 19
             # An em of 11 of the tower's pixels, and a character of one cell, are the least that may be legible.
-            least = max(11 * sy, .98 * CELL * sx / mean)
+            least = max(11 * sy, 1.05 * CELL * sx / mean)
             most = min(H / count / 1.15, 60 * sy, 4.2 * CELL * sx / mean)
             if least > most:
                 continue
             # In steps, so that a font is loaded once for many pictures; small rather than large, for more characters in a picture.
-            em = round(1.07 ** math.floor(math.log(least * (most / least) ** (r.random() ** 1.6), 1.07) + 1))
+            em = round(1.07 ** math.floor(math.log(least * (most / least) ** (r.random() ** 1.3), 1.07) + 1))
             width = (W - .5 * em) / em
             most_characters = lambda s: len(s) * CELL * .98 <= length(path, s) * em / sx + CELL
             fits = lambda s: length(path, s) <= width and most_characters(s)
@@ -229,7 +229,7 @@ class Overlays:
 
 def batch(overlays, r, count, rows, cols):
     """f32 patches [count, rows * cols, 3 * CELL^2] as the runtime cuts them (channel, row, column), and classes [count, rows * cols]."""
-    drawn = [overlays.sample(r, rows, cols, plain=r.random() < .5) for _ in range(count)]
+    drawn = [overlays.sample(r, rows, cols, plain=r.random() < .85) for _ in range(count)]
     pictures = np.stack([p for p, _ in drawn]).astype(np.float32) / 127.5 - 1
     return patches(pictures), np.stack([c for _, c in drawn]).reshape(count, -1)
 

@@ -1,14 +1,15 @@
 """Probabilities of the cells -> text. The same as src/see/read-cells.ts in the repository, which says it in more words.
 
 A character on the border of two cells is half in each, and the tower says so: its probability there sums up to one. So characters are
-counted by mass: the cells beside each other that hold the same one belong together, and their mass, rounded, says how often it stands
-there.
+counted by mass: the cells beside each other that hold the same one belong together, and their mass says how often it stands there.
 """
 import numpy as np
 
 from alphabet import BLANK, CHARACTERS
 
 FAINT = .1          # less is no part of a character
+LEAST = .4          # of mass, to be a character; tuned on fonts of the training (README)
+AGAIN = .65         # and for each further one: letters that stand twice are rarer than letters that are smeared
 
 
 def read(probabilities):
@@ -38,7 +39,7 @@ def place(part, mass, character):
     """A group's characters where they stand: the mass from left to right, cut in equal parts, each at its centre."""
     part = sorted(part, key=lambda p: (p[1], p[0]))
     total = sum(mass[p] for p in part)
-    count = int(np.floor(total + .5))
+    count = 0 if total < LEAST else max(1, int(total + 1 - AGAIN))
     row = sum(mass[p] * p[0] for p in part) / total
     places, each, filled, moment = [], total / max(1, count), 0.0, 0.0
     for p in part:

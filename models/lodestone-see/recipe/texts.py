@@ -57,10 +57,10 @@ class Texts:
             while True:
                 text = r.choice(NEEDLES).format(w=self.word(r).lower(), v=self.word(r).lower(), W=self.word(r).capitalize(), V=self.word(r).capitalize(), n=r.randint(1, 40))
                 yield from text.split()
-        elif kind < .5:
+        elif kind < .46:
             while True:
                 yield from self.number(r).split()
-        elif kind < .58:
+        elif kind < .5:
             while True:
                 yield "".join(r.choices(string.ascii_letters + string.digits + string.punctuation, k=r.randint(1, 6)))
         else:

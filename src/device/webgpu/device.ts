@@ -234,8 +234,8 @@ export class WebGpuDevice implements Device, Ownership {
     if (signal?.aborted) throw abortError(signal);
     if (this.#failure) throw this.#failure;
     const dispatches = record(commands, this.#recorder);
-    const pipelines = this.#pipelines.of(dispatches);
-    const placed = this.#encoder.place(dispatches, pipelines instanceof Promise ? await this.#unlessFailed(pipelines) : pipelines);
+    const placing = this.#encoder.place(dispatches, this.#pipelines);
+    const placed = placing instanceof Promise ? await this.#unlessFailed(placing) : placing;
     if (this.#profile) {
       const { profile, timer } = this.#profile;
       const times = await this.#unlessFailed(placed.time(timer));

@@ -30,6 +30,15 @@ export interface Dispatch {
   readonly bytes: number;
 }
 
+/** Whether two dispatches differ in nothing but parameters, offsets and numbers of workgroups: then pipeline and bindings are the same. */
+export function bindsAlike(a: Dispatch, b: Dispatch): boolean {
+  if (a.kernel !== b.kernel || a.extras?.byteLength !== b.extras?.byteLength) return false;
+  for (const name in a.constants) if (a.constants[name] !== b.constants[name]) return false;
+  for (const name in a.bind) if (a.bind[name]!.memory.id !== b.bind[name]?.memory.id) return false;
+  for (const name in b.bind) if (!(name in a.bind)) return false;
+  return true;
+}
+
 /** The most workgroups in one dimension. */
 const mostGroups = 65_535;
 

@@ -2,9 +2,9 @@
  * Dispatches into GPU command buffers. Parameters of a whole list are written at once, into one buffer of which each
  * dispatch has the same place whenever the same list comes again; so bind groups are made once and found again.
  */
-import type { Dispatch, GpuMemory } from './dispatch.js';
+import { bindsAlike, type Dispatch, type GpuMemory } from './dispatch.js';
 import type { KernelTimer } from './kernel-timer.js';
-import type { Pipeline } from './pipelines.js';
+import type { Pipeline, Pipelines } from './pipelines.js';
 
 /** Offsets of bindings are multiples of this, on all adapters. */
 const alignment = 256;
@@ -32,12 +32,19 @@ interface Placed {
   /** Bytes from the beginning of the buffer of parameters. */
   readonly params: number;
   readonly extras: number;
+  /** Made when it is first encoded. */
+  group: GPUBindGroup | null;
 }
+
+/** Lists that are remembered: those of decoding come by turns of a few lengths. */
+const mostLists = 8;
 
 export class Encoder {
   readonly #device: GPUDevice;
   readonly #memory: EncoderMemory;
   readonly #groups = new Map<string, GPUBindGroup>();
+  /** By the number of dispatches: the last list that had so many. */
+  readonly #last = new Map<number, readonly Placed[]>();
   readonly #unread: GpuMemory;
   /** By the number of the binding: no two of a kernel may be the same. */
   readonly #unwritten = new Map<number, GpuMemory>();
@@ -58,23 +65,42 @@ export class Encoder {
   /** Bind groups that hold a buffer keep it from being freed. */
   forgetBindGroups(): void {
     this.#groups.clear();
+    this.#last.clear();
   }
 
-  /** Writes the parameters of a list. */
-  place(dispatches: readonly Dispatch[], pipelines: readonly Pipeline[]): PlacedList {
+  /**
+   * Finds pipelines and places for a list, and writes its parameters. A list that binds as the last one of its length did, as
+   * those of one token after another do, has the same pipelines and bind groups, and nothing is looked up.
+   */
+  place(dispatches: readonly Dispatch[], pipelines: Pipelines): PlacedList | Promise<PlacedList> {
+    const last = this.#last.get(dispatches.length);
+    const alike = dispatches.map((dispatch, i) => (last && bindsAlike(last[i]!.dispatch, dispatch) ? last[i]! : null));
+    const found = pipelines.of(dispatches, alike.map((before) => before && before.pipeline));
+    return found instanceof Promise ? found.then((compiled) => this.#place(dispatches, compiled, alike)) : this.#place(dispatches, found, alike);
+  }
+
+  /** @param alike for each dispatch, one that binds as it does, if there was one in its place */
+  #place(dispatches: readonly Dispatch[], pipelines: readonly Pipeline[], alike: readonly (Placed | null)[]): PlacedList {
     let bytes = 0;
     const reserve = (size: number): number => {
       const at = bytes;
       bytes += Math.ceil(size / alignment) * alignment;
       return at;
     };
-    const placed = dispatches.map((dispatch, i): Placed => ({ dispatch, pipeline: pipelines[i]!, params: reserve(alignment), extras: reserve(dispatch.extras?.byteLength ?? 0) }));
-    this.#reserve(bytes);
+    const placed = dispatches.map((dispatch, i): Placed => {
+      const [params, extras] = [reserve(alignment), reserve(dispatch.extras?.byteLength ?? 0)];
+      const before = alike[i];
+      const group = before && before.params === params && before.extras === extras ? before.group : null;
+      return { dispatch, pipeline: pipelines[i]!, params, extras, group };
+    });
+    if (this.#reserve(bytes)) for (const each of placed) each.group = null;
+    if (this.#last.size >= mostLists) this.#last.clear();
+    this.#last.set(dispatches.length, placed);
     for (const each of placed) this.#write(each);
     this.#device.queue.writeBuffer(this.#params.handle, 0, this.#words, 0, bytes / 4);
     const encode = (pass: GPUComputePassEncoder, each: Placed): void => {
       pass.setPipeline(each.pipeline.handle);
-      pass.setBindGroup(0, this.#bindGroup(each));
+      pass.setBindGroup(0, (each.group ??= this.#bindGroup(each)));
       pass.dispatchWorkgroups(...each.dispatch.groups);
     };
     return {
@@ -91,8 +117,8 @@ export class Encoder {
 
   #write({ dispatch, pipeline, params, extras }: Placed): void {
     let at = params / 4;
-    for (const { name, type } of pipeline.shader.params) {
-      const value = dispatch.params[name] ?? (name.endsWith('_at') ? (dispatch.bind[name.slice(0, -3)]?.offset ?? 0) / 4 : undefined);
+    for (const { name, type, offsetOf } of pipeline.shader.params) {
+      const value = dispatch.params[name] ?? (offsetOf === null ? undefined : (dispatch.bind[offsetOf]?.offset ?? 0) / 4);
       if (value === undefined) throw new RangeError(`${pipeline.kernel}: no value for ${name}`);
       if (type === 'u32') this.#words[at++] = value;
       else this.#floats[at++] = value;
@@ -128,13 +154,15 @@ export class Encoder {
     return memory;
   }
 
-  #reserve(bytes: number): void {
-    if (bytes <= this.#words.byteLength) return;
+  /** Whether the parameters lie in another buffer now. */
+  #reserve(bytes: number): boolean {
+    if (bytes <= this.#words.byteLength) return false;
     this.#words = new Uint32Array(2 ** Math.ceil(Math.log2(bytes / 4)));
     this.#floats = new Float32Array(this.#words.buffer);
     this.#memory.retire(this.#params);
     this.#params = this.#allocateParams();
-    this.#groups.clear();
+    this.forgetBindGroups();
+    return true;
   }
 
   #allocateParams(): GpuMemory {

@@ -22,9 +22,12 @@ export class Pipelines {
     this.#device = device;
   }
 
-  /** The pipelines of a list, or a promise of them where some are to be compiled first. */
-  of(dispatches: readonly Dispatch[]): readonly Pipeline[] | Promise<readonly Pipeline[]> {
-    const found = dispatches.map((dispatch) => this.#get(dispatch));
+  /**
+   * The pipelines of a list, or a promise of them where some are to be compiled first.
+   * @param known those that are known already, in their places
+   */
+  of(dispatches: readonly Dispatch[], known: readonly (Pipeline | null)[]): readonly Pipeline[] | Promise<readonly Pipeline[]> {
+    const found = dispatches.map((dispatch, i) => known[i] ?? this.#get(dispatch));
     return found.some((each) => each instanceof Promise) ? Promise.all(found.map(async (each) => each)) : (found as Pipeline[]);
   }
 

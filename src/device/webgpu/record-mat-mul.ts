@@ -59,26 +59,54 @@ export function matMul(command: MatMulCommand, to: Recorder, ready: Quantized | 
   return dispatches;
 }
 
+/** Of the bindings of each piece. */
+const names = [0, 1, 2].map((i) => ({ weightName: `weight${i}`, outName: `out${i}`, biasName: `bias${i}` }));
+
 function product(pieces: readonly Piece[], x: View, rows: number, quantized: Quantized | null, to: Recorder): Dispatch {
   const { format, inputs, units } = pieces[0]!.weight;
   const blocks = inBlocks(format);
   const few = rows <= mostVecRows;
   const bind: Record<string, Bound> = { x: blocks ? whole(quantized!.memory) : to.memoryOf(x) };
-  const params: Record<string, number> = { rows, zero: 0, inputs, units, x_scales: quantized?.scales ?? 0 };
-  let tiles = 0;
+  // Tiles up to the end of each piece.
+  const tile = few ? vecTile : mulTile;
+  const ends: number[] = [];
   for (let i = 0; i < 3; i++) {
     const piece = pieces[i];
-    tiles += piece ? Math.ceil(piece.shard.rows / (few ? vecTile : mulTile)) : 0;
-    params[`tiles${i}`] = tiles;
-    params[`outputs${i}`] = piece?.shard.rows ?? 0;
-    params[`width${i}`] = piece?.weight.outputs ?? 0;
-    for (const plane of ['highs', 'scales', 'supers'] as const) params[`${plane}${i}`] = piece?.shard.planes[plane] ?? 0;
+    ends.push((ends[i - 1] ?? 0) + (piece ? Math.ceil(piece.shard.rows / tile) : 0));
     if (!piece) continue;
     const { shard, out, bias } = piece;
-    bind[`weight${i}`] = whole(shard.memory);
-    bind[`out${i}`] = to.memoryOf({ ...out, offset: out.offset + shard.first * 4 });
-    if (bias) bind[`bias${i}`] = to.memoryOf({ ...bias, offset: bias.offset + shard.first * 4 });
+    const { weightName, outName, biasName } = names[i]!;
+    bind[weightName] = whole(shard.memory);
+    bind[outName] = to.memoryOf({ buffer: out.buffer, offset: out.offset + shard.first * 4 });
+    if (bias) bind[biasName] = to.memoryOf({ buffer: bias.buffer, offset: bias.offset + shard.first * 4 });
   }
+  const [a, b, c] = [pieces[0], pieces[1], pieces[2]];
+  // A literal, since this is made for every product of every token.
+  const params = {
+    rows,
+    zero: 0,
+    inputs,
+    units,
+    x_scales: quantized?.scales ?? 0,
+    tiles0: ends[0]!,
+    tiles1: ends[1]!,
+    tiles2: ends[2]!,
+    outputs0: a?.shard.rows ?? 0,
+    outputs1: b?.shard.rows ?? 0,
+    outputs2: c?.shard.rows ?? 0,
+    width0: a?.weight.outputs ?? 0,
+    width1: b?.weight.outputs ?? 0,
+    width2: c?.weight.outputs ?? 0,
+    highs0: a?.shard.planes.highs ?? 0,
+    highs1: b?.shard.planes.highs ?? 0,
+    highs2: c?.shard.planes.highs ?? 0,
+    scales0: a?.shard.planes.scales ?? 0,
+    scales1: b?.shard.planes.scales ?? 0,
+    scales2: c?.shard.planes.scales ?? 0,
+    supers0: a?.shard.planes.supers ?? 0,
+    supers1: b?.shard.planes.supers ?? 0,
+    supers2: c?.shard.planes.supers ?? 0,
+  };
   const constants = { FORMAT: formatNumber(format), COMPACT: to.software, PARTS: pieces.length === 1 ? 1 : 3, BIAS: pieces.some(({ bias }) => bias), ...(blocks ? {} : { TAIL: inputs % unit !== 0 }) };
   const outputs = pieces.reduce((sum, { shard }) => sum + shard.rows, 0);
   const weightBytes = pieces.reduce((sum, { shard }) => sum + shard.bytes, 0);
@@ -87,7 +115,7 @@ function product(pieces: readonly Piece[], x: View, rows: number, quantized: Qua
     constants: few ? { ...constants, ROWS: rows === 1 ? 1 : mostVecRows } : constants,
     bind,
     params,
-    groups: few ? groupsOf(tiles) : [tiles, Math.ceil(rows / mulTile), 1],
+    groups: few ? groupsOf(ends[2]!) : [ends[2]!, Math.ceil(rows / mulTile), 1],
     work: rows * inputs * outputs,
     bytes: weightBytes + rows * (inputs * (blocks ? 1.125 : 4) + outputs * 4),
   };

@@ -32,7 +32,10 @@ export function perElement(task: Task, count: number, arrays: number): Dispatch[
 }
 
 export function bindings(to: Recorder, views: Readonly<Record<string, View>>): Record<string, Bound> {
-  return Object.fromEntries(Object.entries(views).map(([name, view]) => [name, to.memoryOf(view)]));
+  // Called for every dispatch of every token: no arrays in between.
+  const bound: Record<string, Bound> = {};
+  for (const name in views) bound[name] = to.memoryOf(views[name]!);
+  return bound;
 }
 
 export function whole(memory: GpuMemory): Bound {

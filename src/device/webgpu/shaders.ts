@@ -42,7 +42,12 @@ export interface Shader {
   /** Storage buffers; binding 0 is the parameters. */
   readonly bindings: readonly Binding[];
   /** Fields of the struct Params, of four bytes each, in order. */
-  readonly params: readonly { readonly name: string; readonly type: 'u32' | 'f32' }[];
+  readonly params: readonly {
+    readonly name: string;
+    readonly type: 'u32' | 'f32';
+    /** The binding whose offset it is, if its name says so: NAME_at. */
+    readonly offsetOf: string | null;
+  }[];
 }
 
 const folder = path.join(packageRoot, 'kernels', 'wgsl');
@@ -77,7 +82,7 @@ export function shaderOf(kernel: Kernel, constants: Constants, aliases: Readonly
   });
   for (const [name, target] of aliases) code = code.replaceAll(new RegExp(`\\b${name}\\b(?=\\[)`, 'g'), target);
   const struct = /^struct Params \{\n([^}]*)\}/m.exec(code)![1]!;
-  const params = [...struct.matchAll(/^ {2}(\w+): (u32|f32),$/gm)].map(([, name, type]) => ({ name: name!, type: type as 'u32' | 'f32' }));
+  const params = [...struct.matchAll(/^ {2}(\w+): (u32|f32),$/gm)].map(([, name, type]) => ({ name: name!, type: type as 'u32' | 'f32', offsetOf: name!.endsWith('_at') ? name!.slice(0, -3) : null }));
   return { code: values.join('') + code, bindings, params };
 }
 

@@ -5,14 +5,17 @@
 import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { markFileUsed } from '../../sessions/room.js';
+import { makeRoom, markFileUsed } from '../../sessions/room.js';
 
 /** Name for work on these inputs: the same for the same. */
 export function journalName(...inputs: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
 }
 
-/** @param cache folder of what can be computed again */
+/** The most bytes of all journals in a folder: text, of years of speech. */
+const mostBytes = 2 ** 28;
+
+/** Of what was heard. @param cache folder of what can be computed again */
 export function speechFolder(cache: string): string {
   return join(cache, 'speech');
 }
@@ -39,6 +42,7 @@ export class Journal {
     const path = join(dir, `${name}.jsonl`);
     try {
       await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeRoom(dir, mostBytes);
       const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT') return Buffer.alloc(0);
         throw error;

@@ -9,10 +9,6 @@ import { Journal, journalName } from './journal.js';
 import type { DecodeOptions } from './media.js';
 import type { Recording } from './open.js';
 import { Pictures, type FrameChoice } from './pictures.js';
-import { makeRoom } from '../../sessions/room.js';
-
-/** Of what is kept; a line for each text that came up. */
-const mostBytes = 2 ** 28;
 
 export interface VideoReading {
   readonly fps: number;
@@ -50,7 +46,6 @@ const version = codeVersion(['see', 'gemma', 'ingest/media']);
 export async function readPictures(reading: VideoReading, recording: Recording, sha256: string, index: number, decoding: DecodeOptions, onRead: (seconds: number) => void): Promise<Looked> {
   const { fps, frames: choice, reader, keep } = reading;
   const { range, signal } = decoding;
-  if (keep !== null) await makeRoom(keep, mostBytes);
   const journal = await Journal.open(keep, journalName(version, sha256, await reader.hash(signal), fps, choice, range.from, range.to));
   const known = new Map<number, readonly string[]>();
   for (const entry of journal.entries as (ReadFrame | ReadFilm)[]) {

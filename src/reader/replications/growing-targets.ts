@@ -15,7 +15,7 @@ const width = 128;
 const samples = 1024;
 const batch = 128;
 const stages = [0, 8, 16, 24, 32];
-const stepsPerStage = 500;
+const stepsPerStage = 300;
 const low = -40;
 const high = 40;
 

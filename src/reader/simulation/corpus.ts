@@ -192,6 +192,9 @@ function fillerLeaf(sentences: readonly string[], random: Random): string[] {
   return leaf;
 }
 
+/** Passages kept; then all are forgotten, which the next questions make good. */
+const MOST_KEPT = 20_000;
+
 /** The same questions come again and again; finding their passages is most of the work. */
 function keepPassages(text: Corpus['text']): Corpus['passages'] {
   const kept = new Map<string, readonly Passage[]>();
@@ -200,6 +203,7 @@ function keepPassages(text: Corpus['text']): Corpus['passages'] {
     const known = kept.get(key);
     if (known) return known;
     const made = passagesOf(level, spanText({ text }, span), weights);
+    if (kept.size >= MOST_KEPT) kept.clear();
     kept.set(key, made);
     return made;
   };

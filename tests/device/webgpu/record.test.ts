@@ -1,7 +1,7 @@
 /** Commands as dispatches: how many, on how many workgroups. No adapter is needed. */
 import { expect, it } from 'vitest';
 import type { Command, KvCache, MatMulCommand, View, WeightFormat } from '../../../src/device/device.js';
-import type { Dispatch } from '../../../src/device/webgpu/dispatch.js';
+import { bindsAlike, type Dispatch } from '../../../src/device/webgpu/dispatch.js';
 import { record } from '../../../src/device/webgpu/record.js';
 import type { Recorder } from '../../../src/device/webgpu/recorder.js';
 import { shaderOf } from '../../../src/device/webgpu/shaders.js';
@@ -79,6 +79,16 @@ it('keeps within 65,535 workgroups in a dimension, and goes through shards of a 
   expect(dispatches).toHaveLength(2);
   expect(dispatches[0]!.groups).toEqual([65_535, 2, 1]);
   expect(dispatches[0]!.bind['out1']!.offset).toBe(262_144 * 4);
+});
+
+it('sees that the lists of one token after another bind alike, and where they do not', () => {
+  const [x, out] = [view(), view()];
+  const w = weight('bf16', 64, 64);
+  const product = (rows: number, to: View): Command => ({ op: 'matMul', x, rows, parts: [{ weight: w, out: to }] });
+  const [first, moved, other, more] = [product(1, out), product(1, { ...out, offset: 256 }), product(1, view()), product(3, out)].map((command) => recorded([command]).at(-1)!) as [Dispatch, Dispatch, Dispatch, Dispatch];
+  expect(bindsAlike(first, moved)).toBe(true);
+  // Another buffer, and another variant of the kernel.
+  expect([bindsAlike(first, { ...other, bind: { ...other.bind, x: first.bind['x']! } }), bindsAlike(first, { ...more, bind: first.bind })]).toEqual([false, false]);
 });
 
 it('reads bindings and parameters from the kernel, and gives two names to one buffer', () => {
