@@ -115,7 +115,7 @@ describe('the suite', () => {
   });
   it('is a miss, and no error, where nothing was understood at all', async () => {
     const nothing: Hearing = { ...hearing(), hear: async (file) => ({ source: { path: file, kind: 'audio', bytes: 1, sha256: 'x' }, segments: [], warnings: [] }) };
-    expect(await measure(nothing)).toMatchObject({ overall: { hits: 0, refusals: 3, errors: 0 }, heard: { transcribed: 0, of: 3, found: 0, timed: 0 } });
+    expect(await measure(nothing)).toMatchObject({ overall: { hits: 0, refusals: 3, errors: 0 }, recorded: { perceived: 0, of: 3, found: 0, near: 0 } });
   });
   it('says what it needs', async () => {
     const { answerer, spy } = standIn(() => '');
