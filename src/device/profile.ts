@@ -2,6 +2,7 @@
 import { commandCost } from './command-cost.js';
 import type { Command, Device } from './device.js';
 import { measureLimits, type Limits } from './limits.js';
+import { withSubmit } from './with-submit.js';
 
 /** What a kernel, in one variant, has taken so far. */
 export interface KernelTime {
@@ -51,23 +52,7 @@ export function profiled(device: Device, profile: Profile): Device {
       profile.add(name, performance.now() - began, bytes, operations);
     }
   };
-  return {
-    name: device.name,
-    description: device.description,
-    kernels: device.kernels,
-    kvPageSlots: device.kvPageSlots,
-    decodeSteps: device.decodeSteps,
-    get allocatedBytes() {
-      return device.allocatedBytes;
-    },
-    createBuffer: (bytes, label) => device.createBuffer(bytes, label),
-    destroyBuffer: (buffer) => device.destroyBuffer(buffer),
-    write: (to, data) => device.write(to, data),
-    read: (from, bytes) => device.read(from, bytes),
-    loadWeight: (source, as) => device.loadWeight(source, as),
-    submit,
-    close: () => device.close(),
-  };
+  return withSubmit(device, submit);
 }
 
 /** Measures what the device can do, and times its kernels from now on. */

@@ -5,7 +5,7 @@
 import type { Command, Device } from '../../src/device/device.js';
 import { needleCommand } from '../../src/cli/needle.js';
 import { openModel, type Model } from '../../src/runtime/model.js';
-import { withSubmit } from '../runtime/with-submit.js';
+import { withSubmit } from '../../src/device/with-submit.js';
 
 /** Positions that come round to slots that are taken are not stored: the ring keeps its first ones. */
 function withoutWrapping(device: Device): Device {

@@ -7,7 +7,7 @@ import { ExitCode } from '../../src/errors.js';
 import { Context } from '../../src/runtime/context.js';
 import { generate, type GeneratedToken, type GenerateEnd, type GenerateOptions } from '../../src/runtime/generate.js';
 import { openFixture, someIds, type TestModel } from './fixture.js';
-import { withSubmit } from './with-submit.js';
+import { withSubmit } from '../../src/device/with-submit.js';
 
 const reference = createReferenceDevice();
 /** Steps of each submit that decodes. */

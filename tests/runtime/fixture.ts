@@ -12,7 +12,7 @@ import { loadGemmaWeights, type GemmaWeights } from '../../src/gemma/weights.js'
 import type { KvFormats } from '../../src/runtime/kv.js';
 import { openConfig } from '../../src/runtime/model.js';
 import { openCheckpoint } from '../../src/weights/safetensors.js';
-import { withSubmit } from './with-submit.js';
+import { withSubmit } from '../../src/device/with-submit.js';
 
 export const fixtureDir = fileURLToPath(new URL('../../fixtures/gemma3-tiny', import.meta.url));
 export const tinyDir = fileURLToPath(new URL('../../models/lodestone-tiny', import.meta.url));

@@ -1,5 +1,4 @@
-/** No vitest here: programs that tests start use it too. */
-import type { Device } from '../../src/device/device.js';
+import type { Device } from './device.js';
 
 /** A device like another one, but for what it does with commands. */
 export function withSubmit(device: Device, submit: Device['submit']): Device {
