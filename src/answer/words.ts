@@ -57,22 +57,25 @@ const FEWEST_LETTERS = 4;
 const INITIALS = 2;
 
 /** Words that are written as names are, the first word, which always is, left out. */
-function names(question: string): string[] {
+function namesIn(question: string): string[] {
   const words = question.match(/[\p{L}\p{N}]+/gu) ?? [];
   return words.slice(1).filter((word) => /^\p{Lu}/u.test(word) && !STOP_WORDS.has(word.toLowerCase()));
 }
 
 const withoutAccents = (text: string): string => text.normalize('NFD').replace(/\p{M}/gu, '');
 
-/** Whether the question has a name that no word of the folded texts begins like. */
-export function namesUnknown(question: string, texts: readonly string[]): boolean {
-  const stands = (name: string, simplify: (text: string) => string): boolean => {
-    const start = simplify(name).slice(0, Math.max(FEWEST_LETTERS, Math.ceil(name.length * NAME_SHARE)));
+/** Of names, those that no word of the texts begins like; all of them are folded. */
+function standNowhere(names: readonly string[], texts: readonly string[]): string[] {
+  return names.filter((name) => {
+    const start = name.slice(0, Math.max(FEWEST_LETTERS, Math.ceil(name.length * NAME_SHARE)));
     const end = name.length <= INITIALS ? '(?![\\p{L}\\p{N}])' : '';
     const word = new RegExp(`(?<![\\p{L}\\p{N}])${start}${end}`, 'u');
-    return texts.some((text) => word.test(simplify(text)));
-  };
-  return names(question)
-    .map((name) => name.toLowerCase())
-    .some((name) => !stands(name, String) && !stands(name, withoutAccents));
+    return !texts.some((text) => word.test(text));
+  });
+}
+
+/** Whether the question has a name that no word of the folded texts begins like, accents or not. */
+export function namesUnknown(question: string, texts: readonly string[]): boolean {
+  const missing = standNowhere(namesIn(question).map((name) => name.toLowerCase()), texts);
+  return missing.length > 0 && standNowhere(missing.map(withoutAccents), texts.map(withoutAccents)).length > 0;
 }

@@ -5,6 +5,7 @@
  */
 import type { IngestedSource, Segment } from '../ingest/segment.js';
 import { cutSegments } from '../answer/passages.js';
+import { upperBound } from '../upper-bound.js';
 
 export interface Leaf {
   /** Index into the sources. */
@@ -98,23 +99,11 @@ export class LeafTexts {
   /** Segments that [from, to) touches: [first, last). */
   #overlapped(source: number, from: number, to: number): { readonly first: number; readonly last: number } {
     const starts = this.#starts[source]!;
-    let first = lastAtMost(starts, from);
+    let first = Math.max(0, upperBound(starts, from) - 1);
     // Segments without text lie at one place; the last of them that does is meant.
     first = Math.min(first, starts.length - 2);
     let last = first;
     while (last < starts.length - 1 && starts[last]! < to) last++;
     return { first, last };
   }
-}
-
-/** Index of the last element of an ascending list that is at most `value`. */
-function lastAtMost(sorted: Float64Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle]! <= value) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(0, low - 1);
 }

@@ -1,6 +1,7 @@
 /** Documents of a given length in tokens, and needles at given depths of them. */
 import { splitAtSpaces } from '../encode/split.js';
 import type { TokenCounter } from './trial.js';
+import { upperBound } from '../upper-bound.js';
 
 /** A piece of a haystack between whose neighbours a needle may go: a sentence with the white space after it. */
 export interface Unit {
@@ -112,18 +113,6 @@ export function placeNeedles(units: readonly Unit[], needles: readonly Needle[])
   }
   const depthsPercent = needles.map((needle) => (total === 0 ? 0 : (100 * before[placeOf(needle)]!) / total));
   return { pieces, depthsPercent };
-}
-
-/** Index of the first element of a sorted list that is above `value`. */
-function upperBound(sorted: readonly number[], value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle]! <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** `count` depths from 0 to 100 %, linearly spaced. */

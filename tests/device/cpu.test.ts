@@ -11,7 +11,8 @@ import { createReferenceDevice } from '../../src/device/reference/device.js';
 import type { Command, KvCache, View, WeightFormat } from '../../src/device/device.js';
 import { LodestoneError } from '../../src/errors.js';
 import { layouts } from '../../src/weights/blocks.js';
-import { attend, attentionCases, blockFormats, compare, drawBoth, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, samplings, stepsApart } from './cases.js';
+import { attend, blockFormats, compare, drawBoth, packedFormats, randomFloats, randomPacked, relativeError, Rig, ropeTable, samplings, stepsApart } from './cases.js';
+import { testKernels } from './kernel-tests.js';
 
 function open(options: CpuOptions): CpuDevice {
   const device = createCpuDevice(options);
@@ -85,19 +86,7 @@ describe.each(variants)('%s', (isa) => {
     rig.free();
   });
 
-  it.each([
-    [1, 640, 1],
-    [3, 1000, 1e5],
-    [33, 7, 1e5],
-    [50, 1152, 3e6],
-  ])('normalises %i rows of %i, magnitude %f', async (rows, width, magnitude) => {
-    const error = await compare(device, async (rig) => {
-      const x = rig.data(randomFloats(rows * width, 2, magnitude));
-      await rig.run({ op: 'rmsNorm', x, gain: rig.data(randomFloats(width, 3, 2)), out: x, rows, width, eps });
-      return [x, rows * width];
-    });
-    expect(error).toBeLessThan(5e-7);
-  });
+  testKernels(() => device);
 
   it.each([true, false])('adds a normed branch, followed by a norm: %s', async (followed) => {
     const [rows, width] = [17, 200];
@@ -223,27 +212,6 @@ describe.each(variants)('%s', (isa) => {
       return [out, 3 * outputs];
     });
     expect(error).toBeLessThan(1e-6);
-  });
-
-  it.each([32, 64, 256, 24, 10])('norms and rotates heads of %i', async (headDim) => {
-    for (const rotated of [true, false]) {
-      const [rows, heads] = [5, 3];
-      const error = await compare(device, async (rig) => {
-        const q = rig.data(randomFloats(rows * heads * headDim, 13, 50));
-        const rope = rotated ? rig.data(ropeTable(1000, rows, headDim)) : null;
-        await rig.run({ op: 'normRope', q, rows, heads, headDim, gain: rig.data(randomFloats(headDim, 14)), eps, rope });
-        return [q, rows * heads * headDim];
-      });
-      expect(error).toBeLessThan(5e-7);
-    }
-  });
-
-  it.each(attentionCases)('attends: ring %s, %i slots, %i pages, %i KV heads, %i heads of %i, window %i, rows to %i from %i', async (ring, pageSlots, pages, kvHeads, heads, headDim, window, end, start) => {
-    const error = await compare(device, async (rig) => {
-      const { out, elements } = await attend(rig, { ring, pageSlots, pages, kvHeads, headDim }, end, start, { heads, window });
-      return [out, elements];
-    });
-    expect(error).toBeLessThan(2e-6);
   });
 
   it.each(samplings)('draws the tokens that the reference draws: %j', async (sampling) => {

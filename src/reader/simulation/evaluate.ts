@@ -1,6 +1,7 @@
 /** How strategies do on simulated corpora: right answers for what was read (spec: the budgeted reader's metrics). */
-import { createRandom, randomBelow } from '../../random.js';
+import type { Interval } from '../../recall/statistics.js';
 import { mostPolicyBudget } from '../reading-state.js';
+import { bootstrapInterval } from '../statistics.js';
 import type { Strategy } from '../strategies.js';
 import type { QuestionKind } from './corpus.js';
 import type { Simulation } from './environment.js';
@@ -71,20 +72,9 @@ export function area(accuracies: readonly number[], shares: readonly number[] = 
   return sum / Math.log(shares.at(-1)! / shares[0]!);
 }
 
-export interface Estimate {
+/** Of all questions, with the 95 % interval of the bootstrap over them. */
+export interface Estimate extends Interval {
   readonly value: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-const RESAMPLES = 2000;
-
-/** A statistic of the questions with its 95 % percentile interval by the bootstrap; `of` gets the chosen questions' indices. */
-export function bootstrap(questions: number, of: (chosen: readonly number[]) => number, seed = 0): Estimate {
-  const random = createRandom(seed);
-  const all = Array.from({ length: questions }, (_, i) => i);
-  const values = Float64Array.from({ length: RESAMPLES }, () => of(all.map(() => randomBelow(questions, random)))).sort();
-  return { value: of(all), low: values[Math.floor(0.025 * RESAMPLES)]!, high: values[Math.ceil(0.975 * RESAMPLES) - 1]! };
 }
 
 /** The three numbers of a strategy, over chosen questions. */
@@ -104,6 +94,7 @@ export type StatisticName = keyof typeof statistics;
 
 /** A strategy's number with its interval; with `against`, by how much it is above the other's on the same questions. */
 export function estimate(name: StatisticName, outcomes: Outcomes, against?: Outcomes): Estimate {
-  const of = statistics[name];
-  return bootstrap(outcomes[0]!.length, (chosen) => of(outcomes, chosen) - (against ? of(against, chosen) : 0));
+  const of = (chosen: readonly number[]): number => statistics[name](outcomes, chosen) - (against ? statistics[name](against, chosen) : 0);
+  const questions = outcomes[0]!.map((_, i) => i);
+  return { value: of(questions), ...bootstrapInterval([questions], of) };
 }
