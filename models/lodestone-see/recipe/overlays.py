@@ -18,8 +18,15 @@ CELL = 8            # pixels along each side of a cell: one patch, one soft toke
 GRID = 24           # cells along each side of a whole frame
 
 # File names begin so; Debian's packages of these names hold them.
-TRAIN_FONTS = ("DejaVuSans", "DejaVuSerif", "LiberationSans", "LiberationSerif", "LiberationMono", "FreeSans", "FreeSerif", "Roboto", "OpenSans", "Cantarell", "Inter-", "FiraCode",
-               "NotoSans-", "NimbusSans-", "NimbusRoman", "P052", "C059", "URWGothic", "Carlito", "Arimo", "Tinos", "Cousine", "Quicksand", "ComicNeue", "NimbusSansNarrow", "LeagueSpartan")
+TRAIN_FONTS = (
+    "DejaVuSans", "DejaVuSerif", "LiberationSans", "LiberationSerif", "LiberationMono", "FreeSans", "FreeSerif", "Roboto", "OpenSans", "Cantarell", "Inter-", "FiraCode", "NotoSans-",
+    "NimbusSans", "NimbusRoman", "NimbusMonoPS", "P052", "C059", "URWGothic", "Carlito", "Arimo", "Tinos", "Cousine", "Quicksand", "ComicNeue", "LeagueSpartan", "Accanthis", "Andika",
+    "B612", "Baskervald", "BetecknaGS", "Cabin", "CharisSIL", "ClearSans", "Comfortaa", "Courier Prime", "Dosis", "Fanwood", "Garuda", "GentiumPlus", "GilliusADF", "Go-", "GoudyBookletter",
+    "IkariusADF", "Inconsolata", "JetBrainsMono", "Junction", "JunicodeTwoBeta-", "Jura", "Karla-", "Laksaman", "LeagueMono", "LibrisADF", "LinBiolinum_R", "LinLibertine_R", "LindenHill", "Loma", "Manjari",
+    "Manrope", "NanumBarunGothic", "NanumGothic", "NanumMyeongjo", "NationalPark", "OldStandard", "PTC", "PTF", "PTM", "PTN", "PTS", "Play", "Prociono", "Quattrocento", "RG2014", "Rasa",
+    "RomandeADFStd", "RomandeADFNo2Std", "STIX-", "STIXGeneral", "Sawasdee", "Sora", "SourceSans3", "Tuffy", "Umpush", "UniversalisADF", "Verana", "Vollkorn", "Waree", "YanoneKaffeesatz", "Yrsa",
+    "allerta_medium", "mononoki",
+)
 HELD_FONTS = ("Lato", "Oxygen", "Caladea", "Hack", "NotoSerif-", "EBGaramond12", "URWBookman")
 NOT_FONTS = ("Oblique", "Thin", "Hairline", "ExtraLight", "BdIta", "MathTeX")
 
@@ -134,7 +141,7 @@ class Overlays:
     def fit(self, r, W, H, sx, sy, text):
         """Font, its size, lines and their distance, so that a character has a cell of its own and the lines fit; None: they can't."""
         for _ in range(12):
-            count = len(text) if text else r.choices((1, 2, 3, 4), (4, 3, 2, 1))[0]
+            count = len(text) if text else r.randint(1, min(6, max(2, round(H / sy / CELL) // 3)))
             path = r.choice(r.choice(self.families))
             mean = length(path, "the quick brown fox") / 19
             # An em of 11 of the tower's pixels, and a character of one cell, are the least that may be legible.

@@ -28,7 +28,7 @@ from tower import Config, Tower, cells
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 # (rows, columns) of a part of a frame, pictures per step, share of the steps; before and after `--whole` of the schedule.
-PARTS = [((4, 20), 32, .35), ((4, 14), 44, .2), ((5, 18), 28, .15), ((6, 12), 34, .15), ((8, 16), 20, .15)]
+PARTS = [((4, 20), 32, .3), ((4, 14), 44, .35), ((5, 18), 28, .1), ((6, 12), 34, .1), ((8, 16), 20, .15)]
 WHOLE = [((GRID, GRID), 5, .55), ((4, 20), 32, .2), ((6, 16), 26, .15), ((10, 24), 10, .1)]
 # Batches that wait to be shown once more in other colours: drawing takes a third of a step.
 AGAIN = 40
