@@ -3,6 +3,8 @@
  * kernels need. What is particular to Dawn and its drivers is here.
  */
 import { ExitCode, LodestoneError } from '../../errors.js';
+import { neighboursHold } from './subgroup-probe.js';
+import { chooseTier, type Tier, type TierName } from './tier.js';
 
 /** An adapter, as people are told of it. */
 export interface AdapterSummary {
@@ -35,12 +37,15 @@ const instances: GPU[] = [];
  */
 const disabledToggles = 'disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension,timestamp_quantization';
 
+/** Else Dawn does not offer shader-f16 on NVIDIA's Vulkan driver. */
+const enabledToggles = 'enable-dawn-features=vulkan_enable_f16_on_nvidia';
+
 async function openGpu(): Promise<GPU | Unavailable> {
   if (instances[0]) return instances[0];
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    const gpu = create([disabledToggles]);
+    const gpu = create([disabledToggles, enabledToggles]);
     instances.push(gpu);
     return gpu;
   } catch (error) {
@@ -94,6 +99,7 @@ export async function describeAdapters(): Promise<readonly AdapterSummary[] | Un
 export interface Opened {
   readonly device: GPUDevice;
   readonly adapter: AdapterSummary;
+  readonly tier: Tier;
   /** Bytes of the largest buffer that a kernel can be bound to. */
   readonly largestBinding: number;
 }
@@ -103,13 +109,15 @@ export interface OpenOptions {
   readonly software: boolean;
   /** Bytes: bind no more than so many, though the adapter could. For tests of matrices in shards. */
   readonly largestBinding?: number | undefined;
+  /** Default: see chooseTier. */
+  readonly tier?: TierName | undefined;
 }
 
 /** Storage buffers that a kernel binds, at most: three matrices, their results and biases, and x. */
 const storageBuffers = 10;
 const workgroupThreads = 256;
 
-export async function openDevice({ software, largestBinding = Infinity }: OpenOptions): Promise<Opened | Unavailable> {
+export async function openDevice({ software, largestBinding = Infinity, tier: wish }: OpenOptions): Promise<Opened | Unavailable> {
   const adapter = await requestAdapter();
   if ('unavailable' in adapter) return adapter;
   const summary = summarise(adapter);
@@ -118,10 +126,11 @@ export async function openDevice({ software, largestBinding = Infinity }: OpenOp
   if (limits.maxStorageBuffersPerShaderStage < storageBuffers || limits.maxComputeInvocationsPerWorkgroup < workgroupThreads) {
     return { unavailable: `${summary.name} binds ${limits.maxStorageBuffersPerShaderStage} buffers and runs ${limits.maxComputeInvocationsPerWorkgroup} threads a workgroup; ${storageBuffers} and ${workgroupThreads} are needed` };
   }
+  const tier = chooseTier(summary, wish);
   try {
     const device = await adapter.requestDevice({
       label: 'lodestone',
-      requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+      requiredFeatures: [...tier.features, ...(adapter.features.has('timestamp-query') ? (['timestamp-query'] as const) : [])],
       requiredLimits: {
         maxBufferSize: limits.maxBufferSize,
         maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
@@ -130,7 +139,12 @@ export async function openDevice({ software, largestBinding = Infinity }: OpenOp
         maxComputeInvocationsPerWorkgroup: workgroupThreads,
       },
     });
-    return { device, adapter: summary, largestBinding: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize, largestBinding) };
+    return {
+      device,
+      adapter: summary,
+      tier: (await neighboursHold(device, tier.subgroup)) ? tier : chooseTier({ ...summary, subgroups: null }, tier.name),
+      largestBinding: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize, largestBinding),
+    };
   } catch (error) {
     throw new LodestoneError(ExitCode.outOfMemory, `${summary.name} could not be opened: ${(error as Error).message.split('\n', 1)[0]}; --device cpu works without it`, { cause: error });
   }

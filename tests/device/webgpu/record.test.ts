@@ -15,6 +15,7 @@ const recorder: Recorder = {
   weightOf: (weight) => weight as GpuWeight,
   scratch: () => ({ id: ids++, handle }),
   workgroupMemory: 32 * 1024,
+  half: false,
   software: false,
 };
 const weight = (format: WeightFormat, outputs: number, inputs: number, shards = 1): GpuWeight => ({
