@@ -4,10 +4,10 @@
  */
 import { ExitCode, LodestoneError } from '../../errors.js';
 import { neighboursHold } from './subgroup-probe.js';
-import { chooseTier, type Tier, type TierName } from './tier.js';
+import { chooseTier, tiersOf, type Offer, type Tier, type TierName } from './tier.js';
 
 /** An adapter, as people are told of it. */
-export interface AdapterSummary {
+export interface AdapterSummary extends Offer {
   readonly name: string;
   readonly vendor: string;
   readonly architecture: string;
@@ -20,8 +20,12 @@ export interface AdapterSummary {
     readonly workgroupMemory: number;
     readonly workgroupThreads: number;
   };
-  readonly subgroups: readonly [min: number, max: number] | null;
-  readonly features: readonly string[];
+}
+
+/** An adapter with the variants of the kernels that it can have, and the one that it gets. */
+export interface DescribedAdapter extends AdapterSummary {
+  readonly tier: TierName;
+  readonly tiers: readonly TierName[];
 }
 
 export interface Unavailable {
@@ -88,12 +92,13 @@ function summarise({ info, limits, features }: GPUAdapter): AdapterSummary {
 }
 
 /** The adapters that Dawn offers, the one that would be used first: the fastest, and the most economical if that is another. */
-export async function describeAdapters(): Promise<readonly AdapterSummary[] | Unavailable> {
+export async function describeAdapters(): Promise<readonly DescribedAdapter[] | Unavailable> {
   const fastest = await requestAdapter();
   if ('unavailable' in fastest) return fastest;
   const other = await requestAdapter('low-power');
   const all = [summarise(fastest), ...('unavailable' in other ? [] : [summarise(other)])];
-  return all.filter(({ name }, i) => all.findIndex((one) => one.name === name) === i);
+  const different = all.filter(({ name }, i) => all.findIndex((one) => one.name === name) === i);
+  return different.map((adapter) => ({ ...adapter, tier: chooseTier(adapter).name, tiers: tiersOf(adapter).map(({ name }) => name) }));
 }
 
 export interface Opened {

@@ -12,7 +12,6 @@
  * Subgroup matrices are no tier: no driver that these kernels have been run on offers them.
  */
 import { ExitCode, LodestoneError } from '../../errors.js';
-import type { AdapterSummary } from './dawn.js';
 
 /** Each is the way back of the next. */
 export const tierNames = ['plain', 'subgroups', 'f16'] as const;
@@ -29,7 +28,12 @@ export interface Tier {
   readonly features: readonly GPUFeatureName[];
 }
 
-type Offer = Pick<AdapterSummary, 'subgroups' | 'features'>;
+/** What an adapter offers. */
+export interface Offer {
+  /** Sizes of subgroups; null where there are none. */
+  readonly subgroups: readonly [min: number, max: number] | null;
+  readonly features: readonly string[];
+}
 
 /** Sums go over no more neighbours than this. */
 const mostNeighbours = 32;
@@ -52,7 +56,7 @@ export function tiersOf({ subgroups, features }: Offer): readonly Tier[] {
  * LODESTONE_GPU_TIER, else subgroups.
  * Errors: LodestoneError(usage) where LODESTONE_GPU_TIER names none.
  */
-export function chooseTier(offer: Offer, wish: TierName | undefined): Tier {
+export function chooseTier(offer: Offer, wish?: TierName): Tier {
   const most = tierNames.indexOf(wish ?? fromEnvironment() ?? 'subgroups');
   return tiersOf(offer).findLast(({ name }) => tierNames.indexOf(name) <= most)!;
 }
