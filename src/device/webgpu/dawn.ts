@@ -121,6 +121,8 @@ export interface OpenOptions {
 /** Storage buffers that a kernel binds, at most: three matrices, their results and biases, and x. */
 const storageBuffers = 10;
 const workgroupThreads = 256;
+/** Bytes: of mat_mul.wgsl. */
+const workgroupMemory = 18 * 1024;
 
 export async function openDevice({ software, largestBinding = Infinity, tier: wish }: OpenOptions): Promise<Opened | Unavailable> {
   const adapter = await requestAdapter();
@@ -128,9 +130,13 @@ export async function openDevice({ software, largestBinding = Infinity, tier: wi
   const summary = summarise(adapter);
   if (summary.software && !software) return { unavailable: `the only adapter is ${summary.name}, which computes on the processor` };
   const { limits } = adapter;
-  if (limits.maxStorageBuffersPerShaderStage < storageBuffers || limits.maxComputeInvocationsPerWorkgroup < workgroupThreads) {
-    return { unavailable: `${summary.name} binds ${limits.maxStorageBuffersPerShaderStage} buffers and runs ${limits.maxComputeInvocationsPerWorkgroup} threads a workgroup; ${storageBuffers} and ${workgroupThreads} are needed` };
-  }
+  const needs = [
+    [limits.maxStorageBuffersPerShaderStage, storageBuffers, 'buffers at a time'],
+    [limits.maxComputeInvocationsPerWorkgroup, workgroupThreads, 'threads a workgroup'],
+    [limits.maxComputeWorkgroupStorageSize, workgroupMemory, 'bytes of workgroup memory'],
+  ] as const;
+  const lacking = needs.find(([has, needed]) => has < needed);
+  if (lacking) return { unavailable: `${summary.name} has ${lacking[0]} ${lacking[2]}; ${lacking[1]} are needed` };
   const tier = chooseTier(summary, wish);
   try {
     const device = await adapter.requestDevice({
