@@ -9,6 +9,7 @@ import { ExitCode } from '../errors.js';
 import { packageRoot } from '../paths.js';
 import { CellFile, cellsMarkdown, depths, measureCell, openRandom, profileModel, type GpuCell } from './gpu-cells.js';
 import { checkKernels } from './kernel-checks.js';
+import { runBench } from './run-bench.js';
 import { gemma12b, gemma1b, gemma270m, gemma4b, toyShape, type RandomFormat, type Shape } from './random-model.js';
 
 const usage = `Usage: node dist/bench/gpu-bench.js DIR [--model 270m|1b|4b|12b|toy]... [--format q4_0|q8_0|bf16]... [--depth N]... [--tier plain|subgroups|f16]...
@@ -167,9 +168,4 @@ async function main(): Promise<number> {
   return ExitCode.ok;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`lodestone: ${error instanceof Error ? error.message : String(error)}\n${error instanceof TypeError ? `${usage}\n` : ''}`);
-  process.exitCode = error instanceof TypeError ? ExitCode.usage : ExitCode.internal;
-}
+await runBench(main, usage);

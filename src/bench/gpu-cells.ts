@@ -2,7 +2,7 @@
  * What the GPU bench measures: reading and generating at several depths, a cell for each model and format, with the share of what
  * the device can do. Cells are kept in a file as they are done, by adapter and kernels, so that a run that is cut short goes on.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Limits } from '../device/limits.js';
 import { formatProfile, Profile, profileReport } from '../device/profile.js';
 import type { WebGpuDevice } from '../device/webgpu/device.js';
@@ -10,6 +10,7 @@ import type { TierName } from '../device/webgpu/tier.js';
 import { Context } from '../runtime/context.js';
 import { kvRowBytes } from '../device/kvLayout.js';
 import { benchTokens } from './measure.js';
+import { writeJson } from './run-bench.js';
 import { randomModel, type RandomFormat, type RandomModel, type Shape } from './random-model.js';
 
 /** Of one model, format and depth. */
@@ -179,8 +180,7 @@ export class CellFile {
 
   add(cell: GpuCell): void {
     this.#cells.push(cell);
-    writeFileSync(`${this.#path}.new`, `${JSON.stringify(this.#cells, null, 1)}\n`);
-    renameSync(`${this.#path}.new`, this.#path);
+    writeJson(this.#path, this.#cells);
   }
 
   of({ adapter, kernels }: { readonly adapter: { readonly name: string }; readonly kernels: string }): readonly GpuCell[] {

@@ -32,7 +32,7 @@ it('keeps cells by adapter and kernels: what is done is not measured again, but 
     expect(new CellFile(path).of({ adapter: { name: 'a GPU' }, kernels: 'abc' })).toEqual([cell]);
     expect(JSON.parse(readFileSync(path, 'utf8'))).toHaveLength(2);
     // Cut short while it was written: the file before it is still there.
-    writeFileSync(`${path}.new`, '[');
+    writeFileSync(`${path}.part`, '[');
     expect(new CellFile(path).has({ adapter, kernels, model, format, depth })).toBe(true);
   });
 });
