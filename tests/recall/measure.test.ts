@@ -1,6 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { writeColourTower } from '../see/colour-tower.js';
 
 it.each([
   [['--help'], 0, /^Usage: recall/],
@@ -39,4 +43,15 @@ it('recall --json prints one object, with the suites asked for and no other', ()
     ['babilong', [[512, 1]]],
     ['squad', [[null, 2], [512, 2]]],
   ]);
+});
+
+it('recall shows films to what reads pictures, of as many seconds as asked for', () => {
+  const see = mkdtempSync(path.join(os.tmpdir(), 'lodestone-see-'));
+  writeColourTower(see);
+  const script = fileURLToPath(new URL('../../src/recall/measure.ts', import.meta.url));
+  const args = ['--suite', 'video', '--see', see, '--lengths', '10,12', '--trials', '2', '--looks', '0'];
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', script, ...args], { encoding: 'utf8' });
+  rmSync(see, { recursive: true });
+  expect([stderr, status]).toEqual(['', 0]);
+  expect(stdout).toMatch(/^ +10 seconds {2}\d\/2 [\s\S]*^ +12 seconds {2}\d\/2 /mu);
 });
