@@ -38,7 +38,7 @@ async function* videoTrials(words: readonly string[], request: TrialRequest): As
       pieces,
       needles: [needle],
       film: { seed: request.seed },
-      questions: [{ question: 'What is the secret word?', expected: [word], scoring: 'contains', depthPercent: depths[part]! }],
+      questions: [{ question: 'What is the secret word?', expected: [word], scoring: 'contains', guesses: words, depthPercent: depths[part]! }],
     };
   }
 }
