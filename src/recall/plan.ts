@@ -70,13 +70,14 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const suites = new Map<NeedleSuite, Suite>();
   for (const name of names) suites.set(name, await openSuite(name));
   const alike = countedAlike([...suites.values()]);
-  if (lengths) checkLengths(alike, lengths, model);
+  // Those of a preset leave out lengths that they have no room in; those asked for by name must have room in all.
+  if (lengths) checkLengths(request.suites ? alike : alike.filter(({ least }) => least === undefined), lengths, model);
   const planned = [...suites].map(([name, suite]): PlannedSuite => {
     // A suite has its own depths where it hides more than one needle at a time.
     const round = suite.round ?? suite.depths?.length ?? depths.length;
     // To listen takes longer than to read.
     const usual = name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : suite.unit === 'seconds' ? preset.seconds : preset.lengths;
-    const at = name === 'canary' ? [null] : lengths && alike.includes(suite) ? lengths : fittingLengths(suite, usual, held);
+    const at = name === 'canary' ? [null] : fittingLengths(suite, lengths && alike.includes(suite) ? lengths : usual, held);
     return { suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round };
   });
   const leftOut = planned.filter(({ lengths: at }) => at.length === 0).map(({ suite }) => `the suite ${suite.name} is left out: it has no length that ${model.id} holds (${held} tokens) and that has room for what it hides`);
