@@ -18,7 +18,7 @@ export interface OpenHearing extends Hearing {
 }
 
 /** What was heard is kept, as elsewhere. Errors: LodestoneError(usage) where no speech model is named; those of opening it. */
-export async function openHearing({ speech, device: choice, threads }: NeedleOptions, signal: AbortSignal): Promise<OpenHearing> {
+export async function openHearing({ speech, device: choice, threads }: Pick<NeedleOptions, 'speech' | 'device' | 'threads'>, signal?: AbortSignal): Promise<OpenHearing> {
   if (speech === undefined) throw new LodestoneError(ExitCode.usage, '--suite audio needs a speech model: name the folder of a Whisper checkpoint with --speech, or in LODESTONE_SPEECH');
   const { path } = await resolveModel(speech);
   const { device } = await selectDevice(choice, threads === undefined ? {} : { threads });
