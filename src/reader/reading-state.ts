@@ -8,7 +8,7 @@ import type { IngestedSource } from '../ingest/segment.js';
 import type { Bm25, Hit } from './bm25.js';
 import type { CostOf } from './costs.js';
 import type { ActionKind } from './decision.js';
-import { leadOf, relevanceOf, weigh, wordsOf, type Lead, type Weights } from './question.js';
+import { followLead, leadOf, namesOf, relevanceOf, weigh, wordsOf, type Lead, type Weights } from './question.js';
 
 export interface Corpus {
   readonly index: Bm25;
@@ -125,6 +125,8 @@ function passageAt(text: string, from: number, to: number): Passage {
 /** R: what a reader gives of a passage; it may hold more than is needed here. */
 export class ReadingState<R extends PassageReading = PassageReading> {
   readonly #questionWords: ReadonlySet<string>;
+  /** Of what is searched for. */
+  readonly #names: Set<string>;
   #weights: Weights;
   #hits: readonly Hit[];
   #evidence: Evidence<R>[] = [];
@@ -139,9 +141,8 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   #lead = '';
   #lastGain = 0;
   #gain = 0;
-  /** The passage with most of what is searched for, and the lead in it. */
-  #leadText: string | null = null;
-  #leadIn: Lead | null = null;
+  /** Of each passage that was read, the lead in it. */
+  readonly #leads = new Map<string, Lead | null>();
   /** Stays until something more is found. */
   #best: Best<R> | null = null;
   // Of the present step.
@@ -155,6 +156,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     readonly costOf: CostOf,
   ) {
     this.#questionWords = wordsOf(question);
+    this.#names = namesOf(question);
     this.#weights = weigh(this.#questionWords, corpus.index);
     this.#hits = corpus.index.search(this.#weights.keys(), SEARCHED);
   }
@@ -300,13 +302,20 @@ export class ReadingState<R extends PassageReading = PassageReading> {
 
   #findLead(): Lead | null {
     if (this.#requeries >= MOST_REQUERIES) return null;
-    const [first, ...rest] = this.#evidence;
-    if (!first) return null;
-    const { text } = rest.reduce((a, b) => (b.relevance > a.relevance ? b : a), first).reading;
-    // It seldom changes from step to step.
-    if (this.#leadText !== text) this.#leadIn = leadOf(text, this.#weights, this.corpus.index);
-    this.#leadText = text;
-    return this.#leadIn;
+    let best: Lead | null = null;
+    for (const { reading } of this.#evidence) {
+      const lead = this.#leadIn(reading.text);
+      if (lead !== null && lead.score > (best?.score ?? 0)) best = lead;
+    }
+    return best;
+  }
+
+  #leadIn(text: string): Lead | null {
+    const known = this.#leads.get(text);
+    if (known !== undefined) return known;
+    const made = leadOf(text, this.#weights, this.#names, this.corpus.index);
+    this.#leads.set(text, made);
+    return made;
   }
 
   /** All that may be done now. Ends are always among them. */
@@ -352,12 +361,13 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     this.#step++;
     this.#requeries++;
     this.#gain = 0;
-    this.#weights = new Map([...this.#weights, ...weigh(lead.words, this.corpus.index)]);
+    for (const word of lead.words) this.#names.add(word);
+    this.#weights = followLead(lead, this.#weights, this.corpus.index);
     this.#hits = this.corpus.index.search(this.#weights.keys(), SEARCHED);
     this.#evidence = this.#evidence.map((one) => ({ ...one, relevance: this.#relevanceOfReading(one.reading, this.span(one.leaf, one.level)) }));
     this.#answering = this.#evidence.filter(({ reading }) => reading.found);
     this.#relevances.clear();
-    this.#leadText = null;
+    this.#leads.clear();
     this.#best = null;
     this.#forget();
   }

@@ -117,10 +117,11 @@ export class SimulatedTask implements Task {
     return [...own].sort((a, b) => order.indexOf(a.relation) - order.indexOf(b.relation)).map(({ leaf }) => leaf);
   }
 
+  /** A passage may have cut the sentence. */
   #leadKind(): LeadKind {
     const { lead } = this.state;
     if (lead === '') return 'no lead';
-    return this.question.planted.some(({ relation, sentence }) => relation === 'first' && lead.includes(sentence)) ? 'right lead' : 'wrong lead';
+    return this.question.planted.some(({ relation, sentence }) => relation === 'first' && (lead.includes(sentence) || sentence.includes(lead))) ? 'right lead' : 'wrong lead';
   }
 
   #read(leaf: number, level: Level): PassageReading[] {
