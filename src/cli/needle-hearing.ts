@@ -17,7 +17,7 @@ export interface OpenHearing extends Hearing {
 }
 
 /** What was heard is kept, as elsewhere. Errors: LodestoneError(badModel) where there is no speech model; those of opening it. */
-export async function openHearing({ speech, device: choice, threads }: NeedleOptions, signal: AbortSignal): Promise<OpenHearing> {
+export async function openHearing({ speech, device: choice, threads }: Pick<NeedleOptions, 'speech' | 'device' | 'threads'>, signal?: AbortSignal): Promise<OpenHearing> {
   const dir = await requireSpeech(speech);
   const { device } = await selectDevice(choice, threads === undefined ? {} : { threads });
   try {
