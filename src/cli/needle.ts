@@ -9,7 +9,7 @@ import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
 import { rulerTaskNames } from '../recall/ruler.js';
 import { defaultKv } from '../runtime/kv.js';
 import type { openModel } from '../runtime/model.js';
-import { defaultSpeechModel } from '../speech/default.js';
+import { namedSpeech } from '../speech/choose.js';
 import { addEndpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { between, integer } from './numbers.js';
 import { seeOption } from './see-option.js';
@@ -70,7 +70,7 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .option('--seed <n>', 'of keys, values and places', integer(0), 0)
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--haystack <file...>', 'documents of your own: read whole, with needles between their sentences; with --lengths, in parts')
-    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(defaultSpeechModel()))
+    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: a Whisper, named as in ask (default: the one that was pulled)').default(namedSpeech()))
     .addOption(seeOption())
     .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))

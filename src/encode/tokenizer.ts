@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import type { Gguf } from '../weights/gguf.js';
 import { showJson } from '../weights/json.js';
+import { byteLevelTokenizerJson } from './byte-level.js';
 import { ggufTokens } from './gguf-tokenizer.js';
 import { PieceTokenizer } from './pieces.js';
 
@@ -53,7 +54,7 @@ interface AddedToken {
 }
 
 /**
- * The tokenizer of a model directory.
+ * The tokenizer of a model directory: tokenizer.json, else what an older one is made of (`byte-level.ts`).
  * @param prefer a backend to insist on; default: native if it loads
  * Errors: LodestoneError(badModel), one line.
  */
@@ -63,7 +64,11 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw bad(`${dir}: no tokenizer.json`, cause);
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      const made = await byteLevelTokenizerJson(dir);
+      if (made === null) throw bad(`${dir}: no tokenizer.json`, cause);
+      return makeTokenizer(join(dir, 'vocab.json'), made, JSON.stringify(made), prefer);
+    }
     throw bad(`${path}: can't be read (${(cause as Error).message})`, cause);
   }
   let json: unknown;

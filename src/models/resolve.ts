@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { describe } from './describe.js';
+import type { Family } from './family.js';
 import { fileMatches, parseOllamaName, parseRepoName, shortNameMatches, showOllamaName, showRepoName, type RepoName } from './names.js';
 import { readRecord } from './own.js';
 import { storePlaces, surroundings, type StorePlaces, type Surroundings } from './places.js';
@@ -23,10 +24,11 @@ export interface ModelPlace {
 
 /**
  * @param model a path, `hf:org/repo[@revision][:quant]`, `ollama:name[:tag]`, `lmstudio:publisher/model[:quant]`, or a short name
+ * @param wanted a short name means a model of this family; default: of any
  * Errors: LodestoneError(badModel), one line that says what was looked for, where, and how to get it; LodestoneError(usage)
  * for a name that is none.
  */
-export async function resolveModel(model: string, where: Surroundings = surroundings()): Promise<ModelPlace> {
+export async function resolveModel(model: string, where: Surroundings = surroundings(), wanted?: Family): Promise<ModelPlace> {
   const [, prefix, rest = ''] = /^(hf|ollama|lmstudio):(.*)$/su.exec(model) ?? [];
   if (prefix === 'hf') return inHub(parseRepoName('hf', rest), await storePlaces(where));
   if (prefix === 'lmstudio') return inLmStudio(parseRepoName('lmstudio', rest), await storePlaces(where));
@@ -34,7 +36,7 @@ export async function resolveModel(model: string, where: Surroundings = surround
   if (model !== '' && (await exists(model))) return { path: model, store: null, name: model };
   // What is spelled as a path is one; the message then comes from where it is opened.
   if (model === '' || /[/\\]|^[.~]|\.gguf$/i.test(model)) return { path: model, store: null, name: model };
-  return byShortName(model, await storePlaces(where));
+  return byShortName(model, await storePlaces(where), wanted);
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -118,18 +120,23 @@ function inFlatCache(candidates: readonly Candidate[], { owner, repo, quant }: R
   });
 }
 
-/** Of all Gemma 3 on this machine, the one whose name holds the words of the short one. */
-async function byShortName(short: string, places: StorePlaces): Promise<ModelPlace> {
+const familyNames: Readonly<Record<Family, string>> = { gemma3: 'Gemma 3', whisper: 'Whisper' };
+
+/** Of all models on this machine, the one whose name holds the words of the short one. */
+async function byShortName(short: string, places: StorePlaces, wanted: Family | undefined): Promise<ModelPlace> {
   const { candidates } = await survey(places);
   const matching = candidates.filter(({ id, name, repo }) => [id, repo, name.replace(/^[a-z]+:/, '')].some((full) => full !== undefined && shortNameMatches(short, full)));
   const found: Candidate[] = [];
-  let broken: string | null = null;
+  let problem: string | null = null;
   for (const candidate of matching) {
     const model = await describe(candidate);
-    if (model?.problem === null) found.push(candidate);
-    else if (model) broken ??= `${model.path}: ${model.problem}`;
+    if (model === null) continue;
+    if (wanted !== undefined && model.family !== null && model.family !== wanted) problem ??= `${model.name}: is a ${familyNames[model.family]}, and a ${familyNames[wanted]} is needed here`;
+    else if (model.problem === null) found.push(candidate);
+    else problem ??= `${model.path}: ${model.problem}`;
   }
   const exact = found.filter(({ id, repo }) => id === short || repo === short);
-  const none = `${short}: no such model directory, and no Gemma 3 of that name in the stores; lodestone models ls shows what is there, lodestone models pull hf:org/repo gets one`;
-  return theOne(short, exact.length > 0 ? exact : found, broken ?? none);
+  const kind = wanted === undefined ? 'Gemma 3 or Whisper' : familyNames[wanted];
+  const none = `${short}: no such model directory, and no ${kind} of that name in the stores; lodestone models ls shows what is there, lodestone models pull hf:org/repo gets one`;
+  return theOne(short, exact.length > 0 ? exact : found, problem ?? none);
 }
