@@ -16,7 +16,6 @@ import { embeddedModelDir, packageRoot } from '../paths.js';
 import { checkKv, defaultKv, type KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { PictureReader } from '../see/picture-reader.js';
-import { defaultSpeechModel } from '../speech/default.js';
 import { clean } from '../ui/format.js';
 import { progressLine } from '../ui/progress.js';
 import { audioSuite } from './audio.js';
@@ -90,7 +89,7 @@ function parseOptions(): Options {
     .option('--squad <file>', 'questions in the format of SQuAD 1.1 (default: a sample of its dev set)')
     .option('--hotpotqa <file>', "questions in the format of HotpotQA's distractor setting, for qa_2 of ruler (default: a sample of its dev set)")
     .addOption(new Option('--tasks <name...>', 'of the suite ruler (default: all)').choices(rulerTaskNames))
-    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(defaultSpeechModel()))
+    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: name or folder of a Whisper checkpoint (default: as in ask)'))
     .addOption(seeOption())
     .option('--misses', 'print every miss on stderr')
     .option('--json', 'print one JSON object')
