@@ -31,6 +31,9 @@ type Reached = (line: Line) => number | null;
 const heardTo: Reached = (line) => (line['type'] === 'segment' ? (line['to'] as number) : null);
 const ingested = (unit: string): Reached => (line) => (line['type'] === 'ingest' && line['unit'] === unit ? (line['done'] as number) : null);
 
+/** Words of neighbouring sentences may overlap, and no more than this. */
+const windowSeconds = 30;
+
 /** Killed when it has come so far. */
 const killAt = 0.4;
 const question = 'What is the secret keyword?';
@@ -66,20 +69,18 @@ async function killedAndResumed({ name, args, env, reached, seconds }: Job): Pro
   if (!first.killed) throw new LodestoneError(ExitCode.internal, `${name}: ended before it was killed, with ${first.code}: ${first.stderr}`);
   show(`killed at ${shortClock(at)}${left === undefined ? '' : ` (it said that ${shortClock(left)} were left)`}`, first, at);
   const stopped = at;
-  let begun: number | undefined;
   const lines: number[] = [];
   const second = await watchedRun(args, {
     env,
     onLine: (line) => {
       const now = reached(line);
       if (now === null) return false;
-      begun ??= performance.now();
       lines.push(now);
       return false;
     },
   });
   if (second.code !== 0) throw new LodestoneError(ExitCode.internal, `${name}: ended with ${second.code}: ${second.stderr}`);
-  const back = lines.findIndex((now, i) => now < (lines[i - 1] ?? 0));
+  const back = lines.findIndex((now, i) => now < (lines[i - 1] ?? 0) - windowSeconds);
   if (back >= 0) throw new LodestoneError(ExitCode.internal, `${name}: went back from ${lines[back - 1]} to ${lines[back]}`);
   show('went on to its end', second, seconds - stopped);
 }
