@@ -8,7 +8,7 @@ import { embeddedModelDir } from '../paths.js';
 import { thisMachine } from '../runtime/machine.js';
 import { sessionsFolder } from '../sessions/open.js';
 import { listBlocks } from '../sessions/store.js';
-import { describeDefaultSpeech } from '../speech/default.js';
+import { describeDefaultSpeech } from '../speech/describe.js';
 import { bytes, count } from '../ui/format.js';
 import { cacheOptions } from './cache.js';
 

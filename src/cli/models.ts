@@ -11,7 +11,7 @@ interface JsonOption {
 }
 
 async function list({ json }: JsonOption): Promise<void> {
-  const [{ listModels }, { formatModels }, { describeDefaultSpeech }] = await Promise.all([import('../models/list.js'), import('../ui/models.js'), import('../speech/default.js')]);
+  const [{ listModels }, { formatModels }, { describeDefaultSpeech }] = await Promise.all([import('../models/list.js'), import('../ui/models.js'), import('../speech/describe.js')]);
   const { models, unreadable } = await listModels();
   const speech = await describeDefaultSpeech().catch((error: unknown) => {
     if (error instanceof LodestoneError) return `nothing: ${error.message}`;

@@ -2,7 +2,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LodestoneError } from '../errors.js';
-import { ggufHeaders, openModelHeaders, type ModelHeaders } from '../runtime/model.js';
+import { ggufHeaders } from '../runtime/gguf-headers.js';
+import { openModelHeaders, type ModelHeaders } from '../runtime/model.js';
 import { openGguf } from '../weights/gguf.js';
 import type { Checkpoint } from '../weights/safetensors.js';
 import { looksLikeGemma3, type Candidate, type Store } from './stores.js';
