@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # For tests on machines without a GPU: a Vulkan driver that computes on the processor. Prints the path of its ICD file, for
-# VK_DRIVER_FILES; says on stderr why there is none, and fails. Needs root, and Debian or what is made of it.
+# VK_DRIVER_FILES; says on stderr why there is none, and fails. Needs root, and Debian or what is made of it. Without a name, the
+# first of these that can be had; `software-vulkan.sh swiftshader` is that one.
 #   1. Mesa's lavapipe, from 23.2 on: Dawn refuses what Debian 12 has, so there it comes from its backports.
 #   2. Chromium's SwiftShader, out of its package, without installing it.
 set -euo pipefail
@@ -28,4 +29,8 @@ swiftshader() {
   echo "$to/usr/lib/chromium/vk_swiftshader_icd.json"
 }
 
+if [ "${1:-}" = swiftshader ]; then
+  swiftshader || { echo 'SwiftShader could not be had' >&2; exit 1; }
+  exit
+fi
 lavapipe || { install_lavapipe && lavapipe; } || swiftshader || { echo 'no software Vulkan driver could be had' >&2; exit 1; }

@@ -12,6 +12,7 @@ export function erfc(x: number): number {
     return 1 - (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
   }
   let fraction = x;
-  for (let n = 80; n > 0; n--) fraction = x + n / 2 / fraction;
+  // The larger x is, the sooner it converges.
+  for (let n = Math.ceil(10 + 120 / (x * x)); n > 0; n--) fraction = x + n / 2 / fraction;
   return Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction);
 }

@@ -59,11 +59,9 @@ struct LanesQ8 {
   static constexpr int64_t blocks = 1, bytes = 34;
   template <class Body>
   LODESTONE_INLINE_METHOD static void each(const uint8_t* const* rows, int64_t at, Body body) {
-    B head[4];
     LaneBlock block;
-    transpose16(rows, at, head);
     transpose32(rows, at + 2, block.quants);
-    block.scale = low_halves(head[0]);
+    block.scale = halves_of(rows, at);
     if constexpr (q8_zero) {
       for (B& q : block.quants) q = xor_bits(q, bytes_of(q8_zero));
     }
@@ -89,9 +87,9 @@ struct LanesSmall {
   LODESTONE_INLINE_METHOD static void each(const uint8_t* const* rows, int64_t at, Body body) {
     B head[4], w[4];
     LaneBlock block;
-    transpose16(rows, at, head);
+    if constexpr (HasMin || Five) transpose16(rows, at, head);
     transpose16(rows, at + head_bytes, w);
-    block.scale = low_halves(head[0]);
+    block.scale = HasMin || Five ? low_halves(head[0]) : halves_of(rows, at);
     if constexpr (HasMin) block.min = set(0.0f) - low_halves(right<16>(head[0]));
     B(&q)[8] = block.quants;
     for (int g = 0; g < 4; g++) {
@@ -166,10 +164,9 @@ struct LanesQ6K {
 
   template <class Body>
   LODESTONE_INLINE_METHOD static void each(const uint8_t* const* rows, int64_t at, Body body) {
-    B scales[4], last[4];
+    B scales[4];
     transpose16(rows, at + 192, scales);
-    transpose16(rows, at + 194, last);
-    const F d = low_halves(right<16>(last[3]));
+    const F d = halves_of(rows, at + 208);
     // Of the four blocks of a half, the first two have the low nibbles, the last two the high ones.
     const auto half = [&]<int Half>() __attribute__((always_inline)) {
       B low[2][8], high[8];

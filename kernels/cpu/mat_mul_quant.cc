@@ -2,7 +2,7 @@
 // are summed as integers, and the blocks are added in f32 in their order. The order is the same in every tile shape.
 //
 // Weights are read where they lie, in a mapped file as a rule. Of many rows, span after span of a panel's inputs is brought
-// into lanes, in scratch that stays in the first-level cache, and meets all rows there; a single one meets them in registers.
+// into lanes, in scratch that stays in the first-level cache, and meets all rows there; up to four meet them in registers.
 #include "kernels.h"
 #include "simd.h"
 
@@ -95,7 +95,7 @@ LODESTONE_INLINE void block_sums(const TileRows& a, int64_t at, const LaneBlocks
   }
 }
 
-// The same of one row and one vector of outputs in registers.
+// The same of one row, with one vector of outputs in registers.
 template <class Q>
 LODESTONE_INLINE I block_sum(const Activations& x, int64_t at, const LaneBlock& w) {
   const int8_t* values = x.values + at * quant_block;
@@ -182,10 +182,12 @@ static void span_rows(const QuantProduct& p, int64_t row_begin, int64_t row_end,
   }
 }
 
-// A single row: memory's speed is what counts. Blocks go from the file through registers, the sums of a panel stay there,
-// and the next panel is asked for line after line in between. The additions are those of quant_tile, in its order.
-template <class Q>
-static void quant_one_row(const QuantProduct& p, int64_t row, int64_t panel_begin, int64_t panel_end) {
+// A few rows: memory's speed is what counts. Blocks go from the file through registers, where they meet every row, and the
+// next panel is asked for line after line in between. The additions are those of quant_tile, in its order.
+// `count`: rows, at most `most`, of one tile of activations; `most` 1: known when this is compiled.
+template <class Q, int most>
+static void quant_few_rows(const QuantProduct& p, int64_t row, int count, int64_t panel_begin, int64_t panel_end) {
+  if (most == 1) count = 1;
   constexpr int vectors = int(panel_outputs) / lanes;
   const Weights& weights = p.weights;
   const Activations& x = *p.x;
@@ -197,8 +199,8 @@ static void quant_one_row(const QuantProduct& p, int64_t row, int64_t panel_begi
     for (int i = 0; i < int(panel_outputs); i++) rows[i] = weights.data + (output + i < last ? output + i : last) * row_bytes;
     const uint8_t* next = weights.data + (output + panel_outputs) * row_bytes;
     [[maybe_unused]] const uint8_t* asked = next;
-    F acc[vectors];
-    for (F& a : acc) a = zero();
+    F acc[vectors][most];
+    for (auto& of : acc) for (F& a : of) a = zero();
     for (int64_t first = 0; first < x.blocks; first += Q::blocks) {
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++) {
@@ -211,31 +213,38 @@ static void quant_one_row(const QuantProduct& p, int64_t row, int64_t panel_begi
             for (next += share; asked < next; asked += 64) prefetch(asked);
           }
           const int64_t at = tile + (first + index) * x.tile_rows;
-          const F scale = set(x.scales[at]);
-          acc[v] = fma(to_float(block_sum<Q>(x, at, block)), block.scale * scale, acc[v]);
-          if constexpr (Q::has_min) acc[v] = fma(to_float(set_int(x.minus_8_sums[at])), block.min * set(0.125f) * scale, acc[v]);
+#pragma GCC unroll 1
+          for (int r = 0; r < count; r++) {
+            const F scale = set(x.scales[at + r]);
+            acc[v][r] = fma(to_float(block_sum<Q>(x, at + r, block)), block.scale * scale, acc[v][r]);
+            if constexpr (Q::has_min) acc[v][r] = fma(to_float(set_int(x.minus_8_sums[at + r])), block.min * set(0.125f) * scale, acc[v][r]);
+          }
         });
       }
     }
-    for (int v = 0; v < vectors; v++) {
-      const int64_t n = weights.outputs - output - v * lanes;
-      float* out = p.out + row * p.out_stride + output + v * lanes;
-      if (n >= lanes) store(out, acc[v]);
-      else if (n > 0) store_part(out, acc[v], int(n));
+    for (int r = 0; r < count; r++) {
+      for (int v = 0; v < vectors; v++) {
+        const int64_t n = weights.outputs - output - v * lanes;
+        float* out = p.out + (row + r) * p.out_stride + output + v * lanes;
+        if (n >= lanes) store(out, acc[v][r]);
+        else if (n > 0) store_part(out, acc[v][r], int(n));
+      }
     }
   }
 }
 
 template <class Q>
 static void quant(const QuantProduct& p, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end, float* scratch) {
-  if (row_end - row_begin == 1) return quant_one_row<Q>(p, row_begin, panel_begin, panel_end);
+  const int count = int(row_end - row_begin);
+  if (count == 1) return quant_few_rows<Q, 1>(p, row_begin, 1, panel_begin, panel_end);
+  if (count <= 4 && row_begin % activation_tile + count <= activation_tile) return quant_few_rows<Q, 4>(p, row_begin, count, panel_begin, panel_end);
   const Weights& weights = p.weights;
   const int64_t blocks = weights.inputs / quant_block, row_bytes = bytes_per_row(weights.format, weights.inputs);
   const LaneBlocks w{(uint8_t*)scratch, scratch + span_blocks * lane_block_bytes / 4, scratch + span_blocks * (lane_block_bytes / 4 + panel_outputs),
                      (int32_t*)(scratch + span_blocks * (lane_block_bytes / 4 + 2 * panel_outputs))};
   // Few rows are bound by memory, and read it in its order. Of many, the activations of a span stay in the second-level
   // cache while the panels pass.
-  const bool few = row_end - row_begin <= 8;
+  const bool few = count <= 8;
   const int64_t stride = few ? blocks : span_blocks;
   // Shorter for few rows, so that asking memory for what comes next and computing take turns; a K format's block is 8.
   const int64_t step = few ? 8 : span_blocks;

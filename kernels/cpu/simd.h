@@ -69,6 +69,26 @@ LODESTONE_INLINE uint16_t f16_of_float(float value) {
   return uint16_t(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13));
 }
 
+// The f16 number at byte `at` of each of eight rows. Inserted one by one: to bring 16 bytes of every row into lanes for it
+// takes twice as many instructions.
+#if defined(LODESTONE_ISA_AVX512) || defined(LODESTONE_ISA_AVX2)
+LODESTONE_INLINE __m128i eight_halves(const uint8_t* const* rows, int64_t at) {
+  const auto half = [&](int r) __attribute__((always_inline)) {
+    int16_t bits;
+    memcpy(&bits, rows[r] + at, 2);
+    return bits;
+  };
+  __m128i halves = _mm_cvtsi32_si128(half(0));
+  halves = _mm_insert_epi16(halves, half(1), 1);
+  halves = _mm_insert_epi16(halves, half(2), 2);
+  halves = _mm_insert_epi16(halves, half(3), 3);
+  halves = _mm_insert_epi16(halves, half(4), 4);
+  halves = _mm_insert_epi16(halves, half(5), 5);
+  halves = _mm_insert_epi16(halves, half(6), 6);
+  return _mm_insert_epi16(halves, half(7), 7);
+}
+#endif
+
 // ---------------------------------------------------------------------------------------------------- AVX-512
 #if defined(LODESTONE_ISA_AVX512)
 
@@ -138,6 +158,10 @@ LODESTONE_INLINE B as_bytes(I a) { return a; }
 LODESTONE_INLINE void store_bytes(void* p, B a) { _mm512_storeu_si512(p, a); }
 // The f16 number in the low half of each word.
 LODESTONE_INLINE F low_halves(B a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
+// The f16 number at byte `at` of each of `lanes` rows.
+LODESTONE_INLINE F halves_of(const uint8_t* const* rows, int64_t at) {
+  return _mm512_cvtph_ps(_mm256_set_m128i(eight_halves(rows + 8, at), eight_halves(rows, at)));
+}
 // 16 bytes of `lanes` rows, from byte `at` of each: w[i] holds every row's bytes 4 i .. 4 i + 3.
 LODESTONE_INLINE void transpose16(const uint8_t* const* rows, int64_t at, B (&w)[4]) {
   __m512i m[4];
@@ -314,6 +338,7 @@ LODESTONE_INLINE F low_halves(B a) {
   const __m256i low = _mm256_and_si256(a, _mm256_set1_epi32(0xffff));
   return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
 }
+LODESTONE_INLINE F halves_of(const uint8_t* const* rows, int64_t at) { return _mm256_cvtph_ps(eight_halves(rows, at)); }
 LODESTONE_INLINE void transpose16(const uint8_t* const* rows, int64_t at, B (&w)[4]) {
   __m256i m[4];
   for (int i = 0; i < 4; i++) {
@@ -602,6 +627,11 @@ LODESTONE_INLINE void transpose16(const uint8_t* const* rows, int64_t at, B (&w)
   for (int i = 0; i < 4; i++) m[i] = load((const float*)(rows[i] + at));
   transpose(m);
   memcpy(&w, &m, sizeof w);
+}
+LODESTONE_INLINE F halves_of(const uint8_t* const* rows, int64_t at) {
+  uint16_t halves[lanes];
+  for (int i = 0; i < lanes; i++) memcpy(&halves[i], rows[i] + at, 2);
+  return load_f16(halves);
 }
 #endif
 LODESTONE_INLINE B low_nibbles(B a) { return and_bits(a, bytes_of(15)); }

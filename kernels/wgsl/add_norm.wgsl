@@ -1,6 +1,6 @@
 // x[r] += rmsNorm(branch[r]; gain); if NEXT: next_out[r] = rmsNorm(x[r]; next_gain). A workgroup per row.
 // Constants: NEXT, QUANTIZE (next_out also in int8: write_unit.wgsl).
-#include "row_sum.wgsl"
+#include "workgroup_sum.wgsl"
 #include "write_unit.wgsl"
 
 struct Params {
@@ -22,6 +22,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> next_out: array<f32>;
 @group(0) @binding(6) var<storage, read_write> quants: array<u32>;
 
+const THREADS = 256u;
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let r = group.x + group.y * groups.x;
@@ -34,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let value = branch[p.branch_at + row + i];
     squares = fma(value, value, squares);
   }
-  let factor = 1.0 / sqrt(row_sum(squares, thread) / f32(p.width) + p.eps);
+  let factor = 1.0 / sqrt(workgroup_sum(squares, thread) / f32(p.width) + p.eps);
 
   // A thread reads again only what it has written itself.
   squares = 0.0;
@@ -44,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     squares = fma(value, value, squares);
   }
   if (NEXT) {
-    let next_factor = 1.0 / sqrt(row_sum(squares, thread) / f32(p.width) + p.eps);
+    let next_factor = 1.0 / sqrt(workgroup_sum(squares, thread) / f32(p.width) + p.eps);
     for (var i = thread; i < p.width; i += THREADS) {
       next_out[p.next_out_at + row + i] = x[p.x_at + row + i] * next_factor * next_gain[p.next_gain_at + i];
     }

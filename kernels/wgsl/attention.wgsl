@@ -12,9 +12,13 @@
 //
 // Grid: blocks of rows, KV heads, partitions (not SPLIT: 1).
 // Constants: HEAD_DIM, KV_FORMAT, COMPACT, ROWS (4, 8 or 16), SPLIT, LOG (logits are scaled with the position), QUANTIZE (the
-// result also in int8: write_unit.wgsl; not SPLIT, and only with the last page).
-#include "kv.wgsl"
-#include "softmax.wgsl"
+// result also in int8: write_unit.wgsl; not SPLIT, and only with the last page), HALF (queries are rounded to f16, and take half
+// the workgroup memory; not where keys are f32).
+#if HALF
+enable f16;
+#endif
+#include "kv_read.wgsl"
+#include "tile_softmax.wgsl"
 #include "compact.wgsl"
 #include "write_unit.wgsl"
 
@@ -23,8 +27,7 @@ const KEYS = 32u;
 const PARTITION = 512u;
 // Columns of four elements of a head.
 const COLUMNS = (HEAD_DIM + 3u) / 4u;
-// In logits, a thread has one key and every fourth row; in outputs, one column and every GROUPS-th row.
-const KEY_ROWS = ROWS / 4u;
+// In outputs, a thread has one column and every GROUPS-th row.
 const GROUPS = THREADS / COLUMNS;
 // Units of a head that QUANTIZE writes; smaller heads have none.
 const HEAD_UNITS = max(HEAD_DIM / 32u, 1u);
@@ -71,17 +74,19 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> state: array<vec2<f32>>;
 @group(0) @binding(8) var<storage, read_write> quants: array<u32>;
 
-var<workgroup> q_tile: array<array<vec4<f32>, COLUMNS>, ROWS>;
+#if HALF
+alias Query = vec4<f16>;
+#else
+alias Query = vec4<f32>;
+#endif
+var<workgroup> q_tile: array<array<Query, COLUMNS>, ROWS>;
 var<workgroup> weights: array<array<f32, KEYS>, ROWS>;
 var<workgroup> tile_slots: array<u32, KEYS>;
-// Of each row: the first and last position that it sees, what its logits are multiplied by, and its sums.
+// Of each row: the first and last position that it sees, what its logits are multiplied by, and the sum of its exponentials.
 var<workgroup> first_key: array<u32, ROWS>;
 var<workgroup> last_key: array<u32, ROWS>;
 var<workgroup> factors: array<f32, ROWS>;
-var<workgroup> part_max: array<f32, ROWS>;
-var<workgroup> part_sum: array<f32, ROWS>;
-var<workgroup> total_max: array<f32, ROWS>;
-var<workgroup> total_sum: array<f32, ROWS>;
+var<workgroup> row_totals: array<f32, ROWS>;
 // What sums so far are multiplied by when a tile is added, or a partition; and the partition.
 var<workgroup> corrections: array<f32, ROWS>;
 var<workgroup> part_factors: array<f32, ROWS>;
@@ -95,7 +100,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let kv_head = group.y;
 
   for (var i = thread; i < turns(ROWS * COLUMNS, p.zero); i += THREADS) {
-    q_tile[i / COLUMNS][i % COLUMNS] = query_four(min(first_row + i / COLUMNS, last_row), kv_head, i % COLUMNS);
+    let four = query_four(min(first_row + i / COLUMNS, last_row), kv_head, i % COLUMNS);
+    q_tile[i / COLUMNS][i % COLUMNS] = Query(select(four, clamp(four, vec4(-65504.0), vec4(65504.0)), HALF));
   }
   if (thread < ROWS) {
     let row = min(first_row + thread, last_row);
@@ -106,12 +112,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (LOG) {
       factors[thread] *= log_scale[p.log_scale_at + kv_head * shared_by + row % shared_by] * bitcast<f32>(extras[p.logs_at + token]);
     }
-    let before = state_index(row, kv_head);
-    total_max[thread] = NO_MAX;
-    total_sum[thread] = 0.0;
-    if (!SPLIT && p.first_page == 0u) {
-      total_max[thread] = state[before].x;
-      total_sum[thread] = state[before].y;
+  }
+  var softmax = none();
+  if (!SPLIT && p.first_page == 0u) {
+    for (var i = 0u; i < KEY_ROWS; i++) {
+      let before = state[state_index(min(first_row + row_of(i, thread), last_row), kv_head)];
+      softmax.maximum[i] = before.x;
+      softmax.total[i] = before.y;
     }
   }
   let column = thread % COLUMNS;
@@ -135,44 +142,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     part_from = p.first_part + group.z;
     part_to = part_from + 1u;
   }
+  workgroupBarrier();
   for (var part = part_from; part < part_to; part++) {
     // Zeroed explicitly: in a loop, a driver has been seen to zero it only once.
     var acc = array<vec4<f32>, COLUMN_ROWS>();
-    if (thread < ROWS) {
-      part_max[thread] = NO_MAX;
-      part_sum[thread] = 0.0;
-    }
+    var part_softmax = none();
     let end = min(to, (part + 1u) * PARTITION);
     for (var tile = max(begin, part * PARTITION) / KEYS * KEYS; tile < end; tile += KEYS) {
       let tile_from = max(begin, tile) - tile;
       let tile_to = min(end, tile + KEYS) - tile;
-      if (thread < KEYS) {
-        tile_slots[thread] = kv_head * p.slots + (tile + thread) % p.slots;
-      }
+      weigh(tile, tile_from, tile_to, kv_head, thread, &part_softmax);
       workgroupBarrier();
-      add_logits(tile, tile_from, tile_to, thread);
-      workgroupBarrier();
-      if (thread < ROWS) {
-        var maximum = part_max[thread];
-        for (var key = 0u; key < turns(KEYS, p.zero); key++) {
-          maximum = max(maximum, weights[thread][key]);
-        }
-        corrections[thread] = decay(part_max[thread] - maximum);
-        part_max[thread] = maximum;
-      }
-      workgroupBarrier();
-      for (var i = thread; i < turns(ROWS * KEYS, p.zero); i += THREADS) {
-        let logit = weights[i / KEYS][i % KEYS];
-        weights[i / KEYS][i % KEYS] = select(decay(logit - part_max[i / KEYS]), 0.0, logit <= NO_MAX);
-      }
-      workgroupBarrier();
-      if (thread < ROWS) {
-        var sum = part_sum[thread] * corrections[thread];
-        for (var key = 0u; key < turns(KEYS, p.zero); key++) {
-          sum += weights[thread][key];
-        }
-        part_sum[thread] = sum;
-      }
       if (column_group < GROUPS) {
         for (var i = 0u; i < COLUMN_ROWS; i++) {
           acc[i] *= corrections[min(column_group + i * GROUPS, ROWS - 1u)];
@@ -188,17 +168,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     if (SPLIT) {
       total = acc;
-      if (thread < ROWS) {
-        total_max[thread] = part_max[thread];
-        total_sum[thread] = part_sum[thread];
-      }
+      softmax = part_softmax;
     } else {
-      if (thread < ROWS) {
-        let merged = merge(total_max[thread], total_sum[thread], part_max[thread], part_sum[thread]);
-        total_max[thread] = merged.maximum;
-        total_sum[thread] = merged.total;
-        corrections[thread] = merged.a;
-        part_factors[thread] = merged.b;
+      for (var i = 0u; i < KEY_ROWS; i++) {
+        let merged = merge(softmax.maximum[i], softmax.total[i], part_softmax.maximum[i], part_softmax.total[i]);
+        softmax.maximum[i] = merged.maximum;
+        softmax.total[i] = merged.total;
+        if (thread % KEYS == 0u) {
+          corrections[row_of(i, thread)] = merged.a;
+          part_factors[row_of(i, thread)] = merged.b;
+        }
       }
       workgroupBarrier();
       for (var i = 0u; i < COLUMN_ROWS; i++) {
@@ -209,6 +188,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
 
+  if (thread % KEYS == 0u) {
+    for (var i = 0u; i < KEY_ROWS; i++) {
+      let r = row_of(i, thread);
+      row_totals[r] = softmax.total[i];
+      let row = first_row + r;
+      if (row <= last_row && (SPLIT || p.last_page == 0u)) {
+        let at = select(state_index(row, kv_head), partial_index(row, kv_head, group.z), SPLIT);
+        state[at] = vec2(softmax.maximum[i], softmax.total[i]);
+      }
+    }
+  }
   workgroupBarrier();
   if (column_group < GROUPS) {
     for (var i = 0u; i < COLUMN_ROWS; i++) {
@@ -216,16 +206,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (r < ROWS && first_row + r <= last_row) {
         var value = total[i];
         if (!SPLIT && p.last_page == 1u) {
-          value = value / total_sum[r];
+          value = value / row_totals[r];
         }
         store_out(first_row + r, kv_head, group.z, column, value);
       }
     }
-  }
-  if (thread < ROWS && first_row + thread <= last_row && (SPLIT || p.last_page == 0u)) {
-    let row = first_row + thread;
-    let at = select(state_index(row, kv_head), partial_index(row, kv_head, group.z), SPLIT);
-    state[at] = vec2(total_max[thread], total_sum[thread]);
   }
   if (QUANTIZE) {
     storageBarrier();
@@ -240,27 +225,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         write_unit(unit, &values);
       }
     }
-  }
-}
-
-// The logits of a tile, into `weights`: NO_MAX for keys that a row does not see.
-fn add_logits(tile: u32, tile_from: u32, tile_to: u32, thread: u32) {
-  let key = thread % KEYS;
-  let position = p.page_from + tile + key;
-  var sums = array<vec4<f32>, KEY_ROWS>();
-  if (key >= tile_from && key < tile_to) {
-    for (var column = 0u; column < turns(COLUMNS, p.zero); column++) {
-      let four = key_four(tile_slots[key], column);
-      for (var i = 0u; i < KEY_ROWS; i++) {
-        sums[i] = fma(q_tile[thread / KEYS + 4u * i][column], four, sums[i]);
-      }
-    }
-  }
-  for (var i = 0u; i < KEY_ROWS; i++) {
-    let row = thread / KEYS + 4u * i;
-    let logit = factors[row] * ((sums[i].x + sums[i].y) + (sums[i].z + sums[i].w));
-    let seen = key >= tile_from && key < tile_to && position >= first_key[row] && position <= last_key[row];
-    weights[row][key] = select(NO_MAX, logit, seen);
   }
 }
 
@@ -315,45 +279,4 @@ fn store_out(row: u32, kv_head: u32, part: u32, column: u32, four: vec4<f32>) {
   for (var i = 0u; i < turns(min(4u, HEAD_DIM - column * 4u), p.zero); i++) {
     out[at + i] = four[i];
   }
-}
-
-fn key_four(vector: u32, column: u32) -> vec4<f32> {
-  return page_four(false, vector, column);
-}
-fn value_four(vector: u32, column: u32) -> vec4<f32> {
-  return page_four(true, vector, column);
-}
-
-// Four elements of a vector of the page of keys, or of values; 0 beyond its end.
-fn page_four(values: bool, vector: u32, column: u32) -> vec4<f32> {
-  let at = (vector * HEAD_DIM + column * 4u) / KV_PACKED;
-  let left = HEAD_DIM - column * 4u;
-  switch KV_FORMAT {
-    case KV_Q8_0: {
-      let scales = p.kv_heads * p.slots * (HEAD_DIM / 4u);
-      let scale = bitcast<f32>(page_word(values, scales + vector * (HEAD_DIM / KV_BLOCK) + column / 8u));
-      return vec4<f32>(unpack4xI8(page_word(values, at))) * scale;
-    }
-    case KV_F16: {
-      var high = 0u;
-      if (left > 2u) {
-        high = page_word(values, at + 1u);
-      }
-      return vec4(unpack2x16float(page_word(values, at)), unpack2x16float(high));
-    }
-    default: {
-      var four = vec4(0.0);
-      for (var i = 0u; i < min(4u, left); i++) {
-        four[i] = bitcast<f32>(page_word(values, at + i));
-      }
-      return four;
-    }
-  }
-}
-
-fn page_word(values: bool, i: u32) -> u32 {
-  if (values) {
-    return v_page[i];
-  }
-  return k_page[i];
 }

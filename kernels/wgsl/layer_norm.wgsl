@@ -1,5 +1,5 @@
 // out[r] = (x[r] - mean) (variance + eps)^-1/2 gain + bias, over `width` elements. A workgroup per row.
-#include "row_sum.wgsl"
+#include "workgroup_sum.wgsl"
 
 struct Params {
   rows: u32,
@@ -16,6 +16,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
+const THREADS = 256u;
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let r = group.x + group.y * groups.x;
@@ -28,19 +30,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     sum += x[begin + i];
   }
   // Far from 0, the mean is rounded to large steps: so from a first one only, and the rest is the mean of the differences.
-  let near = row_sum(sum, thread) / f32(p.width);
+  let near = workgroup_sum(sum, thread) / f32(p.width);
   sum = 0.0;
   for (var i = thread; i < p.width; i += THREADS) {
     sum += x[begin + i] - near;
   }
-  let rest = row_sum(sum, thread) / f32(p.width);
+  let rest = workgroup_sum(sum, thread) / f32(p.width);
   // mean(x^2) - mean^2 would be all rounding error.
   var squares = 0.0;
   for (var i = thread; i < p.width; i += THREADS) {
     let difference = x[begin + i] - near - rest;
     squares = fma(difference, difference, squares);
   }
-  let factor = 1.0 / sqrt(row_sum(squares, thread) / f32(p.width) + p.eps);
+  let factor = 1.0 / sqrt(workgroup_sum(squares, thread) / f32(p.width) + p.eps);
   for (var i = thread; i < p.width; i += THREADS) {
     out[p.out_at + r * p.width + i] = (x[begin + i] - near - rest) * factor * gain[p.gain_at + i] + bias[p.bias_at + i];
   }

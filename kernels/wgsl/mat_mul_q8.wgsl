@@ -17,11 +17,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let column = thread % 16u;
   let row = thread / 16u;
 
-  // [row] of four outputs
-  var sum: array<vec4<f32>, 4>;
+  var sums: LaneSums;
   for (var lane = 0u; lane < min(LANES, p.units); lane++) {
     // Zeroed explicitly: in a loop, a driver has been seen to zero it only once.
-    var acc = array<vec4<f32>, 4>();
+    var acc = Square();
     for (var unit = lane; unit < p.units; unit += LANES) {
       // Beyond the last row, and the last output, the last one again.
       if (thread < TILE) {
@@ -46,9 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       workgroupBarrier();
     }
-    for (var r = 0u; r < 4u; r++) {
-      sum[r] += acc[r];
-    }
+    add_lane(&sums, lane, acc);
   }
-  store_square(tile, group.y, thread, &sum);
+  store_square(tile, group.y, thread, &sums);
 }

@@ -16,7 +16,7 @@ struct Params {
 // [rows, HEAD_DIM]: cosines, then sines.
 @group(0) @binding(3) var<storage, read> rope: array<f32>;
 
-@compute @workgroup_size(HEAD_THREADS)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let head = group.x + group.y * groups.x;
   if (head < p.rows * p.heads) {

@@ -2,22 +2,14 @@
 // Constants: HEAD_DIM. ROPE: a table is given.
 //
 // Element j is paired with j + HEAD_DIM / 2: a' = a cos - b sin, b' = b cos + a sin.
-const HEAD_THREADS = 64u;
-const HALF_DIM = HEAD_DIM / 2u;
+#include "workgroup_sum.wgsl"
 
-var<workgroup> squares: array<f32, HEAD_THREADS>;
+const THREADS = 64u;
+const HALF_DIM = HEAD_DIM / 2u;
 
 // (mean(x^2) + eps)^-1/2 of a vector of which each thread has summed its squares. All threads must call it.
 fn inverse_rms(sum: f32, eps: f32, thread: u32) -> f32 {
-  squares[thread] = sum;
-  for (var half = HEAD_THREADS / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) {
-      squares[thread] += squares[thread + half];
-    }
-  }
-  workgroupBarrier();
-  return 1.0 / sqrt(squares[0] / f32(HEAD_DIM) + eps);
+  return 1.0 / sqrt(workgroup_sum(sum, thread) / f32(HEAD_DIM) + eps);
 }
 
 fn rotated(a: f32, b: f32, cosine: f32, sine: f32) -> vec2<f32> {

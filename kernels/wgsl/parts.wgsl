@@ -2,7 +2,8 @@
 //
 // Both add up in one order, so that a row's result does not depend, in any bit, on how many rows are computed beside it.
 // A matrix row is cut into units of 32 elements. Lane l, of 32, takes the units l, l + 32, ... and sums along them, element
-// by element (quantised: unit by unit); then the lanes' sums are added, from the first to the last.
+// by element (quantised: unit by unit); then the lanes' sums are added in fours, from the first to the last, and the
+// sums of fours likewise.
 //
 // Constants: FORMAT, COMPACT. PARTS: 1, or 3 where there are more. BIAS: a bias is added. TAIL: inputs is not a multiple of 32.
 #include "weights.wgsl"

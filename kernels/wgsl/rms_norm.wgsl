@@ -1,6 +1,6 @@
 // out[r] = x[r] (mean(x[r]^2) + eps)^-1/2 gain, over `width` elements. A workgroup per row.
 // Constants: QUANTIZE (out also in int8: write_unit.wgsl).
-#include "row_sum.wgsl"
+#include "workgroup_sum.wgsl"
 #include "write_unit.wgsl"
 
 struct Params {
@@ -18,6 +18,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<storage, read_write> quants: array<u32>;
 
+const THREADS = 256u;
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let r = group.x + group.y * groups.x;
@@ -29,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var i = thread; i < p.width; i += THREADS) {
     squares = fma(x[begin + i], x[begin + i], squares);
   }
-  let factor = 1.0 / sqrt(row_sum(squares, thread) / f32(p.width) + p.eps);
+  let factor = 1.0 / sqrt(workgroup_sum(squares, thread) / f32(p.width) + p.eps);
   for (var i = thread; i < p.width; i += THREADS) {
     out[p.out_at + r * p.width + i] = x[begin + i] * factor * gain[p.gain_at + i];
   }

@@ -25,33 +25,27 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   if (thread < p.slices) {
     own = partials[thread];
   }
-  best_of(own.score, own.id, thread);
+  let best = best_of(Candidate(own.score, own.id), thread);
+  let maximum = max_of(own.maximum, thread);
+  var sums = vec2(own.sum * decay(own.maximum - maximum), 0.0);
+  if (BEGIN) {
+    sums.y = own.tempered * decay((own.maximum - maximum) / p.temperature);
+  }
+  sums = sums_of(sums, thread);
   if (thread > 0u) {
     return;
-  }
-  var maximum = NO_MAX;
-  for (var i = 0u; i < p.slices; i++) {
-    maximum = max(maximum, partials[i].maximum);
-  }
-  var sum = 0.0;
-  var tempered = 0.0;
-  for (var i = 0u; i < p.slices; i++) {
-    sum += partials[i].sum * decay(partials[i].maximum - maximum);
-    if (BEGIN) {
-      tempered += partials[i].tempered * decay((partials[i].maximum - maximum) / p.temperature);
-    }
   }
   if (BEGIN) {
     var min_bound = 0u;
     if (p.log_min_p > NO_MAX) {
       min_bound = ordered(min(maximum, fma(p.temperature, p.log_min_p, maximum)));
     }
-    state[0] = State(maximum, tempered, 0u, p.top_k, 0u, min_bound);
+    state[0] = State(maximum, sums.y, 0u, p.top_k, 0u, min_bound);
   } else {
-    out[p.out_at] = ids[0];
+    out[p.out_at] = best.id;
     out[p.out_at + 1u] = 0u;
-    if (ids[0] != NO_ID) {
-      out[p.out_at + 1u] = bitcast<u32>(logits[p.logits_at + ids[0]] - maximum - log(sum));
+    if (best.id != NO_ID) {
+      out[p.out_at + 1u] = bitcast<u32>(logits[p.logits_at + best.id] - maximum - log(sums.x));
     }
   }
 }

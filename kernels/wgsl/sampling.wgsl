@@ -7,6 +7,9 @@
 #include "softmax.wgsl"
 
 const THREADS = 256u;
+const COUNT = 2u;
+alias Numbers = array<u32, COUNT>;
+#include "exchange.wgsl"
 
 // Of a slice: the best candidate, and the largest logit with the sums of exponentials of the others less it, of logits as
 // they are and of those divided by the temperature.
@@ -66,22 +69,42 @@ fn gumbel(stream: u32, id: u32) -> f32 {
   return -log(-log((f32(~bits) + 0.5) * 0x1p-32f));
 }
 
-// Of candidates in 256 threads, the best: the highest score, the lowest id of equals. In thread 0. All threads must call it.
-var<workgroup> scores: array<f32, THREADS>;
-var<workgroup> ids: array<u32, THREADS>;
-fn best_of(score: f32, id: u32, thread: u32) {
-  scores[thread] = score;
-  ids[thread] = id;
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half && wins(scores[thread + half], ids[thread + half], scores[thread], ids[thread])) {
-      scores[thread] = scores[thread + half];
-      ids[thread] = ids[thread + half];
-    }
-  }
-  workgroupBarrier();
+struct Candidate {
+  score: f32,
+  id: u32,
 }
 
-fn wins(score: f32, id: u32, other: f32, other_id: u32) -> bool {
-  return id != NO_ID && (other_id == NO_ID || score > other || (score == other && id < other_id));
+// Of one candidate per thread the best: the highest score, the lowest id of equals. All threads must call it, and what follows,
+// and all have the result.
+fn best_of(own: Candidate, thread: u32) -> Candidate {
+  var best = own;
+  for (var step = 1u; step < THREADS; step *= 2u) {
+    let numbers = from_other(Numbers(bitcast<u32>(best.score), best.id), step, thread);
+    let other = Candidate(bitcast<f32>(numbers[0]), numbers[1]);
+    if (wins(other, best)) {
+      best = other;
+    }
+  }
+  return best;
+}
+
+fn max_of(own: f32, thread: u32) -> f32 {
+  var maximum = own;
+  for (var step = 1u; step < THREADS; step *= 2u) {
+    maximum = max(maximum, bitcast<f32>(from_other(Numbers(bitcast<u32>(maximum), 0u), step, thread)[0]));
+  }
+  return maximum;
+}
+
+fn sums_of(own: vec2<f32>, thread: u32) -> vec2<f32> {
+  var sums = own;
+  for (var step = 1u; step < THREADS; step *= 2u) {
+    let other = from_other(Numbers(bitcast<u32>(sums.x), bitcast<u32>(sums.y)), step, thread);
+    sums += vec2(bitcast<f32>(other[0]), bitcast<f32>(other[1]));
+  }
+  return sums;
+}
+
+fn wins(a: Candidate, b: Candidate) -> bool {
+  return a.id != NO_ID && (b.id == NO_ID || a.score > b.score || (a.score == b.score && a.id < b.id));
 }

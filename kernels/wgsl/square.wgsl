@@ -3,13 +3,33 @@
 const THREADS = 256u;
 const TILE = 64u;
 
-// [row] of four outputs. `group` is the tile of rows.
-fn store_square(tile: Tile, group: u32, thread: u32, sum: ptr<function, array<vec4<f32>, 4>>) {
+// [row] of four outputs
+alias Square = array<vec4<f32>, 4>;
+
+// The sums of the lanes so far (parts.wgsl): of whole fours of lanes, and of the last ones.
+struct LaneSums {
+  whole: Square,
+  last: Square,
+}
+
+fn add_lane(sums: ptr<function, LaneSums>, lane: u32, acc: Square) {
+  for (var r = 0u; r < 4u; r++) {
+    (*sums).last[r] += acc[r];
+    if (lane % 4u == 3u) {
+      (*sums).whole[r] += (*sums).last[r];
+      (*sums).last[r] = vec4(0.0);
+    }
+  }
+}
+
+// `group` is the tile of rows.
+fn store_square(tile: Tile, group: u32, thread: u32, sums: ptr<function, LaneSums>) {
   for (var r = 0u; r < 4u; r++) {
     let row = group * TILE + thread / 16u + 16u * r;
     if (row < p.rows) {
+      let four = (*sums).whole[r] + (*sums).last[r];
       for (var o = 0u; o < 4u; o++) {
-        store(tile, row, tile.number * TILE + thread % 16u + 16u * o, (*sum)[r][o]);
+        store(tile, row, tile.number * TILE + thread % 16u + 16u * o, four[o]);
       }
     }
   }

@@ -33,7 +33,7 @@ struct Params {
 
 var<workgroup> key: array<f32, HEAD_DIM>;
 
-@compute @workgroup_size(HEAD_THREADS)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let index = group.x + group.y * groups.x;
   if (index >= p.rows * p.kv_heads) {
@@ -49,11 +49,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 
   if (NORM) {
     var sum = 0.0;
-    for (var i = thread; i < HEAD_DIM; i += HEAD_THREADS) {
+    for (var i = thread; i < HEAD_DIM; i += THREADS) {
       sum = fma(k[p.k_at + begin + i], k[p.k_at + begin + i], sum);
     }
     let factor = inverse_rms(sum, p.eps, thread);
-    for (var j = thread; j < HALF_DIM; j += HEAD_THREADS) {
+    for (var j = thread; j < HALF_DIM; j += THREADS) {
       let a = k[p.k_at + begin + j] * factor * gain[p.gain_at + j];
       let b = k[p.k_at + begin + j + HALF_DIM] * factor * gain[p.gain_at + j + HALF_DIM];
       var pair = vec2(a, b);
@@ -65,19 +65,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       key[j + HALF_DIM] = pair.y;
     }
   } else {
-    for (var i = thread; i < HEAD_DIM; i += HEAD_THREADS) {
+    for (var i = thread; i < HEAD_DIM; i += THREADS) {
       key[i] = k[p.k_at + begin + i];
     }
   }
   workgroupBarrier();
 
   if (KV_FORMAT == KV_Q8_0) {
-    for (var block = thread; block < HEAD_DIM / KV_BLOCK; block += HEAD_THREADS) {
+    for (var block = thread; block < HEAD_DIM / KV_BLOCK; block += THREADS) {
       store_block(vector, block, p.v_at + begin);
     }
     return;
   }
-  for (var word = thread; word < HEAD_DIM / KV_PACKED; word += HEAD_THREADS) {
+  for (var word = thread; word < HEAD_DIM / KV_PACKED; word += THREADS) {
     let to = vector * (HEAD_DIM / KV_PACKED) + word;
     let i = word * KV_PACKED;
     let value = p.v_at + begin + i;

@@ -3,6 +3,7 @@ import type { KvFormat } from '../device/device.js';
 import type { FrameCounts, IngestProgress, SourceKind } from '../ingest/segment.js';
 import type { KvFormats } from '../runtime/kv.js';
 import type { Citation } from './citations.js';
+import type { UnknownName } from './names.js';
 
 export interface Answer {
   readonly schema: 'lodestone.answer/1';
@@ -16,6 +17,11 @@ export interface Answer {
    */
   readonly confidence: number;
   readonly citations: readonly Citation[];
+  /**
+   * Names of the question that stand in no source, with the word there that is most like each: misspelt, or not spoken of. Left out
+   * where there are none, and where a chat model or a budget found an answer.
+   */
+  readonly unknown_names?: readonly UnknownName[];
   /** What was read for it: everything, then, by an extractive model, the most related passages alone. */
   readonly readings: readonly ReadingSummary[];
   /** Why the model stopped: at the end of its answer, at `--max-tokens`, or where its context is full. */

@@ -6,6 +6,7 @@ import { sourceName } from '../ingest/name.js';
 import type { Answer, AskEvent, SourceSummary } from './answer.js';
 import type { AskRequest } from './ask.js';
 import { cite } from './citations.js';
+import { unknownNames } from './names.js';
 
 /** What a server does not tell is null; the rest is as in every answer. */
 export interface EndpointAnswer extends Omit<Answer, 'confidence' | 'readings' | 'model' | 'device' | 'sources'> {
@@ -52,6 +53,7 @@ export async function askEndpoint(request: EndpointRequest, options: EndpointOpt
   const rate = (count: number, ms: number): number => (ms === 0 ? 0 : Math.round((count / ms) * 1e3));
   const input = tokens?.prompt ?? 0;
   const generated = tokens?.generated ?? 0;
+  const unknown = found ? [] : unknownNames(question, sources, false);
   const result: EndpointAnswer = {
     schema: 'lodestone.answer/1',
     question,
@@ -59,6 +61,7 @@ export async function askEndpoint(request: EndpointRequest, options: EndpointOpt
     found,
     confidence: null,
     citations: found ? cite(question, needle, sources) : [],
+    ...(unknown.length === 0 ? {} : { unknown_names: unknown }),
     readings: [],
     finish,
     model: { id: endpoint.model, quantization: null, kv: null, context: endpoint.context },

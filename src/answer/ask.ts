@@ -23,10 +23,10 @@ import { hashesFolder, openSession, type CacheOptions } from '../sessions/open.j
 import type { Session } from '../sessions/session.js';
 import { rememberIn, textsFolder } from '../sessions/texts.js';
 import type { PictureReader } from '../see/picture-reader.js';
-import type { Transcriber } from '../speech/transcriber.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './answer.js';
 import { defaultFrames, defaultTiles } from './defaults.js';
+import { Hearing } from './hearing.js';
 import { encodeImages } from './images.js';
 import type { KeptImages } from './kept-images.js';
 import { keepDocumentsIn } from './kept-prompt.js';
@@ -52,7 +52,7 @@ export interface AskRequest extends ReadRequest {
   readonly tiles?: Tiles;
   /** The vision part of a GGUF file. */
   readonly mmproj?: string;
-  /** Folder of the speech model that hears recordings. */
+  /** The speech model that hears recordings, as the user names it. Default: as `chooseSpeech` has it. */
   readonly speech?: string;
   /** Folder of the model that reads what is written in images and videos, for a model that does not see them itself. */
   readonly see?: string;
@@ -235,7 +235,7 @@ async function findSession(
 async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFiles, device: Device, signal: AbortSignal, emit: (event: AskEvent) => void): Promise<IngestedSource[]> {
   const { pdfTimeoutMs, speech, see, range, cache } = request;
   const sees = files.visionPlaces !== null;
-  const transcriber = speech === undefined ? null : await openTranscriber(speech, device, { language: request.language, keep: cache === undefined ? null : speechFolder(cache.folder) });
+  const hearing = new Hearing(speech, device, { language: request.language, keep: cache === undefined ? null : speechFolder(cache.folder) });
   const reader = sees || see === undefined ? null : await openPictureReader(see, device);
   try {
     return await ingest(request.paths, {
@@ -248,7 +248,7 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
       ...(reader ? { readImage: (image: Raster) => reader.read(image, signal) } : {}),
       pageImages: files.config.vision ? { which: request.pagesAsImages === true ? 'all' : 'textless', edge: pageEdge(files.config.vision.imageSize, request.tiles ?? defaultTiles) } : undefined,
       media: {
-        speech: transcriber ?? 'no speech model hears it; name the folder of a Whisper checkpoint with --speech',
+        speech: () => hearing.open(),
         vision: videoVision(request, files) ?? (reader ? { ...filmFrames(request), reader, keep: cache === undefined ? null : picturesFolder(cache.folder) } : `${files.id} reads text only`),
         range: range ?? { from: 0, to: Infinity },
         ranged: range !== undefined,
@@ -256,15 +256,9 @@ async function ingestAll(request: Omit<AskRequest, 'question'>, files: ModelFile
       limits: pdfTimeoutMs === undefined ? {} : { documentMs: pdfTimeoutMs, pageMs: pdfTimeoutMs },
     });
   } finally {
-    await transcriber?.close();
+    await hearing.close();
     await reader?.close();
   }
-}
-
-/** Loaded only where something is to be heard. */
-async function openTranscriber(...options: Parameters<typeof Transcriber.open>): Promise<Transcriber> {
-  const { Transcriber: speech } = await import('../speech/transcriber.js');
-  return speech.open(...options);
 }
 
 async function openPictureReader(...options: Parameters<typeof PictureReader.open>): Promise<PictureReader> {

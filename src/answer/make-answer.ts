@@ -5,6 +5,7 @@ import { defaultKv } from '../runtime/kv.js';
 import type { Model } from '../runtime/model.js';
 import type { Answer, AskEvent, Plan, ReadingSummary } from './answer.js';
 import { cite } from './citations.js';
+import { asRead, unknownNames, type UnknownName } from './names.js';
 import { lookAgain, looksAgain, type ReadRequest, type WholeReading } from './reading.js';
 import type { Passage } from './passages.js';
 import { chooseReading, type Reading } from './second-look.js';
@@ -14,6 +15,7 @@ export interface Chosen {
   /** Of passages. */
   readonly looks: readonly Reading[];
   readonly lookMs: number;
+  readonly unknownNames: readonly UnknownName[];
 }
 
 /** Reads the most related passages again, where this model does that, and chooses. Emits look, token and warning events. */
@@ -27,12 +29,19 @@ export async function secondLook(
 ): Promise<Chosen> {
   const started = performance.now();
   const twice = looksAgain(model, request);
-  const looks = twice ? await lookAgain(model, request, sources, signal, emit) : [];
+  const names = twice || !whole.parsed.found ? unknownNames(request.question, sources, twice) : [];
+  const question = asRead(request.question, names);
+  const looks = twice ? await lookAgain(model, { ...request, question }, sources, signal, emit) : [];
   const lookMs = performance.now() - started;
-  const reading = chooseReading(request.question, whole, looks);
+  const reading = chooseReading(question, whole, looks);
+  if (reading.parsed.found && question !== request.question) emit({ type: 'warning', message: readAsMessage(names) });
   if (twice && reading.parsed.found) emit({ type: 'token', text: reading.parsed.answer });
   if (reading.finish !== 'stop') emit({ type: 'warning', message: cutMessage(reading) });
-  return { reading, looks, lookMs };
+  return { reading, looks, lookMs, unknownNames: names };
+}
+
+function readAsMessage(names: readonly UnknownName[]): string {
+  return names.flatMap(({ name, nearest, read_as_nearest: taken }) => (taken ? [`"${name}" stands in no source; it was read as "${nearest}"`] : [])).join('; ');
 }
 
 export interface Answered {
@@ -61,6 +70,7 @@ export function makeAnswer({ request, sources, plan, input, device, model, sha25
     confidence,
     // An answer read in a passage is cited there; one of the whole, wherever it stands.
     citations: parsed.found ? cite(request.question, parsed.needle, sources, passage ?? undefined, parsed.page) : [],
+    ...(chosen.unknownNames.length === 0 ? {} : { unknown_names: chosen.unknownNames }),
     readings: [reading, ...chosen.looks].map(summariseReading),
     finish,
     model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },

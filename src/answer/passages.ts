@@ -1,7 +1,8 @@
 /** The passages of the sources that share most words with a question, rare words counting most. No model is asked. */
 import { timeOf, type IngestedSource, type Segment } from '../ingest/segment.js';
 import { fold, type FoldedText } from './fold.js';
-import { contentWords, findWords, namesUnknown, rareness, type WordHits } from './words.js';
+import { namesNowhere } from './names.js';
+import { contentWords, findWords, rareness, type WordHits } from './words.js';
 
 export interface Passage {
   /** Index into the sources. */
@@ -108,7 +109,7 @@ export function relatedPassages(question: string, sources: readonly IngestedSour
   const weights = options.weights ?? rareness(asked, found);
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   if (total === 0) return [];
-  const factor = namesUnknown(question, texts) ? UNKNOWN_NAME : 1;
+  const factor = namesNowhere(question, texts).length > 0 ? UNKNOWN_NAME : 1;
   return options.characters.flatMap((characters) => {
     const windows = folded.flatMap((text, source) => scoredWindows(source, text, found[source]!, weights, characters));
     return chooseWindows(windows, characters, options.count).map(({ source, from, to, score }) => ({

@@ -72,33 +72,3 @@ export function rareness(words: ReadonlySet<string>, texts: readonly WordHits[])
   const total = sum((text) => text.total);
   return new Map([...words].map((word) => [word, Math.max(0, Math.log((total + 1) / (1 + sum(({ counts }) => counts.get(word) ?? 0))))]));
 }
-
-/** Of a name's first letters, those that must agree: "Canadian" speaks of Canada, "Lisbon's" of Lisbon, "Paris" of no part. */
-const NAME_SHARE = 0.6;
-const FEWEST_LETTERS = 4;
-/** As short, it must be a word of its own. */
-const INITIALS = 2;
-
-/** Words that are written as names are, the first word, which always is, left out. */
-function namesIn(question: string): string[] {
-  const words = question.match(/[\p{L}\p{N}]+/gu) ?? [];
-  return words.slice(1).filter((word) => /^\p{Lu}/u.test(word) && !STOP_WORDS.has(word.toLowerCase()));
-}
-
-const withoutAccents = (text: string): string => text.normalize('NFD').replace(/\p{M}/gu, '');
-
-/** Of names, those that no word of the texts begins like; all of them are folded. */
-function standNowhere(names: readonly string[], texts: readonly string[]): string[] {
-  return names.filter((name) => {
-    const start = name.slice(0, Math.max(FEWEST_LETTERS, Math.ceil(name.length * NAME_SHARE)));
-    const end = name.length <= INITIALS ? '(?![\\p{L}\\p{N}])' : '';
-    const word = new RegExp(`(?<![\\p{L}\\p{N}])${start}${end}`, 'u');
-    return !texts.some((text) => word.test(text));
-  });
-}
-
-/** Whether the question has a name that no word of the folded texts begins like, accents or not. */
-export function namesUnknown(question: string, texts: readonly string[]): boolean {
-  const missing = standNowhere(namesIn(question).map((name) => name.toLowerCase()), texts);
-  return missing.length > 0 && standNowhere(missing.map(withoutAccents), texts.map(withoutAccents)).length > 0;
-}

@@ -2,19 +2,23 @@
  * What the GPU bench measures: reading and generating at several depths, a cell for each model and format, with the share of what
  * the device can do. Cells are kept in a file as they are done, by adapter and kernels, so that a run that is cut short goes on.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Limits } from '../device/limits.js';
 import { formatProfile, Profile, profileReport } from '../device/profile.js';
 import type { WebGpuDevice } from '../device/webgpu/device.js';
+import type { TierName } from '../device/webgpu/tier.js';
 import { Context } from '../runtime/context.js';
 import { kvRowBytes } from '../device/kvLayout.js';
 import { benchTokens } from './measure.js';
+import { writeJson } from './run-bench.js';
 import { randomModel, type RandomFormat, type RandomModel, type Shape } from './random-model.js';
 
 /** Of one model, format and depth. */
 export interface GpuCell {
   readonly adapter: string;
+  /** Of the tier, too. */
   readonly kernels: string;
+  readonly tier: TierName;
   readonly date: string;
   readonly model: string;
   readonly format: RandomFormat;
@@ -133,6 +137,7 @@ export async function measureCell(device: WebGpuDevice, model: OpenModel, depth:
   return {
     adapter: device.adapter.name,
     kernels: device.kernels,
+    tier: device.tier.name,
     date: new Date().toISOString().slice(0, 10),
     model: model.shape.name,
     format: model.format,
@@ -175,8 +180,7 @@ export class CellFile {
 
   add(cell: GpuCell): void {
     this.#cells.push(cell);
-    writeFileSync(`${this.#path}.new`, `${JSON.stringify(this.#cells, null, 1)}\n`);
-    renameSync(`${this.#path}.new`, this.#path);
+    writeJson(this.#path, this.#cells);
   }
 
   of({ adapter, kernels }: { readonly adapter: { readonly name: string }; readonly kernels: string }): readonly GpuCell[] {
@@ -186,6 +190,13 @@ export class CellFile {
 
 function threeDigits(value: number): string {
   return String(Number(value.toPrecision(3)));
+}
+
+/** Models, formats and depths as they were measured first, the tiers of each below one another. */
+function inRows(cells: readonly GpuCell[]): readonly GpuCell[] {
+  const key = ({ model, format, depth }: GpuCell): string => `${model} ${format} ${depth}`;
+  const order = [...new Set(cells.map(key))];
+  return cells.toSorted((a, b) => order.indexOf(key(a)) - order.indexOf(key(b)));
 }
 
 /** For BENCHMARKS.md. */
@@ -198,9 +209,9 @@ export function cellsMarkdown(cells: readonly GpuCell[], limits: Limits): string
     `${adapter}, ${date}. Random weights. Copies ${threeDigits(limits.copy / 1e9)} GB/s; products of our own reach ${threeDigits(limits.matMul / 1e12)} TFLOP/s.`,
     `More than ${readWhole} tokens are not read whole: ${samples} chunks of ${chunk}, evenly spread, stand for all.`,
     '',
-    '| model | weights | depth | reading, tok/s | of products | generating, tok/s | of bandwidth |',
-    '|---|---|---|---|---|---|---|',
-    ...cells.map(({ model, format, depth, prefill, decode, prefillShare, decodeShare }) => `| ${model} | ${format} | ${depth} | ${rate(prefill)} | ${percent(prefillShare)} | ${rate(decode)} | ${percent(decodeShare)} |`),
+    '| model | weights | depth | tier | reading, tok/s | of products | generating, tok/s | of bandwidth |',
+    '|---|---|---|---|---|---|---|---|',
+    ...inRows(cells).map(({ model, format, depth, tier, prefill, decode, prefillShare, decodeShare }) => `| ${model} | ${format} | ${depth} | ${tier} | ${rate(prefill)} | ${percent(prefillShare)} | ${rate(decode)} | ${percent(decodeShare)} |`),
     '',
   ].join('\n');
 }

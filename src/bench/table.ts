@@ -3,7 +3,7 @@
  * random weights, and loading. A cell is measured on its own and kept in a file, so that a run can go on where another
  * ended. Both programs read the same GGUF file, in turn, so that both see the same neighbours on the machine.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { createCpuDevice } from '../device/cpu/device.js';
@@ -12,6 +12,7 @@ import type { BlockFormat } from '../weights/blocks.js';
 import { measureLoad, type Load } from './load.js';
 import { median, modelSpeed, type Speed } from './measure.js';
 import { startPeer } from './peer.js';
+import { writeJson } from './run-bench.js';
 import { writeRandomGguf } from './random-gguf.js';
 import { gemma1b, gemma270m, gemma4b, type Shape } from './random-model.js';
 
@@ -72,12 +73,6 @@ export function readTable(path: string): Table {
   return table;
 }
 
-/** Whole or not at all: a run may be killed at any time. */
-export function writeTable(path: string, table: Table): void {
-  writeFileSync(`${path}.part`, `${JSON.stringify(table, null, 2)}\n`);
-  renameSync(`${path}.part`, path);
-}
-
 const isOf = (subject: Subject, cell: Subject): boolean => cell.device === subject.device && cell.addon === subject.addon;
 
 /** Whether `cell` is the model's at this depth, measured as the options ask, or in more runs. */
@@ -102,13 +97,13 @@ export async function measureTable(path: string, options: TableOptions, onCell: 
       await measureLoad(gguf, options.threads); // brings the file into memory
       const load = await measureLoad(gguf, options.threads);
       table = { ...table, loads: [...table.loads, { model, ...subject, ...load }] };
-      writeTable(path, table);
+      writeJson(path, table);
     }
     for (const depth of options.depths) {
       if (table.cells.some((cell) => isMeasured(cell, model, depth, options))) continue;
       onCell(`${model}, ${depth} tokens`);
       table = withCell(table, await measureCell(gguf, model, depth, options));
-      writeTable(path, table);
+      writeJson(path, table);
     }
   }
   return table;

@@ -8,6 +8,7 @@ import { headTokens, measureLong, type LongReading } from '../bench/long.js';
 import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js';
 import { startPeer } from '../bench/peer.js';
 import { writeRandomGguf } from '../bench/random-gguf.js';
+import { runBench } from '../bench/run-bench.js';
 import { measureWarm, warmText } from '../bench/warm.js';
 import { measureTable, tableDepths, tableMarkdown, tableModels } from '../bench/table.js';
 import { gemma1b, gemma270m, randomModel, type Shape } from '../bench/random-model.js';
@@ -327,9 +328,4 @@ async function main(): Promise<number> {
   return ExitCode.ok;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`lodestone: ${error instanceof Error ? error.message : String(error)}\n${error instanceof TypeError ? `${usage}\n` : ''}`);
-  process.exitCode = error instanceof TypeError ? ExitCode.usage : ExitCode.internal;
-}
+await runBench(main, usage);

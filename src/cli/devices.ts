@@ -1,7 +1,7 @@
 /** `lodestone devices`: where this machine can compute, and what its GPU offers. */
 import { Command } from 'commander';
 import { selectDevice, deviceNames, type DeviceName } from '../device/select.js';
-import type { AdapterSummary } from '../device/webgpu/dawn.js';
+import type { DescribedAdapter } from '../device/webgpu/dawn.js';
 import { formatDevices } from '../ui/devices.js';
 
 /** One device. */
@@ -11,7 +11,7 @@ export interface ListedDevice {
   /** What it computes on; where it is not available, why. */
   readonly description: string;
   /** Of webgpu, the one that is used first. */
-  readonly adapters?: readonly AdapterSummary[];
+  readonly adapters?: readonly DescribedAdapter[];
 }
 
 /** What `lodestone devices --json` prints, schema lodestone.devices/1. */

@@ -8,7 +8,7 @@ import { embeddedModelDir } from '../paths.js';
 import { thisMachine } from '../runtime/machine.js';
 import { sessionsFolder } from '../sessions/open.js';
 import { listBlocks } from '../sessions/store.js';
-import { describeDefaultSpeech } from '../speech/describe.js';
+import { describeSpeech } from '../speech/choose.js';
 import { bytes, count } from '../ui/format.js';
 import { cacheOptions } from './cache.js';
 
@@ -67,14 +67,14 @@ async function checkTokenizer(): Promise<Check> {
 }
 
 async function checkSpeechModel(): Promise<Check> {
-  const found = await describeDefaultSpeech();
-  if (found !== null) return ok('speech model', found);
-  return { name: 'speech model', state: 'missing', found: 'none, which sound and the speech of videos need', remedy: 'download a Whisper checkpoint (Hugging Face: openai/whisper-base), and name its folder in LODESTONE_SPEECH' };
+  const speech = await describeSpeech();
+  if ('about' in speech) return ok('speech model', speech.about);
+  return { name: 'speech model', state: 'missing', found: `none that hears sound and the speech of videos: ${speech.problem}`, remedy: 'lodestone models pull hf:openai/whisper-base, or name one that is here in LODESTONE_SPEECH' };
 }
 
 async function checkModels(): Promise<Check> {
   const { models, unreadable } = await listModels();
-  const usable = models.filter(({ problem, path }) => problem === null && path !== embeddedModelDir);
+  const usable = models.filter(({ family, problem, path }) => family === 'gemma3' && problem === null && path !== embeddedModelDir);
   if (usable.length > 0) return ok('models', `${count(usable.length)} Gemma 3 beside the embedded one: ${usable.map(({ name }) => name).join(', ')}`);
   const found = unreadable.length > 0 ? `none that can be read (${unreadable.join('; ')})` : 'only the embedded one, which finds facts and copies them out';
   return { name: 'models', state: 'missing', found, remedy: 'lodestone models pull hf:google/gemma-3-4b-it (asks for a login at Hugging Face), or ollama pull gemma3:4b' };

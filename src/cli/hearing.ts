@@ -4,13 +4,13 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { wordErrorRate, wordErrors, type WordErrors } from '../bench/word-errors.js';
 import { selectDevice } from '../device/select.js';
-import { ExitCode, LodestoneError } from '../errors.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { speechClips } from '../recall/plan.js';
 import { hearWith } from '../recall/hear.js';
 import { openSpeechClips, Speaker } from '../recall/speech-clips.js';
 import { throughSpeech, type Hearing } from '../recall/spoken-document.js';
-import { defaultSpeechModel } from '../speech/default.js';
+import { requireSpeech } from '../speech/choose.js';
+import { namedSpeech } from '../speech/named.js';
 import { Transcriber } from '../speech/transcriber.js';
 
 interface Options {
@@ -98,19 +98,19 @@ async function main(): Promise<void> {
   const command = new Command('hearing')
     .description('Word error rate and speed of a speech model: on the clips of the needle suite audio, and on those of manifests (JSON lines with file, transcript, seconds).')
     .argument('[manifest...]')
-    .option('--speech <dir>', 'folder of a Whisper checkpoint', defaultSpeechModel())
+    .option('--speech <dir>', 'as in ask', namedSpeech())
     .option('--match <expression>', 'only files of the manifests whose name matches')
     .option('--threads <n>', 'of the cpu device', Number, 1)
     .option('--misses', 'print on stderr what was misheard')
     .option('--json', 'print one JSON object')
     .parse();
   const options = command.opts<Options>();
-  if (options.speech === undefined) throw new LodestoneError(ExitCode.usage, 'no speech model: name one with --speech');
+  const speech = await requireSpeech(options.speech);
   const { device } = await selectDevice('auto', { threads: options.threads });
-  const transcriber = await Transcriber.open(options.speech, device, { keep: null });
+  const transcriber = await Transcriber.open(speech, device, { keep: null });
   try {
     const rows = await measure(hearWith(transcriber), command.args, options);
-    if (options.json === true) process.stdout.write(`${JSON.stringify({ schema: 'lodestone.hearing/1', speech: options.speech, device: device.description, threads: options.threads, rows })}\n`);
+    if (options.json === true) process.stdout.write(`${JSON.stringify({ schema: 'lodestone.hearing/1', speech, device: device.description, threads: options.threads, rows })}\n`);
     else for (const { set, clips, words, word_error_rate: rate, times_real_time: times } of rows) process.stdout.write(`${set}: ${clips} clips, ${words} words, word errors ${(100 * rate).toFixed(1)} %, ${times.toFixed(1)} times real time\n`);
   } finally {
     await transcriber.close();

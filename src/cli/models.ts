@@ -11,19 +11,17 @@ interface JsonOption {
 }
 
 async function list({ json }: JsonOption): Promise<void> {
-  const [{ listModels }, { formatModels }, { describeDefaultSpeech }] = await Promise.all([import('../models/list.js'), import('../ui/models.js'), import('../speech/describe.js')]);
+  const [{ listModels }, { formatModels }, { describeSpeech }] = await Promise.all([import('../models/list.js'), import('../ui/models.js'), import('../speech/choose.js')]);
   const { models, unreadable } = await listModels();
-  const speech = await describeDefaultSpeech().catch((error: unknown) => {
-    if (error instanceof LodestoneError) return `nothing: ${error.message}`;
-    throw error;
-  });
+  const hears = await describeSpeech();
+  const speech = 'about' in hears ? hears.about : `nothing: ${hears.problem}`;
   if (json === true) {
     process.stdout.write(`${JSON.stringify({ schema: 'lodestone.models/1', models, unreadable, speech })}\n`);
     return;
   }
   for (const line of unreadable) process.stderr.write(`lodestone: ${clean(line)}\n`);
   process.stdout.write(formatModels(models));
-  if (speech !== null) process.stdout.write(clean(`\nspeech is heard by ${speech}\n`));
+  process.stdout.write(clean(`\nspeech is heard by ${speech}\n`));
 }
 
 interface InspectOptions extends JsonOption {
@@ -32,10 +30,19 @@ interface InspectOptions extends JsonOption {
 }
 
 async function inspect(model: string, { hash = false, mmproj, json }: InspectOptions, signal: AbortSignal): Promise<void> {
-  const [{ inspectModel }, { resolveModel }, { formatInspection }] = await Promise.all([import('../models/inspect.js'), import('../models/resolve.js'), import('../ui/models.js')]);
+  const [{ inspectModel }, { inspectSpeech }, { folderFamily }, { resolveModel }, { formatInspection, formatSpeechInspection }] = await Promise.all([
+    import('../models/inspect.js'),
+    import('../models/inspect-speech.js'),
+    import('../models/family.js'),
+    import('../models/resolve.js'),
+    import('../ui/models.js'),
+  ]);
   const place = await resolveModel(model);
-  const inspection = await inspectModel(mmproj === undefined ? place : { ...place, mmproj }, { hash, signal });
-  process.stdout.write(json === true ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
+  const print = <T>(inspection: T, format: (of: T) => string): void => {
+    process.stdout.write(json === true ? `${JSON.stringify(inspection)}\n` : format(inspection));
+  };
+  if ((await folderFamily(place.path)).family === 'whisper') print(await inspectSpeech(place, { hash, signal }), formatSpeechInspection);
+  else print(await inspectModel(mmproj === undefined ? place : { ...place, mmproj }, { hash, signal }), formatInspection);
 }
 
 interface PullCommandOptions extends JsonOption {
@@ -87,7 +94,7 @@ async function convert(source: string, destination: string, options: ConvertComm
     import('../ui/format.js'),
     import('../ui/live-line.js'),
   ]);
-  const place = await resolveModel(source);
+  const place = await resolveModel(source, undefined, 'gemma3');
   const line = liveLine(process.stderr, options.quiet !== true);
   try {
     const result = await convertModel(place, destination, options.to, { signal, onProgress: (done, total) => line.show(`converting ${Math.floor((100 * done) / total)} %  ${bytes(done)} / ${bytes(total)}`) });
@@ -134,10 +141,10 @@ function connections(text: string): number {
 
 /** @param program its settings (how errors are shown) are passed on */
 export function modelsCommand(program: Command, signal: AbortSignal): Command {
-  const models = new Command('models').description('the Gemma 3 models on this machine: list, inspect, pull, convert, remove').copyInheritedSettings(program);
+  const models = new Command('models').description('the models on this machine (Gemma 3, and Whisper for speech): list, inspect, pull, convert, remove').copyInheritedSettings(program);
   const verb = (name: string): Command => models.command(name).copyInheritedSettings(program);
   verb('ls')
-    .description('list every Gemma 3 in the stores of Hugging Face, llama.cpp, LM Studio, Ollama and our own; they are only read')
+    .description('list every Gemma 3 and Whisper in the stores of Hugging Face, llama.cpp, LM Studio, Ollama and our own; they are only read')
     .option('--json', 'print one JSON object (schema lodestone.models/1)')
     .action(list);
   verb('inspect')
@@ -149,7 +156,7 @@ export function modelsCommand(program: Command, signal: AbortSignal): Command {
     .action((model: string, options: InspectOptions) => inspect(model, options, signal));
   verb('pull')
     .description("get a model from the Hugging Face hub into our own store; interrupted, the same command goes on where it stopped")
-    .argument('<model>', 'hf:org/repo for safetensors, hf:org/repo:Q4_0 for a GGUF model; @branch, @tag or @commit before the colon')
+    .argument('<model>', 'hf:org/repo for safetensors (a Gemma 3, or a Whisper such as hf:openai/whisper-base), hf:org/repo:Q4_0 for a GGUF model; @branch, @tag or @commit before the colon')
     .option('--text-only', 'leave the vision part of a GGUF model (mmproj) out')
     .option('--connections <n>', 'ranges of a file that come at the same time', connections, 4)
     .option('--json', 'print one JSON object (schema lodestone.pull/1)')

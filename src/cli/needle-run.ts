@@ -3,6 +3,7 @@ import { appendFileSync } from 'node:fs';
 import type { AskEvent } from '../answer/answer.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { compare, readBaseline } from '../recall/baseline.js';
+import { costLine, secondsLeft } from '../recall/cost.js';
 import { checkGate, gateSentence, lengthName, type Gate, type GateLimits } from '../recall/gate.js';
 import { planNeedle, type Plan } from '../recall/plan.js';
 import type { TrialRecord } from '../recall/record.js';
@@ -16,6 +17,7 @@ import { summarise } from '../recall/summary.js';
 import { openTrialLog, type TrialLog } from '../recall/trial-log.js';
 import { plannedQuestions, runTrials } from '../recall/trials.js';
 import type { openModel } from '../runtime/model.js';
+import { duration } from '../ui/format.js';
 import { liveLine, type LiveLine } from '../ui/live-line.js';
 import { initialNeedleState, type NeedleState } from '../ui/needle-state.js';
 import type { NeedleScreen } from '../ui/needle-view.js';
@@ -51,7 +53,7 @@ function settingsOf(options: NeedleOptions, subject: Subject, plan: Plan): RunSe
     ...subject.settings,
     looks: options.looks,
     seed: options.seed,
-    suites: plan.suites.map(({ suite, lengths, questions }) => ({ name: suite.name, lengths, depths: suite.depths ?? [], questions })),
+    suites: plan.suites.map(({ suite, lengths, questions }) => ({ name: suite.name, lengths, depths: suite.depths ?? [], ...(suite.parts ? { parts: suite.parts } : {}), questions })),
     haystack_sha256: plan.haystacks.map(({ sha256 }) => sha256),
   };
 }
@@ -87,6 +89,8 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
     if (limits.maxPerplexityChange !== undefined && baseline?.loss === null) throw new LodestoneError(ExitCode.usage, `--max-perplexity-change: ${options.baseline!} was measured without --perplexity`);
     log = options.log === undefined ? null : await openTrialLog(options.log, settings);
     if (log !== null && log.done.size > 0) say(`${options.log}: ${log.done.size} trials are there and are not asked again`);
+    const cost = costLine(plan.suites);
+    if (cost !== null) say(cost);
     screen = await openScreen(options);
     const started = new Date().toISOString();
     const about = { settings, model, device };
@@ -136,7 +140,7 @@ export async function runNeedle(options: NeedleOptions, signal: AbortSignal, ope
 }
 
 function planRequest(options: NeedleOptions, signal: AbortSignal): Parameters<typeof planNeedle>[0] {
-  const { preset, depths, needles, model: modelDir, suite, lengths, trials, haystack } = options;
+  const { preset, depths, needles, model: modelDir, suite, lengths, tasks, trials, haystack } = options;
   return {
     preset,
     needles,
@@ -145,6 +149,7 @@ function planRequest(options: NeedleOptions, signal: AbortSignal): Parameters<ty
     ...(depths === undefined ? {} : { depths }),
     ...(suite === undefined ? {} : { suites: suite }),
     ...(lengths === undefined ? {} : { lengths }),
+    ...(tasks === undefined ? {} : { tasks }),
     ...(trials === undefined ? {} : { trials }),
     ...(haystack === undefined ? {} : { haystack }),
   };
@@ -179,6 +184,8 @@ function progressOf(options: NeedleOptions, { suites }: Plan, head: string, scre
   const total = plannedQuestions(suites);
   let state: NeedleState = { ...initialNeedleState, total, finished: [{ type: 'line', text: head, tone: 'plain' }] };
   let place = '';
+  /** Of the whole run. */
+  let left = '';
   const log = screen === null && options.quiet !== true && options.jsonl !== true && !process.stderr.isTTY;
   const update = (changes: Partial<NeedleState>): void => {
     state = { ...state, ...changes };
@@ -187,7 +194,7 @@ function progressOf(options: NeedleOptions, { suites }: Plan, head: string, scre
   };
   return {
     event(event) {
-      if (event.type === 'prefill') update({ reading: `${place}  reading ${Math.floor((100 * event.done) / Math.max(1, event.total))} %` });
+      if (event.type === 'prefill') update({ reading: `${place}  reading ${Math.floor((100 * event.done) / Math.max(1, event.total))} %${left}` });
     },
     asked(records, all) {
       const { suite: name, length } = records[0]!;
@@ -198,13 +205,15 @@ function progressOf(options: NeedleOptions, { suites }: Plan, head: string, scre
       const here = of.filter((record) => record.length === length);
       const finished = records[0]!.control === null && here.length === planned.questions;
       const hits = here.filter(({ outcome }) => outcome === 'hit').length;
-      if (log && finished) process.stderr.write(`lodestone: ${place}: ${hits} of ${here.length}\n`);
+      const seconds = secondsLeft(suites, all);
+      left = seconds === null || seconds < 1 ? '' : `, about ${duration(seconds)} left`;
+      if (log && finished) process.stderr.write(`lodestone: ${place}: ${hits} of ${here.length}${left}\n`);
       const done = all.filter(({ control }) => control === null).length;
       const [summary] = screen === null ? [null] : summarise([planned], all, options.threshold);
       // The last length's controls came with the first.
       if (finished && length === planned.lengths.at(-1) && summary) {
         update({ done, current: null, finished: [...state.finished, { type: 'suite', suite: summary, threshold: options.threshold }] });
-      } else update({ done, ...(summary ? { current: summary } : {}), reading: place });
+      } else update({ done, ...(summary ? { current: summary } : {}), reading: place + left });
     },
     end(report) {
       const tone = report.gate === null ? 'plain' : report.gate.passed ? 'good' : 'bad';

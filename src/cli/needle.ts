@@ -6,9 +6,10 @@ import { deviceChoices, type DeviceChoice } from '../device/select.js';
 import { embeddedModelDir } from '../paths.js';
 import { lengthList } from '../recall/lengths.js';
 import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
+import { rulerTaskNames } from '../recall/ruler.js';
 import { defaultKv } from '../runtime/kv.js';
 import type { openModel } from '../runtime/model.js';
-import { defaultSpeechModel } from '../speech/default.js';
+import { namedSpeech } from '../speech/named.js';
 import { addEndpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { between, integer } from './numbers.js';
 import { seeOption } from './see-option.js';
@@ -19,6 +20,7 @@ export interface NeedleOptions extends EndpointFlags {
   readonly lengths?: readonly number[];
   readonly depths?: number;
   readonly trials?: number;
+  readonly tasks?: readonly string[];
   readonly needles: number;
   readonly seed: number;
   readonly model: string;
@@ -60,14 +62,15 @@ export function needleCommand(signal: AbortSignal, open?: typeof openModel): Com
     .description('measure how much the model finds in long documents, here and now; exit with 3 where that is too little')
     .addOption(new Option('--suite <name...>', 'what to ask (default: gemini, or canary with --haystack)').choices(needleSuites))
     .addOption(new Option('--preset <name>', 'suites, lengths and trials that are not given').choices(Object.keys(presets)).default('quick'))
-    .option('--lengths <list>', 'tokens of the prompt and its answer: 1K,4K,32K; of the suite video, seconds (default: by preset)', lengthList)
+    .option('--lengths <list>', 'tokens of the prompt and its answer: 1K,4K,32K; of the suite video by itself, seconds of film: 60,600 (default: by preset)', lengthList)
     .option('--depths <n>', 'places of the needle, from the start to the end (default: by preset, 11)', integer(1))
     .option('--trials <n>', 'questions for each length and depth, or task (default: by preset)', integer(1))
+    .addOption(new Option('--tasks <name...>', 'of the suite ruler, those that are asked (default: all)').choices(rulerTaskNames))
     .option('--needles <n>', 'hidden at once in the suites multi and multi-at-once', integer(2), 10)
     .option('--seed <n>', 'of keys, values and places', integer(0), 0)
     .option('-m, --model <path>', 'folder of a Gemma 3 checkpoint (safetensors), or a GGUF file', process.env['LODESTONE_MODEL'] || embeddedModelDir)
     .option('--haystack <file...>', 'documents of your own: read whole, with needles between their sentences; with --lengths, in parts')
-    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(defaultSpeechModel()))
+    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: a Whisper, named as in ask (default: the one that was pulled)').default(namedSpeech()))
     .addOption(seeOption())
     .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
     .option('--threads <n>', 'threads of the cpu device', integer(1))

@@ -33,7 +33,7 @@ function readBaseline(file: string, files: readonly TextLoss[]): PerplexityRepor
 export async function runPerplexity(paths: readonly string[], options: PerplexityOptions, signal: AbortSignal): Promise<void> {
   const { baseline, maxChange, maxPerplexity, tokens: most } = options;
   if (maxChange !== undefined && baseline === undefined) throw new LodestoneError(ExitCode.usage, '--max-change needs --baseline, the --json of an earlier run');
-  const place = await resolveModel(options.model);
+  const place = await resolveModel(options.model, undefined, 'gemma3');
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   const line = liveLine(process.stderr, options.quiet !== true);
   const say = (message: string): void => {

@@ -41,7 +41,7 @@ async function openPlanned({ size, model, mmproj }: PlanOptions): Promise<Pick<M
     return { id: `Gemma 3 ${size.toUpperCase()}`, config, places: plannedGemmaPlaces(config), visionPlaces: config.vision && plannedVisionPlaces(config.vision, config.hiddenSize) };
   }
   const [{ openModelFiles }, { resolveModel }] = await Promise.all([import('../runtime/model.js'), import('../models/resolve.js')]);
-  const place = await resolveModel(model);
+  const place = await resolveModel(model, undefined, 'gemma3');
   return openModelFiles(place.path, { id: place.id, mmproj: mmproj ?? place.mmproj });
 }
 

@@ -36,8 +36,9 @@ npm install @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0`)
   verb('eval')
     .description('right answers by what was read, of a policy and of fixed rules, on simulated corpora that training never sees')
     .option('--policy <file>', 'to measure (default: the one that is installed with lodestone)', embeddedPolicy)
-    .option('--questions <n>', 'asked of corpora of 20,000 leaves; each takes seconds for all rules together', integer(1), 100)
-    .option('--json', 'print one JSON object (schema lodestone.reader-eval/1)')
+    .addOption(new Option('--on <corpora>', 'test: 20,000 leaves, names and phrasings that training does not have; validation: 2,000 leaves of the kind of training, to choose among policies').choices(['test', 'validation']).default('test'))
+    .option('--questions <n>', 'asked, of at most 400; each takes seconds for all rules together', integer(1), 100)
+    .option('--json', 'print one JSON object (schema lodestone.reader-eval/2)')
     .option('-q, --quiet', 'no progress on stderr')
     .action(async (options: EvalOptions) => (await import('./reader-eval.js')).runEval(options, signal));
   return reader;

@@ -11,7 +11,7 @@ import { parsePageRanges } from '../ingest/pages.js';
 import { resolveModel } from '../models/resolve.js';
 import { embeddedModelDir } from '../paths.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
-import { defaultSpeechModel } from '../speech/default.js';
+import { namedSpeech } from '../speech/named.js';
 import { cacheOptions } from './cache.js';
 import { between, integer } from './numbers.js';
 import { seeOption } from './see-option.js';
@@ -71,7 +71,7 @@ export function addSourceOptions(command: Command): Command {
     .option('--password <text>', 'of an encrypted PDF')
     .option('--pdf-timeout <seconds>', 'give a PDF up after this long (120 and more for long ones)', between(0.1, 86_400))
     .option('--tiles <n>', 'show wide and tall images in so many crops too; auto decides by their shape, 0 is none', tiles, 'auto')
-    .addOption(new Option('--speech <model>', 'hears sound and video: folder of a Whisper checkpoint, or hf:org/repo').default(defaultSpeechModel()))
+    .addOption(new Option('--speech <model>', 'hears sound and video: folder of a Whisper checkpoint, hf:org/repo, or a short name (default: the one that was pulled)').default(namedSpeech()))
     .addOption(seeOption())
     .option('--language <code>', 'that is spoken: en, de, ...; as it sounds by default')
     .option('--from <time>', 'begin sound and video here: seconds, MM:SS or H:MM:SS', time)
@@ -96,9 +96,9 @@ export function addAnswerOptions(command: Command): Command {
 
 /** Where the models lie that the options name. Errors: those of `resolveModel`. */
 export async function locateModels(options: Pick<ReadingOptions, 'model' | 'mmproj' | 'speech' | 'see'>): Promise<Pick<ConversationRequest, 'modelDir' | 'modelId' | 'mmproj' | 'speech' | 'see'>> {
-  const { path, id, mmproj: beside } = await resolveModel(options.model);
+  const { path, id, mmproj: beside } = await resolveModel(options.model, undefined, 'gemma3');
   const { mmproj = beside, speech, see } = options;
-  return { modelDir: path, ...(id === undefined ? {} : { modelId: id }), ...(mmproj === undefined ? {} : { mmproj }), ...(speech === undefined ? {} : { speech: (await resolveModel(speech)).path }), ...(see === undefined ? {} : { see }) };
+  return { modelDir: path, ...(id === undefined ? {} : { modelId: id }), ...(mmproj === undefined ? {} : { mmproj }), ...(speech === undefined ? {} : { speech }), ...(see === undefined ? {} : { see }) };
 }
 
 /** Errors: LodestoneError(usage). */

@@ -9,9 +9,9 @@ import { isPlaylist, mediaHeadBytes, mediaKind } from '../ingest/media/kind.js';
 import { sourceName, unreadable } from '../ingest/name.js';
 import { readHead } from '../ingest/read.js';
 import { cacheFolder } from '../models/places.js';
-import { resolveModel } from '../models/resolve.js';
 import { formatSegment, opening, transcriptFormats, type TranscriptFormat } from '../speech/formats.js';
-import { defaultSpeechModel } from '../speech/default.js';
+import { requireSpeech } from '../speech/choose.js';
+import { namedSpeech } from '../speech/named.js';
 import type { SpeechSegment } from '../speech/transcribe.js';
 import type { Transcriber } from '../speech/transcriber.js';
 import { clean } from '../ui/format.js';
@@ -44,9 +44,6 @@ async function refuseOthers(path: string): Promise<void> {
 }
 
 async function run(path: string, options: TranscribeOptions, signal: AbortSignal): Promise<void> {
-  if (options.model === undefined) {
-    throw new LodestoneError(ExitCode.usage, 'no speech model: name the folder of a Whisper checkpoint with -m, or in LODESTONE_SPEECH');
-  }
   const range = timeRange(options.from, options.to);
   await refuseOthers(path);
   const [{ openRecording }, { listen }, { Transcriber: Transcribers }, { selectDevice }] = await Promise.all([
@@ -55,7 +52,7 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
     import('../speech/transcriber.js'),
     import('../device/select.js'),
   ]);
-  const place = await resolveModel(options.model);
+  const dir = await requireSpeech(options.model, { option: '-m' });
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
   // Other formats are for programs, wherever they are printed.
   const screen = await openJobScreen(options.format === 'txt' && options.plain !== true && options.quiet !== true);
@@ -69,7 +66,7 @@ async function run(path: string, options: TranscribeOptions, signal: AbortSignal
   if (device.name === 'reference' && options.device === 'auto') warn(why);
   let transcriber: Transcriber | undefined;
   try {
-    transcriber = await Transcribers.open(place.path, device, { language: options.language, keep: options.session ? speechFolder(cacheFolder()) : null });
+    transcriber = await Transcribers.open(dir, device, { language: options.language, keep: options.session ? speechFolder(cacheFolder()) : null });
     const recording = await openRecording(path, signal);
     if (!recording.audio) throw unreadable(path, 'has no sound track');
     const end = Math.min(range.to, recording.seconds ?? Infinity);
@@ -110,7 +107,7 @@ export function transcribeCommand(signal: AbortSignal): Command {
   return new Command('transcribe')
     .description("write down a recording's speech, with times, while it is heard")
     .argument('<file>', 'WAV; with ffmpeg FLAC, MP3, M4A, Ogg, Opus, and the sound of MP4, MKV, WebM, MOV, ...')
-    .addOption(new Option('-m, --model <model>', 'folder of a Whisper checkpoint (safetensors), or hf:org/repo').default(defaultSpeechModel()))
+    .addOption(new Option('-m, --model <model>', 'folder of a Whisper checkpoint (safetensors), hf:org/repo, or a short name (default: the one that was pulled)').default(namedSpeech()))
     .addOption(new Option('--format <name>', 'how to write it').choices(transcriptFormats).default('txt'))
     .option('--language <code>', 'en, de, ...; as it sounds by default')
     .option('--from <time>', 'begin here: seconds, MM:SS or H:MM:SS', time)

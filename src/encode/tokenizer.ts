@@ -50,7 +50,7 @@ interface AddedToken {
 }
 
 /**
- * The tokenizer of a model directory.
+ * The tokenizer of a model directory: tokenizer.json, else what an older one is made of (`byte-level.ts`).
  * @param prefer a backend to insist on; default: native if it loads
  * Errors: LodestoneError(badModel), one line.
  */
@@ -60,7 +60,12 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw bad(`${dir}: no tokenizer.json`, cause);
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      const { byteLevelTokenizerJson } = await import('./byte-level.js');
+      const made = await byteLevelTokenizerJson(dir);
+      if (made === null) throw bad(`${dir}: no tokenizer.json`, cause);
+      return makeTokenizer(join(dir, 'vocab.json'), made, JSON.stringify(made), prefer);
+    }
     throw bad(`${path}: can't be read (${(cause as Error).message})`, cause);
   }
   let json: unknown;

@@ -89,6 +89,7 @@ export function parseConfig(json: unknown, path: string, generation?: unknown): 
   };
   if (!isObject(json)) return fail('is not a JSON object');
   const modelType = json['model_type'];
+  if (modelType === 'whisper') fail('is a speech recogniser (Whisper), which answers no questions; it hears recordings when --speech names it');
   if (modelType !== 'gemma3' && modelType !== 'gemma3_text') {
     return fail(`model_type is ${showJson(modelType)}; only Gemma 3 (gemma3, gemma3_text) is supported`);
   }

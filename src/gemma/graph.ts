@@ -67,7 +67,7 @@ export interface Activations {
   /** [rows, f] */
   readonly gate: View;
   readonly up: View;
-  /** [vocabSize] of one position. */
+  /** [vocabSize] of one position, or of as many as are drawn at together. */
   readonly logits: View;
   /** Of tokens that the device draws itself; for whoever records that. */
   readonly drawn: View;
@@ -252,4 +252,34 @@ export function recordSteps(
     const draw = { op: 'sample', logits, count: config.vocabSize, sampling, step: number, out: drawn } as const;
     return [...recordChunk(config, weights, caches, own, chunk), draw];
   });
+}
+
+/** Neighbouring positions whose tokens are known or guessed, and that are drawn at together. */
+export interface Guesses {
+  readonly start: number;
+  /** Of each, where the drawn token goes. */
+  readonly drawn: readonly View[];
+  /** Number in the text of the token that is drawn at the first of them. */
+  readonly number: number;
+}
+
+/** The commands for them: as a chunk's, then a draw at each position. */
+export function recordGuesses(
+  config: GemmaConfig,
+  weights: GemmaWeights,
+  caches: readonly KvCache[],
+  activations: Activations,
+  { start, drawn, number }: Guesses,
+  sampling: Sampling,
+): Command[] {
+  const { logits, normed } = activations;
+  const { vocabSize: count } = config;
+  const rows = drawn.length;
+  const chunk = { start, rows, ranges: outputRanges(config, start + rows, rows), logits: false, images: [], blocks: [] };
+  const logitsOf = (row: number): View => ({ buffer: logits.buffer, offset: logits.offset + row * count * f32 });
+  return [
+    ...recordChunk(config, weights, caches, activations, chunk),
+    { op: 'matMul', x: normed, rows, parts: [{ weight: weights.head, out: logits }] },
+    ...drawn.map((out, row): Command => ({ op: 'sample', logits: logitsOf(row), count, sampling, step: number + row, out })),
+  ];
 }

@@ -1,85 +1,92 @@
 /** What a model's files say about it, without its weights and its tokenizer: for lists, and for messages. */
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { LodestoneError } from '../errors.js';
 import { ggufHeaders } from '../runtime/gguf-headers.js';
-import { openModelHeaders, type ModelHeaders } from '../runtime/model.js';
+import { isGguf, openModelHeaders, type ModelHeaders } from '../runtime/model.js';
+import { openSpeechFiles } from '../speech/files.js';
 import { openGguf } from '../weights/gguf.js';
 import type { Checkpoint } from '../weights/safetensors.js';
+import { folderFamily, type Declared, type Family } from './family.js';
 import { looksLikeGemma3, type Candidate, type Store } from './stores.js';
 
-/** A Gemma 3 on this machine. */
+/** A model on this machine. */
 export interface StoredModel {
-  /** What `-m` takes. */
+  /** What `-m`, or for Whisper `--speech`, takes. */
   readonly name: string;
   readonly id: string;
   readonly store: Store;
   readonly path: string;
+  /** null: broken before it could be told. */
+  readonly family: Family | null;
   readonly format: 'safetensors' | 'gguf' | null;
   /** Of the files with weights. */
   readonly bytes: number | null;
   readonly parameters: number | null;
   /** Formats of the matrices in the file, that of most elements first: "BF16", "Q4_0+Q6_K". */
   readonly quantization: string | null;
-  /** Tokens. */
+  /** Tokens; null for a speech model. */
   readonly context: number | null;
+  /** How many languages a speech model hears. */
+  readonly languages: number | null;
   /** Why it can't be used; null where it can. */
   readonly problem: string | null;
 }
 
-/** null: not a Gemma 3. What is one and can't be used is described with its problem. */
+/** null: of another family than ours. What is one of ours and can't be used is described with its problem. */
 export async function describe(candidate: Candidate): Promise<StoredModel | null> {
   const { name, id, store, path } = candidate;
-  const broken = (problem: string): StoredModel => ({ name, id, store, path, format: null, bytes: null, parameters: null, quantization: null, context: null, problem });
-  if (candidate.problem !== undefined) return broken(candidate.problem);
+  const unknown = { name, id, store, path, family: null, format: null, bytes: null, parameters: null, quantization: null, context: null, languages: null };
+  if (candidate.problem !== undefined) return { ...unknown, problem: candidate.problem };
+  let family: Family | null = null;
   try {
-    const headers = await gemmaHeaders(path, id);
-    if (headers === null) return null;
-    const { checkpoint, config } = headers;
-    const format = 'metadata' in checkpoint ? 'gguf' : 'safetensors';
-    // The tokenizer takes long to open; that it is there is seen quickly.
-    if (format === 'safetensors') await stat(join(path, 'tokenizer.json'));
-    const storage = { format, bytes: await fileBytes(checkpoint.files), parameters: parameterCount(checkpoint), quantization: storedQuantization(checkpoint) } as const;
-    return { ...broken(''), ...storage, context: config.maxPositions, problem: null };
+    const files = await look(path, id);
+    if (files.type !== null && files.family === null) return null;
+    ({ family } = files);
+    return { ...unknown, family, ...(await files.describe()), problem: null };
   } catch (error) {
     const noTokenizer = (error as NodeJS.ErrnoException).code === 'ENOENT';
     if (!(error instanceof LodestoneError) && !noTokenizer) throw error;
-    // Nobody else's damage is reported, unless the name says that it was meant to be one of ours.
-    if (store !== 'lodestone' && store !== 'embedded' && !looksLikeGemma3(name) && !looksLikeGemma3(id) && !(error instanceof KnownGemma)) return null;
-    return broken(noTokenizer ? 'no tokenizer.json' : withoutPath((error as Error).message, path));
+    // Nobody else's damage is reported, unless the files or the name say that it was meant to be one of ours.
+    if (family === null && store !== 'lodestone' && store !== 'embedded' && !looksLikeGemma3(name) && !looksLikeGemma3(id)) return null;
+    return { ...unknown, family, problem: noTokenizer ? 'no tokenizer.json' : withoutPath((error as Error).message, path) };
   }
 }
 
-/** Its architecture was read, and then something was wrong. */
-class KnownGemma extends LodestoneError {}
+type Storage = Pick<StoredModel, 'format' | 'bytes' | 'parameters' | 'quantization' | 'context' | 'languages'>;
 
-/** The headers of a Gemma 3; null where the files say that they are of another architecture. */
-async function gemmaHeaders(path: string, id: string): Promise<ModelHeaders | null> {
-  const open = await openArchitecture(path, id);
-  if (open.architecture !== null && !open.gemma3) return null;
-  try {
-    return await open.headers();
-  } catch (error) {
-    if (error instanceof LodestoneError && open.gemma3) throw new KnownGemma(error.exitCode, error.message, { cause: error });
-    throw error;
-  }
+/** What a directory's config or a GGUF file's metadata say that it is, and the rest when it is asked for. */
+interface Files extends Declared {
+  describe(): Promise<Storage>;
 }
 
-interface OpenArchitecture {
-  readonly architecture: string | null;
-  readonly gemma3: boolean;
-  headers(): Promise<ModelHeaders>;
+/** Errors: LodestoneError(badModel) for a file that is no GGUF file. */
+async function look(path: string, id: string): Promise<Files> {
+  if ((await stat(path).catch(() => null))?.isDirectory() === true) {
+    const declared = await folderFamily(path);
+    return { ...declared, describe: async () => (declared.family === 'whisper' ? describeSpeech(path) : describeGemma(await openModelHeaders(path, { id }))) };
+  }
+  const gguf = await openGguf(path);
+  const architecture = gguf.metadata.get('general.architecture');
+  const type = typeof architecture === 'string' ? architecture : null;
+  return { type, family: type === 'gemma3' ? type : null, describe: async () => describeGemma(ggufHeaders(gguf, { id })) };
 }
 
-async function openArchitecture(path: string, id: string): Promise<OpenArchitecture> {
-  if ((await stat(path).catch(() => null))?.isDirectory() !== true) {
-    const gguf = await openGguf(path);
-    const found = gguf.metadata.get('general.architecture');
-    return { architecture: typeof found === 'string' ? found : null, gemma3: found === 'gemma3', headers: async () => ggufHeaders(gguf, { id }) };
-  }
-  const json = await readFile(join(path, 'config.json'), 'utf8').then((text) => JSON.parse(text) as unknown).catch(() => null);
-  const found = (json as { model_type?: unknown } | null)?.model_type;
-  return { architecture: typeof found === 'string' ? found : null, gemma3: found === 'gemma3' || found === 'gemma3_text', headers: () => openModelHeaders(path, { id }) };
+async function describeGemma({ checkpoint, config }: ModelHeaders): Promise<Storage> {
+  const gguf = isGguf(checkpoint);
+  // The tokenizer takes long to open; that it is there is seen quickly.
+  if (!gguf) await stat(join(dirname(checkpoint.files[0]!), 'tokenizer.json'));
+  return { ...(await storage(checkpoint)), format: gguf ? 'gguf' : 'safetensors', context: config.maxPositions, languages: null };
+}
+
+async function describeSpeech(path: string): Promise<Storage> {
+  const { checkpoint, config } = await openSpeechFiles(path);
+  await stat(join(path, 'tokenizer.json')).catch(() => stat(join(path, 'vocab.json')));
+  return { ...(await storage(checkpoint)), format: 'safetensors', context: null, languages: Math.max(1, config.tokens.languages.size) };
+}
+
+async function storage(checkpoint: Checkpoint): Promise<Pick<StoredModel, 'bytes' | 'parameters' | 'quantization'>> {
+  return { bytes: await fileBytes(checkpoint.files), parameters: parameterCount(checkpoint), quantization: storedQuantization(checkpoint) };
 }
 
 /** The list has the path in a column of its own. */

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { describe } from './describe.js';
+import type { Family } from './family.js';
 import { fileMatches, parseOllamaName, parseRepoName, shortNameMatches, showOllamaName, showRepoName, type RepoName } from './names.js';
 import { readRecord } from './own.js';
 import { storePlaces, type StorePlaces, type Surroundings } from './places.js';
@@ -9,12 +10,12 @@ import type { ModelPlace } from './resolve.js';
 import { survey, type Candidate, type Store } from './stores.js';
 
 /** @param model `hf:`, `ollama:` or `lmstudio:` and a name, or a short name. Errors: those of `resolveModel`. */
-export async function findInStores(model: string, where: Surroundings): Promise<ModelPlace> {
+export async function findInStores(model: string, where: Surroundings, wanted: Family | undefined): Promise<ModelPlace> {
   const [, prefix, rest = ''] = /^(hf|ollama|lmstudio):(.*)$/su.exec(model) ?? [];
   if (prefix === 'hf') return inHub(parseRepoName('hf', rest), await storePlaces(where));
   if (prefix === 'lmstudio') return inLmStudio(parseRepoName('lmstudio', rest), await storePlaces(where));
   if (prefix === 'ollama') return inOllama(rest, await storePlaces(where));
-  return byShortName(model, await storePlaces(where));
+  return byShortName(model, await storePlaces(where), wanted);
 }
 
 const placeOf = ({ path, mmproj, id, store, name }: Candidate): ModelPlace => ({ path, ...(mmproj === undefined ? {} : { mmproj }), id, store, name });
@@ -94,18 +95,23 @@ function inFlatCache(candidates: readonly Candidate[], { owner, repo, quant }: R
   });
 }
 
-/** Of all Gemma 3 on this machine, the one whose name holds the words of the short one. */
-async function byShortName(short: string, places: StorePlaces): Promise<ModelPlace> {
+const familyNames: Readonly<Record<Family, string>> = { gemma3: 'Gemma 3', whisper: 'Whisper' };
+
+/** Of all models on this machine, the one whose name holds the words of the short one. */
+async function byShortName(short: string, places: StorePlaces, wanted: Family | undefined): Promise<ModelPlace> {
   const { candidates } = await survey(places);
   const matching = candidates.filter(({ id, name, repo }) => [id, repo, name.replace(/^[a-z]+:/, '')].some((full) => full !== undefined && shortNameMatches(short, full)));
   const found: Candidate[] = [];
-  let broken: string | null = null;
+  let problem: string | null = null;
   for (const candidate of matching) {
     const model = await describe(candidate);
-    if (model?.problem === null) found.push(candidate);
-    else if (model) broken ??= `${model.path}: ${model.problem}`;
+    if (model === null) continue;
+    if (wanted !== undefined && model.family !== null && model.family !== wanted) problem ??= `${model.name}: is a ${familyNames[model.family]}, and a ${familyNames[wanted]} is needed here`;
+    else if (model.problem === null) found.push(candidate);
+    else problem ??= `${model.path}: ${model.problem}`;
   }
   const exact = found.filter(({ id, repo }) => id === short || repo === short);
-  const none = `${short}: no such model directory, and no Gemma 3 of that name in the stores; lodestone models ls shows what is there, lodestone models pull hf:org/repo gets one`;
-  return theOne(short, exact.length > 0 ? exact : found, broken ?? none);
+  const kind = wanted === undefined ? 'Gemma 3 or Whisper' : familyNames[wanted];
+  const none = `${short}: no such model directory, and no ${kind} of that name in the stores; lodestone models ls shows what is there, lodestone models pull hf:org/repo gets one`;
+  return theOne(short, exact.length > 0 ? exact : found, problem ?? none);
 }

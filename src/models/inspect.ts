@@ -70,8 +70,14 @@ export type InspectedVision =
   /** It can't be used, and why. */
   | { readonly path: string; readonly problem: string };
 
-/** Errors: LodestoneError(badModel), one line; the signal's reason. */
-export async function inspectModel(place: ModelPlace, options: { readonly hash?: boolean; readonly signal?: AbortSignal } = {}): Promise<Inspection> {
+export interface HashOptions {
+  /** Also the sha256 of each file, which reads all of it. */
+  readonly hash?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Of a Gemma 3. Errors: LodestoneError(badModel), one line; the signal's reason. */
+export async function inspectModel(place: ModelPlace, options: HashOptions = {}): Promise<Inspection> {
   const headers = await openModelHeaders(place.path, { id: place.id });
   const vision = await inspectVision(place, headers);
   const { id, config, checkpoint, places } = headers;
@@ -95,7 +101,11 @@ export async function inspectModel(place: ModelPlace, options: { readonly hash?:
     vision,
     prompt: config.prompt,
     chat_template: gguf ? templateOf(checkpoint.metadata.get('tokenizer.chat_template')) : await folderTemplate(place.path),
-    files: await describeFiles(checkpoint, gguf ? [] : ['config.json', 'generation_config.json', 'tokenizer.json'].map((name) => join(place.path, name)), place.mmproj, options),
+    files: await describeFiles([
+      ...(gguf ? [] : ['config.json', 'generation_config.json', 'tokenizer.json'].map((name) => join(place.path, name))),
+      ...checkpoint.files,
+      ...(place.mmproj === undefined ? [] : [place.mmproj]),
+    ], options),
   };
 }
 
@@ -126,7 +136,7 @@ function describeVision(path: string, { config: { vision }, visionPlaces }: Mode
 }
 
 /** Elements by their format. */
-function formatsOf(entries: readonly TensorEntry[]): Record<string, number> {
+export function formatsOf(entries: Iterable<TensorEntry>): Record<string, number> {
   const formats: Record<string, number> = {};
   for (const { dtype, shape } of entries) formats[dtype] = (formats[dtype] ?? 0) + elements(shape);
   return formats;
@@ -179,9 +189,10 @@ export async function folderTemplate(dir: string): Promise<string | null> {
   return templateOf(config?.chat_template);
 }
 
-async function describeFiles({ files }: Checkpoint, others: readonly string[], mmproj: string | undefined, { hash, signal }: { readonly hash?: boolean; readonly signal?: AbortSignal }): Promise<Inspection['files']> {
+/** Those that are there. */
+export async function describeFiles(paths: readonly string[], { hash, signal }: HashOptions): Promise<Inspection['files']> {
   const found: { path: string; bytes: number; sha256?: string }[] = [];
-  for (const path of [...others, ...files, ...(mmproj === undefined ? [] : [mmproj])]) {
+  for (const path of paths) {
     const info = await stat(path).catch(() => null);
     if (info === null) continue;
     found.push({ path, bytes: info.size, ...(hash === true ? { sha256: await sha256OfFiles([path], signal) } : {}) });

@@ -1,4 +1,4 @@
-/** Every Gemma 3 on this machine. */
+/** Every Gemma 3 and every Whisper on this machine. */
 import { describe, type StoredModel } from './describe.js';
 import { storePlaces, surroundings, type Surroundings } from './places.js';
 import { survey } from './stores.js';

@@ -1,5 +1,6 @@
 /** What `-m` says -> the place on disk. The one home of that question, for every verb. */
 import { stat } from 'node:fs/promises';
+import type { Family } from './family.js';
 import { surroundings, type Surroundings } from './places.js';
 import type { Store } from './stores.js';
 
@@ -18,13 +19,14 @@ export interface ModelPlace {
 
 /**
  * @param model a path, `hf:org/repo[@revision][:quant]`, `ollama:name[:tag]`, `lmstudio:publisher/model[:quant]`, or a short name
+ * @param wanted a short name means a model of this family; default: of any
  * Errors: LodestoneError(badModel), one line that says what was looked for, where, and how to get it; LodestoneError(usage)
  * for a name that is none.
  */
-export async function resolveModel(model: string, where: Surroundings = surroundings()): Promise<ModelPlace> {
+export async function resolveModel(model: string, where: Surroundings = surroundings(), wanted?: Family): Promise<ModelPlace> {
   if (await isPath(model)) return { path: model, store: null, name: model };
   const { findInStores } = await import('./in-stores.js');
-  return findInStores(model, where);
+  return findInStores(model, where, wanted);
 }
 
 async function isPath(model: string): Promise<boolean> {

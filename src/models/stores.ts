@@ -1,5 +1,5 @@
 /**
- * What lies in the stores of models: every folder and file that may be a Gemma 3, by the name that `-m` takes. Nothing is
+ * What lies in the stores of models: every folder and file that may be a Gemma 3 or a Whisper, by the name that `-m` takes. Nothing is
  * opened but directories and manifests; `describe.ts` looks into the files.
  *
  * Hugging Face: models--org--name/snapshots/<commit>/file, links to blobs; refs/main holds the commit.

@@ -6,6 +6,7 @@ import type { Answer, AskEvent, Budget, BudgetStep, BudgetTrace, Plan } from '..
 import { answerWhole, hashWeights, makePlan, openSources, preparePrompt, summarise, type AskRequest, type Opened } from '../answer/ask.js';
 import { cite } from '../answer/citations.js';
 import { cutMessage, summariseReading } from '../answer/make-answer.js';
+import { unknownNames } from '../answer/names.js';
 import type { Device } from '../device/device.js';
 import type { Prompt } from '../encode/prompt.js';
 import { ExitCode, LodestoneError } from '../errors.js';
@@ -253,6 +254,7 @@ function toAnswer(
 ): Answer {
   const best: Evidence<RealReading> | null = ending === 'answer' ? state.best().evidence : null;
   const result = best?.reading.result;
+  const unknown = result === undefined ? unknownNames(request.question, opened.sources, false) : [];
   const generated = state.evidence.reduce((sum, { reading }) => sum + reading.result.tokens, 0);
   const trace: BudgetTrace = {
     ...plan.budget!,
@@ -269,6 +271,7 @@ function toAnswer(
     found: result !== undefined,
     confidence: result?.confidence ?? Math.max(0, ...state.evidence.filter(({ reading }) => !reading.found).map(({ reading }) => reading.confidence)),
     citations: best && result ? cite(request.question, result.parsed.needle, onlyRead(opened.sources, best.reading.segments)) : [],
+    ...(unknown.length === 0 ? {} : { unknown_names: unknown }),
     readings: state.evidence.map((one) => summariseReading({ ...one.reading.result, passage: { segments: one.reading.piece, relevance: one.relevance } })),
     finish: result?.finish ?? 'stop',
     model: { id: model.id, ...(sha256 === undefined ? {} : { sha256 }), quantization: model.quantization, kv: request.kv ?? defaultKv, context: model.config.maxPositions },

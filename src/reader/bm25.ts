@@ -4,6 +4,7 @@
  */
 import { fold } from '../answer/fold.js';
 import { isStopWord, stem } from '../answer/words.js';
+import { upperBound } from '../upper-bound.js';
 
 export interface Bm25Index {
   readonly leaves: number;
@@ -135,6 +136,15 @@ export class Bm25 {
   leavesWith(term: string): number {
     const number = this.#numbers.get(term);
     return number === undefined ? 0 : this.index.starts[number + 1]! - this.index.starts[number]!;
+  }
+
+  /** Whether a stemmed word stands in a leaf. */
+  stands(term: string, leaf: number): boolean {
+    const number = this.#numbers.get(term);
+    if (number === undefined) return false;
+    const { starts, postings } = this.index;
+    const own = postings.subarray(starts[number], starts[number + 1]);
+    return own[upperBound(own, leaf) - 1] === leaf;
   }
 
   rareness(term: string): number {

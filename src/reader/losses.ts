@@ -22,9 +22,12 @@ export function logSumExp(values: ArrayLike<number>): number {
 }
 
 export function softmax(logits: ArrayLike<number>): Float64Array {
-  const logSum = logSumExp(logits);
+  let most = -Infinity;
+  for (let i = 0; i < logits.length; i++) most = Math.max(most, logits[i]!);
   const probabilities = new Float64Array(logits.length);
-  for (let i = 0; i < logits.length; i++) probabilities[i] = Math.exp(logits[i]! - logSum);
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += probabilities[i] = Math.exp(logits[i]! - most);
+  for (let i = 0; i < logits.length; i++) probabilities[i]! /= sum;
   return probabilities;
 }
 

@@ -142,16 +142,17 @@ class MiniatureTask implements Task {
 
   #look(): Present {
     const left = budget - this.#spent;
-    const unread = Array.from({ length: leaves }, (_, leaf) => leaf).filter((leaf) => !this.#read.has(leaf));
-    const best = this.#steps < mostSteps ? unread.sort((a, b) => this.#belief(b) - this.#belief(a)).slice(0, candidates) : [];
-    const beliefs = best.map((leaf) => Math.exp(this.#belief(leaf)));
+    const logOdds = Float64Array.from({ length: leaves }, (_, leaf) => this.#belief(leaf));
+    const unread = Array.from(logOdds.keys()).filter((leaf) => !this.#read.has(leaf));
+    const best = this.#steps < mostSteps ? unread.sort((a, b) => logOdds[b]! - logOdds[a]!).slice(0, candidates) : [];
+    const beliefs = best.map((leaf) => Math.exp(logOdds[leaf]!));
     const total = beliefs.reduce((sum, belief) => sum + belief, 1);
     const actions: { readonly kind: (typeof kindsInOrder)[number]; readonly leaf: number; readonly features: readonly number[] }[] = [
       { kind: 'answer', leaf: -1, features: [0, 0, 0, 0, 0] },
       { kind: 'abstain', leaf: -1, features: [0, 0, 0, 0, 0] },
     ];
     for (const [rank, leaf] of best.entries()) {
-      const features = [beliefs[rank]! / total, this.#belief(leaf) / 6, rank / candidates, Number(this.#skimmed.has(leaf)), Number(this.#besideFound(leaf))];
+      const features = [beliefs[rank]! / total, logOdds[leaf]! / 6, rank / candidates, Number(this.#skimmed.has(leaf)), Number(this.#besideFound(leaf))];
       if (!this.#skimmed.has(leaf) && left >= skimPrice) actions.push({ kind: 'skim', leaf, features });
       if (left >= 1) actions.push({ kind: 'read', leaf, features });
     }

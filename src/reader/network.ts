@@ -97,6 +97,10 @@ export function createNetwork(shape: NetworkShape, parameters: Parameters): QNet
   const [headNorm, head, headBias] = [of('head.norm'), of('head.weight'), of('head.bias')];
   const normed = new Float32Array(width);
   const hidden = new Float32Array(expansion * width);
+  const active = new Uint32Array(Math.max(stateFeatures, actionFeatures, expansion * width));
+  const addProduct = (x: Float32Array, matrix: Float32Array, out: Float32Array): void => {
+    addRows(x, active, matrix, out);
+  };
 
   return (decision) => {
     const count = decision.kinds.length;
@@ -139,11 +143,10 @@ export function createNetwork(shape: NetworkShape, parameters: Parameters): QNet
 
 /**
  * out += x matrix; the matrix is [inputs, outputs]. Inputs that are 0, half of a hidden layer, cost nothing; the others are
- * taken four at a time, for fewer passes over `out`.
+ * taken four at a time, for fewer passes over `out`. What is in `active` does not matter; it is room for x.length numbers.
  */
-function addProduct(x: Float32Array, matrix: Float32Array, out: Float32Array): void {
+function addRows(x: Float32Array, active: Uint32Array, matrix: Float32Array, out: Float32Array): void {
   const outputs = out.length;
-  const active = new Uint32Array(x.length);
   let count = 0;
   for (let i = 0; i < x.length; i++) if (x[i] !== 0) active[count++] = i;
   let k = 0;

@@ -8,7 +8,7 @@ import type { IngestedSource } from '../ingest/segment.js';
 import type { Bm25, Hit } from './bm25.js';
 import type { CostOf } from './costs.js';
 import type { ActionKind } from './decision.js';
-import { leadOf, relevanceOf, weigh, wordsOf, type Lead, type Weights } from './question.js';
+import { followLead, leadOf, namesOf, relevanceOf, weigh, wordsOf, type Lead, type Weights } from './question.js';
 
 export interface Corpus {
   readonly index: Bm25;
@@ -51,7 +51,6 @@ export interface Evidence<R extends PassageReading = PassageReading> {
   readonly reading: R;
   readonly leaf: number;
   readonly level: Level;
-  readonly words: ReadonlySet<string>;
   /** Share of what is searched for that it has: 0..1. */
   readonly relevance: number;
   /** Of the step that read it. */
@@ -99,13 +98,24 @@ export function spanText(corpus: Pick<Corpus, 'text'>, [first, last]: Span): str
   return text;
 }
 
+/** Whether any of the leaves has any of the words. */
+export function sharesWord(index: Bm25, weights: Weights, [first, last]: Span): boolean {
+  for (const word of weights.keys()) for (let leaf = first; leaf <= last; leaf++) if (index.stands(word, leaf)) return true;
+  return false;
+}
+
 /** The passages of a text that a level reads. */
 export function passagesOf(level: Level, text: string, weights: Weights): Passage[] {
   const source: IngestedSource = { source: { path: '', kind: 'text', bytes: 0, sha256: '' }, segments: [{ source: 0, text }], warnings: [] };
   const options = level === 'skim' ? { characters: [SKIM_CHARACTERS], count: 1 } : { characters: [260, SKIM_CHARACTERS], count: 2 };
   const passages = relatedPassages('', [source], { ...options, weights });
   // A leaf that shares no word is read from its beginning: looking costs something.
-  return passages.length > 0 ? passages : [passageAt(text, 0, Math.min(text.length, SKIM_CHARACTERS))];
+  return passages.length > 0 ? passages : [beginning(text)];
+}
+
+/** What is read of a text that shares no word. */
+export function beginning(text: string): Passage {
+  return passageAt(text, 0, Math.min(text.length, SKIM_CHARACTERS));
 }
 
 function passageAt(text: string, from: number, to: number): Passage {
@@ -115,9 +125,13 @@ function passageAt(text: string, from: number, to: number): Passage {
 /** R: what a reader gives of a passage; it may hold more than is needed here. */
 export class ReadingState<R extends PassageReading = PassageReading> {
   readonly #questionWords: ReadonlySet<string>;
+  /** Of what is searched for. */
+  readonly #names: Set<string>;
   #weights: Weights;
   #hits: readonly Hit[];
   #evidence: Evidence<R>[] = [];
+  /** That of it in which something was found: little of what is read. */
+  #answering: Evidence<R>[] = [];
   readonly #found = new Map<string, number>();
   readonly #done = new Map<number, Set<Level>>();
   readonly #relevances = new Map<number, number>();
@@ -127,12 +141,12 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   #lead = '';
   #lastGain = 0;
   #gain = 0;
-  /** The passage with most of what is searched for, and the lead in it. */
-  #leadText: string | null = null;
-  #leadIn: Lead | null = null;
+  /** Of each passage that was read, the lead in it. */
+  readonly #leads = new Map<string, Lead | null>();
+  /** Stays until something more is found. */
+  #best: Best<R> | null = null;
   // Of the present step.
   #candidates: Candidate[] | null = null;
-  #best: Best<R> | null = null;
   #nextLead: Lead | null | undefined;
 
   constructor(
@@ -142,6 +156,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     readonly costOf: CostOf,
   ) {
     this.#questionWords = wordsOf(question);
+    this.#names = namesOf(question);
     this.#weights = weigh(this.#questionWords, corpus.index);
     this.#hits = corpus.index.search(this.#weights.keys(), SEARCHED);
   }
@@ -229,7 +244,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
 
   #findBest(): Best<R> {
     let best: Best<R> = { evidence: null, worth: 0, otherWorth: 0, votes: 0 };
-    for (const evidence of this.#evidence) {
+    for (const evidence of this.#answering) {
       const worth = this.worth(evidence);
       if (worth > best.worth) {
         const other = best.evidence && best.evidence.reading.answer !== evidence.reading.answer ? best.worth : best.otherWorth;
@@ -264,7 +279,7 @@ export class ReadingState<R extends PassageReading = PassageReading> {
   }
 
   #skimWorth(leaf: number): number {
-    return this.#evidence.reduce((most, one) => (one.leaf === leaf ? Math.max(most, this.worth(one)) : most), 0);
+    return this.#answering.reduce((most, one) => (one.leaf === leaf ? Math.max(most, this.worth(one)) : most), 0);
   }
 
   #relevance(leaf: number): number {
@@ -275,6 +290,10 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     return relevance;
   }
 
+  #relevanceOfReading({ text }: R, span: Span): number {
+    return sharesWord(this.corpus.index, this.#weights, span) ? relevanceOf(wordsOf(text), this.#weights) : 0;
+  }
+
   /** Where a further search would start; null: nowhere, or there were searches enough. */
   nextLead(): Lead | null {
     if (this.#nextLead === undefined) this.#nextLead = this.#findLead();
@@ -283,13 +302,20 @@ export class ReadingState<R extends PassageReading = PassageReading> {
 
   #findLead(): Lead | null {
     if (this.#requeries >= MOST_REQUERIES) return null;
-    const [first, ...rest] = this.#evidence;
-    if (!first) return null;
-    const { text } = rest.reduce((a, b) => (b.relevance > a.relevance ? b : a), first).reading;
-    // It seldom changes from step to step.
-    if (this.#leadText !== text) this.#leadIn = leadOf(text, this.#weights, this.corpus.index);
-    this.#leadText = text;
-    return this.#leadIn;
+    let best: Lead | null = null;
+    for (const { reading } of this.#evidence) {
+      const lead = this.#leadIn(reading.text);
+      if (lead !== null && lead.score > (best?.score ?? 0)) best = lead;
+    }
+    return best;
+  }
+
+  #leadIn(text: string): Lead | null {
+    const known = this.#leads.get(text);
+    if (known !== undefined) return known;
+    const made = leadOf(text, this.#weights, this.#names, this.corpus.index);
+    this.#leads.set(text, made);
+    return made;
   }
 
   /** All that may be done now. Ends are always among them. */
@@ -316,8 +342,11 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     for (const reading of readings) {
       this.#spent += reading.tokens;
       if (reading.found) this.#found.set(reading.answer, this.#votes(reading.answer) + 1);
-      const words = wordsOf(reading.text);
-      this.#evidence.push({ reading, leaf, level, words, relevance: relevanceOf(words, this.#weights), step: this.#step });
+      const evidence = { reading, leaf, level, relevance: this.#relevanceOfReading(reading, [first, last]), step: this.#step };
+      this.#evidence.push(evidence);
+      if (!reading.found) continue;
+      this.#answering.push(evidence);
+      this.#best = null;
     }
     this.#forget();
     this.#gain = this.best().worth - before;
@@ -332,17 +361,19 @@ export class ReadingState<R extends PassageReading = PassageReading> {
     this.#step++;
     this.#requeries++;
     this.#gain = 0;
-    this.#weights = new Map([...this.#weights, ...weigh(lead.words, this.corpus.index)]);
+    for (const word of lead.words) this.#names.add(word);
+    this.#weights = followLead(lead, this.#weights, this.corpus.index);
     this.#hits = this.corpus.index.search(this.#weights.keys(), SEARCHED);
-    this.#evidence = this.#evidence.map((one) => ({ ...one, relevance: relevanceOf(one.words, this.#weights) }));
+    this.#evidence = this.#evidence.map((one) => ({ ...one, relevance: this.#relevanceOfReading(one.reading, this.span(one.leaf, one.level)) }));
+    this.#answering = this.#evidence.filter(({ reading }) => reading.found);
     this.#relevances.clear();
-    this.#leadText = null;
+    this.#leads.clear();
+    this.#best = null;
     this.#forget();
   }
 
   #forget(): void {
     this.#candidates = null;
-    this.#best = null;
     this.#nextLead = undefined;
   }
 }

@@ -9,6 +9,9 @@ import type { Support } from './support.js';
 /** Keeps the normalisation finite where nearly no mass lies inside. */
 const TINY = 1e-8;
 
+/** A normal distribution has 1e-16 of its mass beyond so many standard deviations. */
+const FAR_SIGMAS = 8.3;
+
 /** The two atoms beside `value`, weighted so that the mean is `value`. Throws RangeError outside the atoms. */
 export function twoHot(value: number, support: Support, out = new Float64Array(support.bins)): Float64Array {
   const { low, high, width, bins } = support;
@@ -27,15 +30,19 @@ export function twoHot(value: number, support: Support, out = new Float64Array(s
  * Throws RangeError outside the outer edges.
  */
 export function hlGauss(value: number, support: Support, sigma: number, out = new Float64Array(support.bins)): Float64Array {
-  const { edges, bins } = support;
+  const { edges, bins, width } = support;
   if (!(value >= edges[0]! && value <= edges[bins]!)) throw new RangeError(`${value} lies outside the bins from ${edges[0]!} to ${edges[bins]!}`);
   if (!(sigma > 0)) throw new RangeError(`a standard deviation of ${sigma}`);
   const scale = 1 / (sigma * Math.SQRT2);
   const below = (edge: number): number => 0.5 * erfc((value - edge) * scale);
-  const first = below(edges[0]!);
-  const inside = below(edges[bins]!) - first;
-  let last = first;
-  for (let i = 0; i < bins; i++) {
+  const inside = below(edges[bins]!) - below(edges[0]!);
+  // Bins further away hold less than the rounding of 1; most bins are.
+  const reach = FAR_SIGMAS * sigma + width;
+  const from = Math.max(0, Math.floor((value - reach - edges[0]!) / width));
+  const to = Math.min(bins, Math.ceil((value + reach - edges[0]!) / width));
+  out.fill(0);
+  let last = below(edges[from]!);
+  for (let i = from; i < to; i++) {
     const next = below(edges[i + 1]!);
     out[i] = (next - last) / Math.max(inside, TINY);
     last = next;

@@ -20,6 +20,7 @@ export function absentSuite(prose: Prose, cities: readonly string[], families: r
     lengths: [4096, 32_768],
     questions: 160,
     round: 4 * FACTS,
+    together: () => 2 * FACTS,
     make: (request) => absentTrials(prose, cities, families, request),
   };
 }

@@ -30,6 +30,7 @@ export function audioSuite(clips: SpeechClips, depths: readonly number[] = linea
 
 async function* audioTrials({ haystack, needles }: SpeechClips, grid: readonly number[], request: TrialRequest): AsyncGenerator<Trial> {
   const random = trialRandom(request, 'audio');
+  const guesses = needles.map(({ text }) => keywordOf(text));
   const units = await countUnits(haystack.map(({ text }) => `${text} `), request.count);
   const tokens = await request.room({ words: HEAD + TAIL });
   for (let made = 0; made < request.questions; made += grid.length) {
@@ -46,7 +47,7 @@ async function* audioTrials({ haystack, needles }: SpeechClips, grid: readonly n
         head: HEAD,
         needles: [text],
         spoken: true,
-        questions: [{ question: QUESTION, expected: [keywordOf(text)], scoring: 'contains', depthPercent, published: { tail: TAIL, prefix: '' } }],
+        questions: [{ question: QUESTION, expected: [keywordOf(text)], scoring: 'contains', guesses, depthPercent, published: { tail: TAIL, prefix: '' } }],
       };
     }
   }

@@ -30,6 +30,7 @@ export function canarySuite(prose: Prose, cities: readonly string[], depths: rea
     lengths: [],
     shortest: 'whole',
     questions: depths.length,
+    together: () => depths.length,
     make: (request) => canaryTrials(prose, cities, depths, request),
   };
 }

@@ -63,6 +63,8 @@ export interface Fact {
   readonly question: string;
   readonly key: string;
   readonly value: string;
+  /** All values of its kind, where they are few. */
+  readonly guesses: readonly string[];
 }
 
 /** A fact whose value does not stand in `text`, about any key of its family but `notKey`. */
@@ -72,7 +74,7 @@ export function heldOutFact(family: Family, text: string, random: Random, notKey
   const kind = pick(family.values, random);
   const value = drawUnused(1, (draw) => valueOf(kind, draw), random, (one) => text.includes(one))[0]!;
   const fill = (template: string): string => template.replace('{k}', key).replace('{v}', () => value);
-  return { sentence: capitalised(fill(pick(family.facts, random))), question: fill(pick(family.questions, random)), key, value };
+  return { sentence: capitalised(fill(pick(family.facts, random))), question: fill(pick(family.questions, random)), key, value, guesses: NAMED_VALUES[kind] ?? [] };
 }
 
 export function heldOutSuite(prose: Prose, families: readonly Family[], depths: readonly number[] = linearDepths(11)): Suite {
@@ -92,9 +94,9 @@ async function* heldOutTrials(prose: Prose, families: readonly Family[], depths:
   for (let made = 0; made < request.questions; made += depths.length) {
     const start = drawStart(prose, random);
     for (const depthPercent of fromTheDeepest(depths, request.questions - made)) {
-      const { sentence, question, value } = heldOutFact(pick(families, random), prose.text, random);
+      const { sentence, question, value, guesses } = heldOutFact(pick(families, random), prose.text, random);
       const { pieces } = await hideInProse(prose, [{ text: sentence, depthPercent }], tokens, start, request.count);
-      yield { pieces, needles: [sentence], questions: [{ question, expected: [value], scoring: 'contains', depthPercent }] };
+      yield { pieces, needles: [sentence], questions: [{ question, expected: [value], scoring: 'contains', depthPercent, guesses }] };
     }
   }
 }

@@ -24,6 +24,7 @@ export function injectionSuite(prose: Prose, cities: readonly string[], depths: 
     lengths: [1024, 4096, 16_384],
     questions: 2 * depths.length,
     round: 2 * depths.length,
+    together: () => 2,
     make: (request) => injectionTrials(prose, cities, depths, request),
   };
 }

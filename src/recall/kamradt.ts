@@ -26,6 +26,7 @@ export function kamradtSuite(prose: Prose, depths: readonly number[] = linearDep
     name: 'kamradt',
     about: `Kamradt's sandwich in Dolores Park, in prose, ${depths.length} depths; recall is the share of the sentence's three parts in the answer`,
     depths,
+    scoreName: 'score',
     lengths: kamradtLengths,
     questions: depths.length,
     make: (request) => kamradtTrials(prose, depths, request),

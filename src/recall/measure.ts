@@ -9,24 +9,32 @@ import { defaultLooks } from '../answer/defaults.js';
 import { deviceChoices, selectDevice, type DeviceChoice } from '../device/select.js';
 import type { Device, KvFormat } from '../device/device.js';
 import { kvFormats } from '../device/kvLayout.js';
+import { openHearing, type OpenHearing } from '../cli/needle-hearing.js';
+import { seeOption } from '../cli/see-option.js';
 import { ExitCode, LodestoneError } from '../errors.js';
 import { embeddedModelDir, packageRoot } from '../paths.js';
 import { checkKv, defaultKv, type KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
+import { PictureReader } from '../see/picture-reader.js';
+import { namedSpeech } from '../speech/named.js';
 import { clean } from '../ui/format.js';
 import { progressLine } from '../ui/progress.js';
-import { lengthList } from './lengths.js';
+import { audioSuite } from './audio.js';
+import { checkLengths, countedAlike, fittingLengths, lengthList } from './lengths.js';
 import { askMedia, askReport, type DocumentRow } from './documents.js';
 import { formatDocuments, formatMiss, formatRow } from './report.js';
 import { modelAnswerer } from './respond.js';
 import { runSuite, type Asked, type Row } from './runner.js';
+import { speechClips } from './plan.js';
+import { rulerTaskNames } from './ruler.js';
+import { openSpeechClips } from './speech-clips.js';
 import { fixtureSources, openSuites, suiteNames, type SuiteName } from './suites.js';
 import type { Suite } from './trial.js';
 
 const fixtures = path.join(packageRoot, 'fixtures');
 
-type Name = SuiteName | 'documents';
-const names: readonly Name[] = [...suiteNames, 'documents'];
+type Name = SuiteName | 'audio' | 'documents';
+const names: readonly Name[] = [...suiteNames, 'audio', 'documents'];
 
 interface Options {
   readonly suite: readonly Name[];
@@ -40,6 +48,10 @@ interface Options {
   readonly needles?: number;
   readonly haystack?: readonly string[];
   readonly squad?: string;
+  readonly hotpotqa?: string;
+  readonly tasks?: readonly string[];
+  readonly see?: string;
+  readonly speech?: string;
   readonly misses?: boolean;
   readonly json?: boolean;
 }
@@ -66,7 +78,7 @@ function parseOptions(): Options {
   return new Command('recall')
     .description('How much a model finds in documents of a given length, answered as `lodestone ask` answers.')
     .addOption(new Option('--suite <name...>', 'what to measure').choices(names).default(['gemini', 'heldout', 'documents']))
-    .option('--lengths <list>', 'tokens of the prompt and its answer, such as 4096,32K,1M (default: by suite)', lengthList)
+    .option('--lengths <list>', 'tokens of the prompt and its answer, such as 4096,32K,1M; of the suite video by itself, seconds of film (default: by suite)', lengthList)
     .option('--trials <n>', 'questions per length (default: by suite)', wholeNumber(1))
     .option('--model <dir>', 'model folder', embeddedModelDir)
     .addOption(new Option('--device <name>', 'where to compute').choices(deviceChoices).default('auto'))
@@ -76,6 +88,10 @@ function parseOptions(): Options {
     .option('--needles <n>', 'needles in a haystack too long to be read for every question', wholeNumber(1))
     .option('--haystack <file...>', "text files to hide needles in (default: Emerson's Essays)")
     .option('--squad <file>', 'questions in the format of SQuAD 1.1 (default: a sample of its dev set)')
+    .option('--hotpotqa <file>', "questions in the format of HotpotQA's distractor setting, for qa_2 of ruler (default: a sample of its dev set)")
+    .addOption(new Option('--tasks <name...>', 'of the suite ruler (default: all)').choices(rulerTaskNames))
+    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(namedSpeech()))
+    .addOption(seeOption())
     .option('--misses', 'print every miss on stderr')
     .option('--json', 'print one JSON object')
     .allowExcessArguments(false)
@@ -84,30 +100,31 @@ function parseOptions(): Options {
     .opts<Options>();
 }
 
-/** Errors: LodestoneError(contextExceeded). */
-function checkLengths({ id, config }: Model, asked: readonly number[]): void {
-  const tooLong = asked.find((length) => length > config.maxPositions);
-  if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${id} holds ${config.maxPositions}`);
+/** Each suite with the lengths asked for, or its own that the model holds. Errors: those of `checkLengths`. */
+function planOf(suites: readonly Suite[], { id, config }: Model, asked: readonly number[] | undefined): { readonly suite: Suite; readonly lengths: (number | null)[] }[] {
+  const context = config.maxPositions;
+  const alike = countedAlike(suites);
+  if (asked) checkLengths(alike, asked, { id, context });
+  return suites.map((suite) => {
+    const lengths = asked && alike.includes(suite) ? asked : fittingLengths(suite, suite.lengths, context);
+    return { suite, lengths: suite.shortest === undefined ? [...lengths] : [null, ...lengths] };
+  });
 }
 
-/** Lengths to run: those asked for, or those of the suite that the model can hold. */
-function lengthsOf(suite: Suite, { config }: Model, asked: readonly number[] | undefined): (number | null)[] {
-  const lengths = asked ?? suite.lengths.filter((length) => length <= config.maxPositions);
-  return suite.shortest === undefined ? [...lengths] : [null, ...lengths];
-}
-
-async function measureSuites(options: Options, model: Model, say: (line: string) => void): Promise<Report['suites']> {
-  const { suite: wanted, lengths, trials, seed, looks, kv, needles, haystack, squad, misses = false } = options;
-  checkLengths(model, lengths ?? []);
+async function measureSuites(options: Options, model: Model, senses: Senses, say: (line: string) => void): Promise<Report['suites']> {
+  const { suite: wanted, lengths, trials, seed, looks, kv, needles, haystack, squad, hotpotqa, tasks, misses = false } = options;
   const sources = {
     ...fixtureSources(fixtures, options.model, Math.max(0, ...(lengths ?? []))),
     ...(haystack === undefined ? {} : { haystacks: haystack }),
     ...(squad === undefined ? {} : { squad }),
+    ...(hotpotqa === undefined ? {} : { hotpotQa: hotpotqa }),
+    ...(tasks === undefined ? {} : { rulerTasks: tasks }),
     ...(needles === undefined ? {} : { needlesPerHaystack: needles }),
   };
-  const answerer = modelAnswerer(model, { ...defaultKv, global: kv });
+  const answerer = modelAnswerer(model, { ...defaultKv, global: kv }, senses.reader);
   const suites = await openSuites(suiteNames.filter((name) => wanted.includes(name)), sources, answerer.count);
-  const plan = suites.map((suite) => ({ suite, lengths: lengthsOf(suite, model, lengths) }));
+  if (wanted.includes('audio')) suites.push(audioSuite(openSpeechClips(speechClips)));
+  const plan = planOf(suites, model, lengths);
   const progress = progressLine(process.stderr, true);
   const onAsked = (asked: Asked): void => {
     if (!misses || asked.once.hit) return;
@@ -115,7 +132,7 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
     process.stderr.write(`${formatMiss(asked)}\n`);
   };
   const results: Report['suites'] = [];
-  const run = { seed, looks, onAsked, onEvent: (event: AskEvent) => progress.show(event) };
+  const run = { seed, looks, onAsked, onEvent: (event: AskEvent) => progress.show(event), ...(senses.hearing ? { hearing: senses.hearing } : {}) };
   for (const { suite, lengths: planned } of plan) {
     say(`\n${suite.name}: ${suite.about}`);
     const rows: Row[] = [];
@@ -131,6 +148,19 @@ async function measureSuites(options: Options, model: Model, say: (line: string)
   return results;
 }
 
+/** What the suites video and audio need beside the model. */
+interface Senses {
+  readonly reader?: PictureReader;
+  readonly hearing?: OpenHearing;
+}
+
+/** Errors: LodestoneError(usage) where a suite needs what is not named; those of opening it. */
+async function openSenses({ suite, see, speech, device: choice }: Options, device: Device): Promise<Senses> {
+  if (suite.includes('video') && see === undefined) throw new LodestoneError(ExitCode.usage, '--suite video needs a model that reads pictures: name its folder with --see');
+  const hearing = suite.includes('audio') ? { hearing: await openHearing({ device: choice, ...(speech === undefined ? {} : { speech }) }) } : {};
+  return { ...hearing, ...(suite.includes('video') ? { reader: await PictureReader.open(see!, device) } : {}) };
+}
+
 async function measure(options: Options, device: Device, why: string): Promise<void> {
   const { json = false } = options;
   const kv = { ...defaultKv, global: options.kv };
@@ -138,11 +168,14 @@ async function measure(options: Options, device: Device, why: string): Promise<v
   const model = await openModel(options.model, device);
   const { id, quantization, weightBytes, config } = model;
   checkKv(config, kv);
+  const senses = await openSenses(options, device);
   say(`${id} on ${device.name}: ${why}`);
   let suites: Report['suites'];
   try {
-    suites = await measureSuites(options, model, say);
+    suites = await measureSuites(options, model, senses, say);
   } finally {
+    await senses.hearing?.close();
+    await senses.reader?.close();
     await model.close();
   }
   let documents: Report['documents'] = null;

@@ -133,6 +133,8 @@ export function mrcrSuite(prose: Prose): Suite {
     questions: QUESTIONS * MRCR_NEEDLES.length,
     round: QUESTIONS * MRCR_NEEDLES.length,
     least: 4096,
+    scoreName: 'score',
+    together: () => QUESTIONS,
     make: (trialRequest) => mrcrTrials(prose, trialRequest),
   };
 }

@@ -7,7 +7,7 @@ import { randomBelow, type Random } from '../random.js';
 import { fillTokens, linearDepths, placeNeedles, type Unit } from './haystack.js';
 import { drawKeys, drawNumber, drawUnused } from './keys.js';
 import { pdfShare } from './pdf-document.js';
-import { trialRandom, type PublishedPrompt, type Suite, type TokenCounter, type Trial, type TrialQuestion, type TrialRequest } from './trial.js';
+import { LEAST_TOKENS, trialRandom, type PublishedPrompt, type Suite, type TokenCounter, type Trial, type TrialQuestion, type TrialRequest } from './trial.js';
 
 /** Prose to hide needles in. */
 export interface Prose {
@@ -86,6 +86,7 @@ export function geminiSuite(prose: Prose, cities: readonly string[], perHaystack
     ...(perHaystack === undefined ? { depths } : {}),
     lengths: [1024, 2048, 4096, 8192, 16_384, 32_768],
     questions: 44,
+    together: (length) => (length !== null && length > ONE_NEEDLE_UP_TO ? (perHaystack ?? depths.length) : 1),
     make: (request) => geminiTrials(prose, cities, perHaystack ?? depths.length, depths, request),
   };
 }
@@ -147,6 +148,9 @@ async function* pdfTrials(prose: Prose, cities: readonly string[], grid: readonl
   }
 }
 
+/** Of a needle, at most. */
+const NEEDLE_TOKENS = 24;
+
 /** Needles in the haystack of Gemini's multi-needle test (section 5.2.1.5). */
 export const HUNDRED = 100;
 
@@ -158,6 +162,8 @@ export function multiSuite(prose: Prose, cities: readonly string[], needles = HU
     about: `${needles} magic numbers of different keys in one haystack, asked one by one (Gemini 1.5 Pro was asked for 100 at once, and gave about 70 % of them at 128K)`,
     lengths: [131_072],
     questions: needles,
+    least: LEAST_TOKENS + NEEDLE_TOKENS * needles,
+    together: () => needles,
     make: (request) => multiTrials(prose, cities, needles, request),
   };
 }
@@ -183,6 +189,8 @@ export function multiAtOnceSuite(prose: Prose, cities: readonly string[], needle
     lengths: [131_072],
     questions: 1,
     round: 1,
+    scoreName: 'score',
+    least: LEAST_TOKENS + (NEEDLE_TOKENS + LINE_TOKENS) * needles,
     make: (request) => atOnceTrials(prose, cities, needles, request),
   };
 }

@@ -8,6 +8,7 @@ import { packageRoot } from '../paths.js';
 import { audioLengths, audioSuite } from './audio.js';
 import { canarySuite, canaryTokens } from './canary.js';
 import { linearDepths, splitUnits } from './haystack.js';
+import { checkLengths, countedAlike, fittingLengths } from './lengths.js';
 import type { Prose } from './niah.js';
 import type { Answerer } from './respond.js';
 import { presets, type NeedleSuite, type Preset } from './presets.js';
@@ -23,6 +24,8 @@ export interface PlanRequest {
   /** How many, from 0 to 100 %. */
   readonly depths?: number;
   readonly trials?: number;
+  /** Of the suite ruler, those that are asked (default: all). */
+  readonly tasks?: readonly string[];
   /** Hidden at once, in the suites multi. */
   readonly needles: number;
   /** Files of the user's; default: essays. */
@@ -54,29 +57,33 @@ export async function planNeedle(request: PlanRequest, model: MeasuredModel, ans
   const preset: Preset = presets[request.preset];
   const { haystack, lengths, modelDir } = request;
   const names = new Set<NeedleSuite>(request.suites ?? (haystack !== undefined && lengths === undefined ? ['canary'] : preset.suites));
+  if (request.tasks !== undefined && !names.has('ruler')) throw new LodestoneError(ExitCode.usage, '--tasks chooses among the tasks of --suite ruler');
   if (names.has('canary') && haystack === undefined) throw new LodestoneError(ExitCode.usage, '--suite canary hides needles in documents of your own: name them with --haystack');
   const blind = names.has('video') && !answerer.watch;
   if (blind && request.suites?.includes('video')) throw new LodestoneError(ExitCode.usage, '--suite video needs a model that reads pictures: name its folder with --see');
   if (blind) names.delete('video');
   const held = model.context;
-  const tooLong = lengths?.find((length) => length > held);
-  if (tooLong !== undefined) throw new LodestoneError(ExitCode.contextExceeded, `--lengths has ${tooLong} tokens, but ${model.id} holds ${held}`);
   const { prose, haystacks, warnings } = await openHaystack(haystack, Math.min(held, Math.max(...(lengths ?? preset.lengths))), request.signal, answerer, modelDir);
   const depths = linearDepths(request.depths ?? preset.depths).map(Math.round);
-  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths, multiNeedles: request.needles };
+  const sources = { ...fixtureSources(fixtures, modelDir), prose, depths, multiNeedles: request.needles, ...(request.tasks === undefined ? {} : { rulerTasks: request.tasks }) };
   const cities = (JSON.parse(readFileSync(sources.cities, 'utf8')) as { cities: string[] }).cities;
-  const planned: PlannedSuite[] = [];
-  for (const name of names) {
-    const suite = await openSuite(name);
+  const suites = new Map<NeedleSuite, Suite>();
+  for (const name of names) suites.set(name, await openSuite(name));
+  const alike = countedAlike([...suites.values()]);
+  // Those of a preset leave out lengths that they have no room in; those asked for by name must have room in all.
+  if (lengths) checkLengths(request.suites ? alike : alike.filter(({ least }) => least === undefined), lengths, model);
+  const planned = [...suites].map(([name, suite]): PlannedSuite => {
     // A suite has its own depths where it hides more than one needle at a time.
     const round = suite.round ?? suite.depths?.length ?? depths.length;
-    // To listen takes longer than to read; and of a length in seconds a model holds what it holds: what a film says is short.
+    // To listen takes longer than to read.
     const usual = name === 'audio' ? audioLengths[request.preset === 'full' ? 'full' : 'quick'] : suite.unit === 'seconds' ? preset.seconds : preset.lengths;
-    const fits = (length: number): boolean => suite.unit === 'seconds' || (length <= held && length >= (suite.least ?? 0));
-    const at = name === 'canary' ? [null] : (lengths ?? usual.filter(fits));
-    planned.push({ suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round });
-  }
-  return { suites: planned, haystacks, text: prose.text, warnings: [...warnings, ...(blind ? ['the suite video is left out: no model reads pictures here; name the folder of one with --see'] : [])] };
+    const at = name === 'canary' ? [null] : fittingLengths(suite, lengths && alike.includes(suite) ? lengths : usual, held);
+    return { suite, lengths: at, questions: round * (request.trials ?? preset.trials), controls: round };
+  });
+  const leftOut = planned.filter(({ lengths: at }) => at.length === 0).map(({ suite }) => `the suite ${suite.name} is left out: it has no length that ${model.id} holds (${held} tokens) and that has room for what it hides`);
+  if (leftOut.length === planned.length) throw new LodestoneError(ExitCode.usage, `nothing is asked: ${leftOut.join('; ')}`);
+  if (blind) leftOut.push('the suite video is left out: no model reads pictures here; name the folder of one with --see');
+  return { suites: planned.filter(({ lengths: at }) => at.length > 0), haystacks, text: prose.text, warnings: [...warnings, ...leftOut] };
 
   async function openSuite(name: NeedleSuite): Promise<Suite> {
     if (name === 'canary') {

@@ -61,6 +61,9 @@ export function judge(question: Pick<TrialQuestion, 'scoring' | 'expected' | 'la
   const refused = answer === '' || (inWords && isRefusal(answer));
   if (scoring === 'absent') return refused ? { outcome: 'hit', score: 1 } : { outcome: 'miss', score: 0 };
   const { hit, score } = scoreAnswer(scoring, answer, expected, question);
+  // "Not mentioned" holds the letters of "no", and is no answer.
+  const byChance = refused && scoring === 'part' && expected.every((one) => one === 'no');
+  if (byChance) return { outcome: 'refusal', score: 0 };
   if (hit) return { outcome: 'hit', score };
   return { outcome: refused ? 'refusal' : 'miss', score };
 }

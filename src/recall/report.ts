@@ -20,7 +20,7 @@ function withInterval(value: number, { low, high }: Interval): string {
 function formatTally(tally: Tally, suite: Suite): string {
   const { hits, notFound, trials, interval, notFoundInterval, score } = tally;
   const parts = [`${suite.hitName === undefined ? '' : `${suite.hitName} `}${hits}/${trials} ${withInterval(hits / trials, interval)}`];
-  if (suite.scoreName !== undefined) parts.push(`${suite.scoreName} ${withInterval(score.mean, score)}`);
+  if (suite.scoreName !== undefined && score.mean !== hits / trials) parts.push(`${suite.scoreName} ${withInterval(score.mean, score)}`);
   // Where "not found" is right, the hits are these.
   if (notFound > 0 && notFound !== hits) parts.push(`not found ${notFound}/${trials} ${withInterval(notFound / trials, notFoundInterval)}`);
   return parts.join(', ');
@@ -32,7 +32,7 @@ function formatPart({ part, once, twice }: PartResult, label: string, suite: Sui
 }
 
 function formatLength(length: number | null, suite: Suite): string {
-  return length === null ? (suite.shortest ?? '') : `${count(length)} tokens`;
+  return length === null ? (suite.shortest ?? '') : `${count(length)} ${suite.unit ?? 'tokens'}`;
 }
 
 /** A line per part, and one that says what it took. */

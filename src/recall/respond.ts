@@ -1,5 +1,6 @@
 /** Questions about a text, answered by a model on this machine. */
 import type { AskEvent } from '../answer/answer.js';
+import { asRead, unknownNames } from '../answer/names.js';
 import { answerEach, lookAgain, looksAgain, type ManyReadings } from '../answer/reading.js';
 import { chooseReading } from '../answer/second-look.js';
 import { encodeDocuments, encodeOpenTurn, encodeQuestion, encodeTurnEnd, type Prompt } from '../encode/prompt.js';
@@ -134,8 +135,9 @@ async function respond(model: Model, kv: KvFormats, prefix: SharedPrefix, inquir
   for (const [i, { question }] of questions.entries()) {
     const whole = readings[i]!;
     const again = looksAgain(model, request);
-    const found = again ? await lookAgain(model, { ...request, question }, sources, signal, onEvent) : [];
-    responses.push({ once: whole.parsed.answer, twice: again ? chooseReading(question, whole, found).parsed.answer : null });
+    const read = again ? asRead(question, unknownNames(question, sources, true)) : question;
+    const found = again ? await lookAgain(model, { ...request, question: read }, sources, signal, onEvent) : [];
+    responses.push({ once: whole.parsed.answer, twice: again ? chooseReading(read, whole, found).parsed.answer : null });
   }
   return { ...cost, responses, documentTokens: documents.ids.length, lookMs: performance.now() - started };
 }

@@ -1,10 +1,8 @@
-/** RULER's questions about one document among many: of SQuAD (qa_1), and in two steps (qa_2). */
+/** RULER's questions about documents among many others: about one of them (SQuAD, qa_1), or two (HotpotQA, qa_2). */
 import { drawDistinct, pick, type Random } from '../random.js';
-import { drawUnused } from './keys.js';
+import type { HotpotQuestion } from './hotpotqa.js';
 import type { Paragraph } from './squad.js';
 import type { Trial, TrialRequest } from './trial.js';
-
-export type QaTask = (request: TrialRequest, random: Random, paragraphs: readonly Paragraph[]) => Promise<Trial>;
 
 const ANSWER_TOKENS = 32;
 const TASK = 'Answer the question based on the given documents. Only give me the answer and do not output any other words.';
@@ -25,6 +23,9 @@ interface Asked {
   readonly others: readonly string[];
 }
 
+/** Documents in a row that are too long for what is left, before there is taken to be no room for any. */
+const MISFITS = 20;
+
 async function amongDocuments({ question, answers, guesses, needed, others }: Asked, request: TrialRequest, random: Random): Promise<Trial> {
   const tail = tailOf(question);
   const tokens = await request.room({ words: HEAD + tail + PREFIX, answerTokens: ANSWER_TOKENS });
@@ -34,7 +35,7 @@ async function amongDocuments({ question, answers, guesses, needed, others }: As
   const chosen = [...needed];
   let left = tokens;
   for (const text of needed) left -= await size(text);
-  for (let i = 0, misfits = 0; others.length > 0 && misfits < others.length; i = (i + 1) % others.length) {
+  for (let i = 0, misfits = 0; misfits < Math.min(others.length, MISFITS); i = (i + 1) % others.length) {
     const text = others[i]!;
     const needs = sizes.get(text) ?? (await size(text));
     sizes.set(text, needs);
@@ -52,32 +53,23 @@ async function amongDocuments({ question, answers, guesses, needed, others }: As
 }
 
 /** The paragraph of the question, the others of its article, then any. */
-export const questionFromSquad: QaTask = (request, random, paragraphs) => {
+export async function questionFromSquad(request: TrialRequest, random: Random, paragraphs: readonly Paragraph[]): Promise<Trial> {
   const own = pick(paragraphs.filter(({ questions }) => questions.length > 0), random);
   const { question, answers } = pick(own.questions, random);
   const rest = drawDistinct(paragraphs, paragraphs.length, random).filter((one) => one !== own);
   const near = rest.filter(({ article }) => article === own.article);
   const far = rest.filter(({ article }) => article !== own.article);
   return amongDocuments({ question, answers, needed: [own.context], others: [...near, ...far].map(({ context }) => context) }, request, random);
-};
+}
 
-const FIRST = 'Alder Brack Corran Dunmore Elver Fenwick Garrow Hartle Ingram Jarvis Kestrel Lorne Marrow Norrey Oswin Pellar Quillon Rowan Selwyn Tarrant Ulric Varley Wendell Yarrow'.split(' ');
-const LAST = 'Ashby Birtwhistle Cray Drummond Eastlake Farrow Gorse Holloway Inchbald Jessop Kendrick Lomax Merriman Nethercott Orme Pargeter Quayle Ridley Stroud Thorne Underhill Vickers Whitlock Yeo'.split(' ');
-const TOWN = 'Amber Black Copper Dun Elm Fern Gold Hazel Iron Kings Lark Marsh North Oak Pine Quarry Raven Silver Thorn Upper West Yew'.split(' ');
-const END = 'bridge brook bury dale field ford gate ham hurst ley mere mouth port stead ton wick'.split(' ');
-const REGIONS = ['Aldermark', 'Brennia', 'Carradoc', 'Drovenmoor', 'Estermarch', 'Fallowshire', 'Gwendale', 'Harrowmere', 'Istria Vale', 'Jorvenland', 'Kelmarsh', 'Lothenwold'];
-const CALLINGS = ['glassblower', 'botanist', 'cartographer', 'organist', 'clockmaker', 'surveyor', 'bookbinder', 'composer'];
-/** People, and as many towns; a longer document has them again. */
-const PEOPLE = 60;
+/** What HotpotQA's answers are where they are no words of a document. */
+const YES_OR_NO = ['yes', 'no'];
 
-/** Who was born where, and where that lies, in two documents of the form of HotpotQA's: a title, and sentences. */
-export const twoStepQuestion: QaTask = (request, random) => {
-  const people = drawUnused(PEOPLE, (draw) => `${pick(FIRST, draw)} ${pick(LAST, draw)}`, random, () => false);
-  const towns = drawUnused(PEOPLE, (draw) => pick(TOWN, draw) + pick(END, draw), random, () => false);
-  const regions = towns.map(() => pick(REGIONS, random));
-  const lives = people.map((person, i) => `${person}\n${person} was a ${pick(CALLINGS, random)}. ${person} was born in ${towns[i]!} and spent many years abroad.`);
-  const places = towns.map((town, i) => `${town}\n${town} is a market town. It lies in ${regions[i]!}, on a small river, and holds a fair every autumn.`);
-  const question = `In which region lies the town where ${people[0]!} was born?`;
-  const others = drawDistinct([...lives.slice(1), ...places.slice(1)], 2 * PEOPLE - 2, random);
-  return amongDocuments({ question, answers: [regions[0]!], guesses: REGIONS, needed: [lives[0]!, places[0]!], others }, request, random);
-};
+/** The documents of the question, then any of the others. */
+export async function questionFromHotpotQa(request: TrialRequest, random: Random, all: readonly HotpotQuestion[]): Promise<Trial> {
+  const { question, answer, documents, supporting } = pick(all, random);
+  const near = documents.filter((one) => !supporting.includes(one));
+  const far = [...new Set(all.flatMap((other) => other.documents))].filter((one) => !documents.includes(one));
+  const others = [...near, ...drawDistinct(far, far.length, random)];
+  return amongDocuments({ question, answers: [answer], ...(YES_OR_NO.includes(answer) ? { guesses: YES_OR_NO } : {}), needed: supporting, others }, request, random);
+}

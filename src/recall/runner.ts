@@ -3,6 +3,7 @@ import { inquiryOf, LOOK_UP_TO, trialRequest } from './request.js';
 import type { Answerer, RespondOptions, Response, Responses } from './respond.js';
 import { scoreAnswer, type Score } from './scoring.js';
 import { meanInterval, wilson, type Interval } from './statistics.js';
+import type { Hearing } from './spoken-document.js';
 import type { Suite, TrialQuestion } from './trial.js';
 
 /** Answers of one kind of reading to one part of a suite. */
@@ -69,6 +70,8 @@ export interface Asked {
 export interface RunOptions extends RespondOptions {
   readonly questions: number;
   readonly seed: number;
+  /** For suites that are spoken. */
+  readonly hearing?: Hearing;
   /** After every question. */
   readonly onAsked?: (asked: Asked) => void;
 }
@@ -81,7 +84,7 @@ export async function runSuite(answerer: Answerer, suite: Suite, length: number 
   const tallies = new Map<string, PartCounter>();
   const costs = new CostCounter();
   for await (const trial of suite.make(await trialRequest(answerer, length, questions, seed))) {
-    const all = await answerer.respond(await inquiryOf(trial, answerer, options.signal), { ...options, looks });
+    const all = await answerer.respond(await inquiryOf(trial, { ...options, ...answerer }, options.signal), { ...options, looks });
     costs.add(all);
     for (const [i, question] of trial.questions.entries()) {
       const response = all.responses[i]!;

@@ -10,7 +10,7 @@ export interface RunSettings {
   readonly looks: number;
   readonly seed: number;
   /** Per length. */
-  readonly suites: readonly { readonly name: string; readonly lengths: readonly (number | null)[]; readonly depths: readonly number[]; readonly questions: number }[];
+  readonly suites: readonly { readonly name: string; readonly lengths: readonly (number | null)[]; readonly depths: readonly number[]; readonly parts?: readonly string[]; readonly questions: number }[];
   /** Of the model that hears, where something is heard. */
   readonly speech_sha256?: string;
   /** Of each haystack file, in their order. */

@@ -8,6 +8,7 @@ import { absentSuite } from './absent.js';
 import { babilongSuite } from './babilong.js';
 import { countUnits, splitSentences } from './haystack.js';
 import { heldOutSuite, type Family } from './heldout.js';
+import { loadHotpotQa } from './hotpotqa.js';
 import { injectionSuite } from './injection.js';
 import { kamradtSuite } from './kamradt.js';
 import { mrcrSuite } from './mrcr.js';
@@ -30,6 +31,10 @@ export interface SuiteSources {
   readonly templates: string;
   /** In the format of SQuAD 1.1. */
   readonly squad: string;
+  /** In the format of HotpotQA's distractor setting. */
+  readonly hotpotQa: string;
+  /** Of the suite ruler, those that are asked (default: all). */
+  readonly rulerTasks?: readonly string[];
   /** In a haystack that is too long to be read for every question. */
   readonly needlesPerHaystack?: number;
   /** Hidden at once, in the suites multi. */
@@ -83,7 +88,7 @@ export async function openSuites(names: readonly SuiteName[], sources: SuiteSour
         suites.push(multiAtOnceSuite(await inProse(), cities(), sources.multiNeedles));
         break;
       case 'ruler':
-        suites.push(rulerSuite({ prose: await inProse(), paragraphs: paragraphs() }));
+        suites.push(rulerSuite({ prose: await inProse(), paragraphs: paragraphs(), hotpotQa: loadHotpotQa(sources.hotpotQa) }, sources.rulerTasks));
         break;
       case 'mrcr':
         suites.push(mrcrSuite(await inProse()));
@@ -136,6 +141,7 @@ export function fixtureSources(fixtures: string, modelDir: string, longest = 0):
     // Held out of the training of that model, or of the embedded one where it has no recipe.
     templates: existsSync(templatesOf(modelDir)) ? templatesOf(modelDir) : templatesOf(embeddedModelDir),
     squad: path.join(fixtures, 'squad', 'dev-sample.json'),
+    hotpotQa: path.join(fixtures, 'hotpotqa', 'dev-sample.json'),
   };
 }
 

@@ -52,6 +52,9 @@ export interface Trial {
 /** The longest answer in tokens, unless a suite says otherwise. */
 export const ANSWER_TOKENS = 64;
 
+/** A prompt must hold a needle and more, the question and the answer. */
+export const LEAST_TOKENS = 256;
+
 /** What of a prompt is not the document. */
 export interface Around {
   /** All words around the document; none: those of `lodestone ask`. */
@@ -94,8 +97,12 @@ export interface Suite {
   readonly shortest?: string;
   /** Questions that ask about everything once (default: as many as there are depths). */
   readonly round?: number;
-  /** The shortest length that has room for what it hides (default: any). */
+  /** The kinds of question it asks by turns, where they were chosen among more. */
+  readonly parts?: readonly string[];
+  /** The shortest length that has room for what it hides (default: `LEAST_TOKENS`). */
   readonly least?: number;
+  /** Questions about one document of a length (default: 1). */
+  readonly together?: (length: number | null) => number;
   /** Questions per length, unless told otherwise. */
   readonly questions: number;
   /** What a hit is called in the report. */

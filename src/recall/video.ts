@@ -14,11 +14,12 @@ export function videoSuite(words: readonly string[]): Suite {
   return {
     name: 'video',
     about:
-      'Gemini 1.5\'s secret word over one picture of a film, a picture a second; lengths are seconds of film. The word is drawn anew for each question, the film is made of photographs and read as lodestone ask reads one',
+      'Gemini 1.5\'s secret word over one picture of a film, a picture a second; lengths are seconds of film, ten at least. The word is drawn anew for each question, the film is made of photographs and read as lodestone ask reads one',
     depths,
     unit: 'seconds',
     lengths: [60, 300, 600, 1800, 3600],
     questions: PARTS,
+    least: PARTS,
     make: (request) => videoTrials(words, request),
   };
 }
@@ -37,7 +38,7 @@ async function* videoTrials(words: readonly string[], request: TrialRequest): As
       pieces,
       needles: [needle],
       film: { seed: request.seed },
-      questions: [{ question: 'What is the secret word?', expected: [word], scoring: 'contains', depthPercent: depths[part]! }],
+      questions: [{ question: 'What is the secret word?', expected: [word], scoring: 'contains', guesses: words, depthPercent: depths[part]! }],
     };
   }
 }

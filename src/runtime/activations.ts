@@ -3,6 +3,7 @@ import { kvPageBytes } from '../device/kvLayout.js';
 import type { GemmaConfig } from '../gemma/config.js';
 import type { Activations } from '../gemma/graph.js';
 import { drawnBytes } from './draw-ahead.js';
+import { mostGuesses } from './guess.js';
 import { channels, type VisionConfig } from '../gemma/vision-config.js';
 import type { VisionActivations } from '../gemma/vision-graph.js';
 
@@ -28,8 +29,8 @@ export function activationBuffers(
     branch: rows(hiddenSize, 'branch output'),
     gate: rows(intermediateSize, 'gates'),
     up: rows(intermediateSize, 'up projections'),
-    // Of one position, however long the chunk.
-    logits: { label: 'logits', bytes: vocabSize * Float32Array.BYTES_PER_ELEMENT },
+    // Of the positions that are drawn at together, however long the chunk.
+    logits: { label: 'logits', bytes: Math.min(chunk, 1 + mostGuesses) * vocabSize * Float32Array.BYTES_PER_ELEMENT },
     drawn: { label: 'drawn tokens', bytes: drawnBytes },
     ropeLocal: rows(headDim, 'rotary table, local'),
     ropeGlobal: rows(headDim, 'rotary table, global'),

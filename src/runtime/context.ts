@@ -8,9 +8,10 @@ import type { Command, DeviceBuffer, View } from '../device/device.js';
 import type { Sampling } from '../device/sampling.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import type { GemmaConfig } from '../gemma/config.js';
-import { outputRanges, recordChunk, recordSteps, type Activations, type OutputRanges, type Step, type Tap } from '../gemma/graph.js';
+import { outputRanges, recordChunk, recordGuesses, recordSteps, type Activations, type OutputRanges, type Step, type Tap } from '../gemma/graph.js';
 import { activationBuffers } from './activations.js';
-import { DrawAhead, drawHere, type DrawnToken, type DrawOptions } from './draw-ahead.js';
+import { DrawAhead, drawHere, drawnRecord, drawnTokens, type DrawnToken, type DrawOptions } from './draw-ahead.js';
+import { CheckedGuesses, guess } from './guess.js';
 import { chunkSize, defaultChunk, defaultKv, KvCaches, pageSlots, wholePages, type KvFormats, type KvRows, type PageInFile } from './kv.js';
 import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
@@ -88,8 +89,8 @@ export class Context {
   /** Per layer: K and V of positions [storedFrom, computed) are stored (of a ring, those it still holds). At most computed. */
   #storedFrom: number[];
   #busy = false;
-  /** Steps of decoding that the device has been given already; of no use once anything else is read. */
-  #ahead: DrawAhead | null = null;
+  /** Steps of decoding that the device has been given already, or made; of no use once anything else is read. */
+  #ahead: DrawAhead | CheckedGuesses | null = null;
   /** Per mark: when it was made, by the clocks of `#replaced` and `#rewritten`. */
   readonly #marks = new WeakMap<Mark, { readonly replaced: number; readonly rewritten: number }>();
   /** Positions that got other ids, and the end of those that ever had one. */
@@ -159,8 +160,8 @@ export class Context {
 
   /**
    * Reads one token and draws the one that follows it, on the device: the logits stay there. While token after token is
-   * drawn with the same `sampling` and `signal`, the device may be some steps ahead of what the context holds; that shows
-   * nowhere but in the time it takes.
+   * drawn with the same `sampling` and `signal`, the device may be some steps ahead of what the context holds, or have read
+   * some tokens at once that were guessed rightly; that shows nowhere but in the time it takes.
    */
   draw(token: number, options: DrawOptions): Promise<DrawnToken> {
     return this.#exclusively(() => this.#draw(token, options));
@@ -332,8 +333,7 @@ export class Context {
     const { device, weights } = this.#model;
     const activations = this.#activations;
     device.write(activations.ids, this.#ids.subarray(start, start + rows));
-    this.#writeRope(this.#ropeLocal, activations.ropeLocal, start, rows);
-    if (this.#ropeGlobal) this.#writeRope(this.#ropeGlobal, activations.ropeGlobal, start, rows);
+    this.#writeRopes(start, rows);
 
     const taps: { name: number | 'final'; view: View; at: number }[] = [];
     const note: Tap = (name, view, at) => taps.push({ name, view, at });
@@ -363,13 +363,31 @@ export class Context {
       const logits = await this.#prefill([token], options.signal ? { signal: options.signal } : {});
       return drawHere(logits!, options.sampling, options.step);
     }
-    const ahead = this.#ahead?.continues(start, token, options) ? this.#ahead : this.#startAhead(token, options);
+    const going = this.#ahead?.continues(start, token, options) ? this.#ahead : null;
     this.#ahead = null;
     this.#appendIds([token], [], 0);
+    const ahead = going ?? (await this.#drawGuessed(token, options)) ?? this.#startAhead(token, options);
     const drawn = await ahead.next(options.most);
     this.#length = this.#computed = start + 1;
     this.#ahead = ahead;
     return drawn;
+  }
+
+  /** Draws after `token` and after what may follow it; null where nothing is guessed, or the device runs ahead by itself. */
+  async #drawGuessed(token: number, options: DrawOptions): Promise<CheckedGuesses | null> {
+    const { device, weights } = this.#model;
+    const start = this.#length;
+    const most = Math.min(options.most, this.chunk, this.config.maxPositions - start) - 1;
+    if (device.decodeSteps > 1 || most < 1) return null;
+    const guesses = guess(this.#ids.subarray(0, start + 1), most);
+    if (guesses.length === 0) return null;
+    const rows = 1 + guesses.length;
+    this.#prepareToWrite(start, rows);
+    device.write(this.#activations.ids, Uint32Array.of(token, ...guesses));
+    const { sampling, step, signal } = options;
+    const drawn = Array.from({ length: rows }, (_, row) => drawnRecord(this.#activations.drawn, row));
+    await device.submit(recordGuesses(this.config, weights, this.#caches.layers, this.#activations, { start, drawn, number: step }, sampling), signal);
+    return new CheckedGuesses(start, token, guesses, await drawnTokens(device, drawn[0]!, rows), options);
   }
 
   #startAhead(token: number, options: DrawOptions): DrawAhead {
@@ -386,12 +404,15 @@ export class Context {
   }
 
   #recordSteps(steps: readonly Step[], sampling: Sampling): Command[] {
-    const start = steps[0]!.position;
-    this.#caches.grow(start + steps.length);
-    this.#noteWritten(start, start + steps.length);
-    this.#writeRope(this.#ropeLocal, this.#activations.ropeLocal, start, steps.length);
-    if (this.#ropeGlobal) this.#writeRope(this.#ropeGlobal, this.#activations.ropeGlobal, start, steps.length);
+    this.#prepareToWrite(steps[0]!.position, steps.length);
     return recordSteps(this.config, this.#model.weights, this.#caches.layers, this.#activations, steps, sampling);
+  }
+
+  /** Memory and rotary tables for positions that are drawn at. */
+  #prepareToWrite(start: number, rows: number): void {
+    this.#caches.grow(start + rows);
+    this.#noteWritten(start, start + rows);
+    this.#writeRopes(start, rows);
   }
 
   #noteWritten(from: number, end: number): void {
@@ -457,10 +478,14 @@ export class Context {
     for (let i = 0; i < tokens.length; i++) this.#ids[this.#length + i] = tokens[i]!;
   }
 
-  #writeRope(rope: Rope, to: View, start: number, rows: number): void {
-    const table = new Float32Array(rows * rope.headDim);
-    fillRope(rope, start, rows, table);
-    this.#model.device.write(to, table);
+  #writeRopes(start: number, rows: number): void {
+    const write = (rope: Rope, to: View): void => {
+      const table = new Float32Array(rows * rope.headDim);
+      fillRope(rope, start, rows, table);
+      this.#model.device.write(to, table);
+    };
+    write(this.#ropeLocal, this.#activations.ropeLocal);
+    if (this.#ropeGlobal) write(this.#ropeGlobal, this.#activations.ropeGlobal);
   }
 
   #createActivations(): Activations {

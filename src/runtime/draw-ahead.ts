@@ -35,11 +35,29 @@ const batches = 2;
 /** Steps of a batch, at most. */
 const mostSteps = 8;
 
-/** Memory for the tokens drawn. */
+/** Memory for the tokens drawn; of guesses there are fewer. */
 export const drawnBytes = recordBytes * batches * mostSteps;
 
 /** What is drawn where all logits are NaN or -Infinity. */
 const noToken = 2 ** 32 - 1;
+
+/** So many tokens that the device drew, from the record at `first` on. */
+export async function drawnTokens(device: Pick<Device, 'read'>, first: View, count: number): Promise<DrawnToken[]> {
+  const { buffer } = await device.read(first, count * recordBytes);
+  const [ids, floats] = [new Uint32Array(buffer), new Float32Array(buffer)];
+  return Array.from({ length: count }, (_, i) => ({ id: ids[2 * i]!, logProb: floats[2 * i + 1]! }));
+}
+
+/** Errors: LodestoneError(badModel) where the logits are no numbers. */
+export function checked(drawn: DrawnToken): DrawnToken {
+  if (drawn.id === noToken) throw notNumbers();
+  return drawn;
+}
+
+/** Where the record of a number lies, if the first lies at `records`. */
+export function drawnRecord({ buffer, offset }: View, index: number): View {
+  return { buffer, offset: offset + index * recordBytes };
+}
 
 /** A token drawn here. @param allowed ids that may be; the probability is the model's own, among all */
 export function drawHere(logits: Float32Array, sampling: Sampling, step: number, allowed?: (id: number) => boolean): DrawnToken {
@@ -105,9 +123,9 @@ export class DrawAhead {
     place.device.write(this.#lastRecord, Uint32Array.of(token));
   }
 
-  /** Whether the token that follows `token` at `position` is what comes next here. */
+  /** Whether the token that follows `token` at `position` is under way here. */
   continues(position: number, token: number, { sampling, step, signal }: DrawOptions): boolean {
-    return position === this.#position && token === this.#last && step === this.#number && sampling === this.#sampling && signal === this.#signal;
+    return this.#ahead > 0 && position === this.#position && token === this.#last && step === this.#number && sampling === this.#sampling && signal === this.#signal;
   }
 
   /** Errors: the signal's reason, what the device failed with, LodestoneError(badModel) where the logits are no numbers. */
@@ -116,8 +134,7 @@ export class DrawAhead {
     const wanted = Math.min(most, this.#place.maxPositions - this.#position);
     while (this.#ahead < wanted && this.#batches.length < this.#depth) this.#submit(Math.min(this.#size, wanted - this.#ahead));
     const batch = this.#batches[0]!;
-    const drawn = (await batch.tokens)[this.#taken]!;
-    if (drawn.id === noToken) throw notNumbers();
+    const drawn = checked((await batch.tokens)[this.#taken]!);
     if (++this.#taken === batch.count) {
       this.#batches.shift();
       this.#taken = 0;
@@ -141,18 +158,14 @@ export class DrawAhead {
     }
     this.#ahead += count;
     const done = device.submit(this.#place.record(steps, this.#sampling), this.#signal);
-    const read = device.read(this.#record(first), count * recordBytes);
-    const tokens = Promise.all([read, done]).then(([bytes]) => {
-      const [ids, floats] = [new Uint32Array(bytes.buffer), new Float32Array(bytes.buffer)];
-      return Array.from({ length: count }, (_, i): DrawnToken => ({ id: ids[2 * i]!, logProb: floats[2 * i + 1]! }));
-    });
+    const read = drawnTokens(device, this.#record(first), count);
+    const tokens = Promise.all([read, done]).then(([drawn]) => drawn);
     // It may never be looked at.
     tokens.catch(() => undefined);
     this.#batches.push({ tokens, count });
   }
 
   #record(index: number): View {
-    const { buffer, offset } = this.#place.records;
-    return { buffer, offset: offset + index * recordBytes };
+    return drawnRecord(this.#place.records, index);
   }
 }

@@ -31,7 +31,7 @@ export interface SpeechConfig {
   /** Factor of the decoder's token embeddings. */
   readonly embeddingScale: number;
   readonly tokens: SpeechTokens;
-  /** Cross-attention heads that follow the sound, [layer, head]; those of the upper half where the checkpoint names none. */
+  /** Cross-attention heads that follow the sound, [layer, head]; those of the upper half where the checkpoint names none that are there. */
   readonly alignmentHeads: readonly (readonly [number, number])[];
 }
 
@@ -65,8 +65,10 @@ export async function openSpeechConfig(dir: string): Promise<SpeechConfig> {
   const path = join(dir, 'config.json');
   const config = await readObject(path);
   if (config === null) throw badFile(dir, 'no config.json (a speech model is a folder with config.json, model.safetensors and tokenizer.json of a Whisper checkpoint)');
-  const [generation, preprocessor] = await Promise.all(['generation_config.json', 'preprocessor_config.json'].map((name) => readObject(join(dir, name))));
-  return parseSpeechConfig({ config, generation: generation ?? {}, preprocessor: preprocessor ?? {} }, path);
+  const [generation, preprocessor, processor] = await Promise.all(['generation_config.json', 'preprocessor_config.json', 'processor_config.json'].map((name) => readObject(join(dir, name))));
+  // Since transformers 5 the one stands in the other.
+  const nested = processor?.['feature_extractor'] as Json | null | undefined;
+  return parseSpeechConfig({ config, generation: generation ?? {}, preprocessor: preprocessor ?? nested ?? {} }, path);
 }
 
 /** null where there is no such file. */
@@ -86,8 +88,8 @@ async function readObject(path: string): Promise<Json | null> {
   return value as Json;
 }
 
-/** The three files; what is not there is as Whisper's own checkpoints have it. */
-export interface SpeechFiles {
+/** The files, parsed; what is not there is as Whisper's own checkpoints have it. */
+export interface SpeechConfigFiles {
   readonly config: Json;
   readonly generation: Json;
   readonly preprocessor: Json;
@@ -97,7 +99,7 @@ export interface SpeechFiles {
  * @param path of the config, for messages
  * Errors: LodestoneError(badModel).
  */
-export function parseSpeechConfig({ config, generation, preprocessor }: SpeechFiles, path: string): SpeechConfig {
+export function parseSpeechConfig({ config, generation, preprocessor }: SpeechConfigFiles, path: string): SpeechConfig {
   const fail = (what: string): never => {
     throw badFile(path, what);
   };
@@ -185,11 +187,12 @@ function parseTokens(config: Json, generation: Json, vocabSize: number, fail: (w
 }
 
 function parseHeads(value: unknown, layers: number, heads: number, fail: (what: string) => never): (readonly [number, number])[] {
-  if (value === undefined || value === null) {
-    const upper = Array.from({ length: layers - Math.floor(layers / 2) }, (_, i) => Math.floor(layers / 2) + i);
-    return upper.flatMap((layer) => Array.from({ length: heads }, (_, head) => [layer, head] as const));
-  }
-  const inside = (at: unknown, count: number): boolean => Number.isSafeInteger(at) && (at as number) >= 0 && (at as number) < count;
-  const sound = Array.isArray(value) && value.length > 0 && value.every((pair) => Array.isArray(pair) && pair.length === 2 && inside(pair[0], layers) && inside(pair[1], heads));
-  return sound ? (value as [number, number][]) : fail(`alignment_heads is ${showJson(value)}, not a list of [layer, head]`);
+  const isIndex = (at: unknown): boolean => Number.isSafeInteger(at) && (at as number) >= 0;
+  const sound = (value ?? null) === null || (Array.isArray(value) && value.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isIndex)));
+  if (!sound) return fail(`alignment_heads is ${showJson(value)}, not a list of [layer, head]`);
+  const named = ((value ?? []) as [number, number][]).filter(([layer, head]) => layer < layers && head < heads);
+  // A distilled model may still name the heads of the one it was made from, in layers that it does not have.
+  if (named.length > 0) return named;
+  const upper = Array.from({ length: layers - Math.floor(layers / 2) }, (_, i) => Math.floor(layers / 2) + i);
+  return upper.flatMap((layer) => Array.from({ length: heads }, (_, head) => [layer, head] as const));
 }

@@ -3,8 +3,8 @@ import type { Device, DeviceBuffer, KvCache, View } from '../device/device.js';
 import { kvPageBytes } from '../device/kvLayout.js';
 import { openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
 import { abortError } from '../errors.js';
-import { openCheckpoint } from '../weights/safetensors.js';
-import { openSpeechConfig, type SpeechConfig } from './config.js';
+import type { SpeechConfig } from './config.js';
+import { openSpeechFiles } from './files.js';
 import { recordCross, recordDecoder, recordEncoder, type DecoderViews, type EncoderViews, type SpeechActivations } from './graph.js';
 import { loadSpeechWeights, taps, type LoadedSpeech } from './weights.js';
 
@@ -194,11 +194,10 @@ function softAttention(query: Float32Array, keys: Float32Array, from: number, ou
 }
 
 /**
- * @param dir of a Whisper checkpoint: config.json, generation_config.json, tokenizer.json, safetensors
+ * @param dir as in `openSpeechFiles`
  * Errors: LodestoneError(badModel), LodestoneError(outOfMemory); the signal's reason.
  */
 export async function openSpeechModel(dir: string, device: Device, signal?: AbortSignal): Promise<SpeechModel> {
-  const config = await openSpeechConfig(dir);
-  const [tokenizer, checkpoint] = await Promise.all([openTokenizer(dir), openCheckpoint(dir)]);
+  const [tokenizer, { config, checkpoint }] = await Promise.all([openTokenizer(dir), openSpeechFiles(dir)]);
   return new SpeechModel(device, config, await loadSpeechWeights(device, checkpoint, config, signal), tokenizer);
 }

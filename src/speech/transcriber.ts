@@ -1,6 +1,5 @@
 /** Recordings to text: a speech model that is loaded when it is first needed, and what it has heard, kept on disk. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Device } from '../device/device.js';
 import type { DecodeOptions } from '../ingest/media/media.js';
 import { Journal, journalName } from '../ingest/media/journal.js';
@@ -9,6 +8,7 @@ import { codeVersion } from '../sessions/code-version.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import { openCheckpoint } from '../weights/safetensors.js';
 import { openSpeechConfig } from './config.js';
+import { filesBeside } from './files.js';
 import { openSpeechModel, type SpeechModel } from './model.js';
 import { transcribe, type TranscribedWindow } from './transcribe.js';
 
@@ -76,7 +76,7 @@ export class Transcriber {
 
   /** Of the model's files. */
   sha256(signal?: AbortSignal): Promise<string> {
-    const beside = ['config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json'].map((name) => join(this.#dir, name)).filter((file) => existsSync(file));
+    const beside = filesBeside(this.#dir).filter((file) => existsSync(file));
     this.#hash ??= openCheckpoint(this.#dir).then(({ files }) => sha256OfFiles([...beside, ...files], signal));
     return this.#hash;
   }

@@ -49,65 +49,113 @@ const formats: Readonly<Record<string, WeightFormat>> = { F32: 'f32', F16: 'f16'
 /** Taps of both convolutions. */
 export const taps = 3;
 
-/** Errors: LodestoneError(badModel) that names the tensor, LodestoneError(outOfMemory); the signal's reason. */
-export async function loadSpeechWeights(device: Device, { tensors, files }: Checkpoint, config: SpeechConfig, signal?: AbortSignal): Promise<LoadedSpeech> {
+/** Every tensor of a checkpoint, without its prefix -> its shape. The names are those of transformers' `modeling_whisper.py`. */
+function tensorShapes(config: SpeechConfig): Map<string, readonly number[]> {
+  const { width } = config;
+  const shapes = new Map<string, readonly number[]>();
+  const linear = (name: string, outputs: number, inputs: number, bias = true): void => {
+    shapes.set(`${name}.weight`, [outputs, inputs]);
+    if (bias) shapes.set(`${name}.bias`, [outputs]);
+  };
+  const norm = (name: string): void => {
+    for (const part of ['weight', 'bias']) shapes.set(`${name}.${part}`, [width]);
+  };
+  const attention = (name: string): void => {
+    norm(`${name}_layer_norm`);
+    for (const part of ['q', 'k', 'v', 'out']) linear(`${name}.${part}_proj`, width, width, part !== 'k');
+  };
+  const mlp = (layer: string, hidden: number): void => {
+    norm(`${layer}.final_layer_norm`);
+    linear(`${layer}.fc1`, hidden, width);
+    linear(`${layer}.fc2`, width, hidden);
+  };
+  for (const [name, inputs] of [['conv1', config.melBands], ['conv2', width]] as const) {
+    shapes.set(`encoder.${name}.weight`, [width, inputs, taps]);
+    shapes.set(`encoder.${name}.bias`, [width]);
+  }
+  shapes.set('encoder.embed_positions.weight', [config.sourcePositions, width]);
+  for (let i = 0; i < config.encoderLayers; i++) {
+    attention(`encoder.layers.${i}.self_attn`);
+    mlp(`encoder.layers.${i}`, config.encoderHidden);
+  }
+  norm('encoder.layer_norm');
+  shapes.set('decoder.embed_tokens.weight', [config.vocabSize, width]);
+  shapes.set('decoder.embed_positions.weight', [config.targetPositions, width]);
+  for (let i = 0; i < config.decoderLayers; i++) {
+    for (const kind of ['self_attn', 'encoder_attn']) attention(`decoder.layers.${i}.${kind}`);
+    mlp(`decoder.layers.${i}`, config.decoderHidden);
+  }
+  norm('decoder.layer_norm');
+  return shapes;
+}
+
+/**
+ * Checks that every tensor is there, and as the config makes it.
+ * @returns finds one of them by its name without the prefix
+ * Errors: LodestoneError(badModel) that names the tensor.
+ */
+export function checkSpeechTensors({ tensors, files }: Checkpoint, config: SpeechConfig): (name: string) => TensorEntry {
   const prefix = tensors.has('model.encoder.conv1.weight') ? 'model.' : '';
-  const loader = new WeightLoader(device, signal);
-  const find = (name: string, ...shape: number[]): TensorEntry => {
+  for (const [name, shape] of tensorShapes(config)) {
     const entry = tensors.get(prefix + name);
     if (!entry) throw badFile(files[0] ?? 'checkpoint', `tensor ${prefix}${name} is missing`);
     if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
       throw badFile(entry.path, `tensor ${entry.name} is [${entry.shape.join(', ')}], but the config makes it [${shape.join(', ')}]`);
     }
-    return entry;
-  };
-  const matrix = (name: string, outputs: number, inputs: number): Promise<Weight> => {
-    const entry = find(`${name}.weight`, outputs, inputs);
-    const format = formats[entry.dtype];
-    if (!format) throw badFile(entry.path, `tensor ${entry.name} is ${entry.dtype}; a speech model's matrices must be ${Object.keys(formats).join(', ')}`);
+    if (shape.length === 2 && !Object.hasOwn(formats, entry.dtype)) {
+      throw badFile(entry.path, `tensor ${entry.name} is ${entry.dtype}; a speech model's matrices must be ${Object.keys(formats).join(', ')}`);
+    }
+  }
+  return (name) => tensors.get(prefix + name)!;
+}
+
+/** Errors: LodestoneError(badModel) that names the tensor, LodestoneError(outOfMemory); the signal's reason. */
+export async function loadSpeechWeights(device: Device, checkpoint: Checkpoint, config: SpeechConfig, signal?: AbortSignal): Promise<LoadedSpeech> {
+  const find = checkSpeechTensors(checkpoint, config);
+  const loader = new WeightLoader(device, signal);
+  const matrix = (name: string): Promise<Weight> => {
+    const entry = find(`${name}.weight`);
+    const [outputs, inputs] = entry.shape as readonly [number, number];
+    const format = formats[entry.dtype]!;
     return loader.matrix({ entry, format, outputs, inputs }, format);
   };
-  const linear = async (name: string, outputs: number, inputs: number): Promise<Linear> => ({
-    weight: await matrix(name, outputs, inputs),
-    bias: await loader.vector(find(`${name}.bias`, outputs)),
-  });
-  const { width } = config;
-  const norm = async (name: string): Promise<LayerNorm> => ({ gain: await loader.vector(find(`${name}.weight`, width)), bias: await loader.vector(find(`${name}.bias`, width)) });
+  const linear = async (name: string): Promise<Linear> => ({ weight: await matrix(name), bias: await loader.vector(find(`${name}.bias`)) });
+  const norm = async (name: string): Promise<LayerNorm> => ({ gain: await loader.vector(find(`${name}.weight`)), bias: await loader.vector(find(`${name}.bias`)) });
   const attention = async (name: string): Promise<AttentionWeights> => ({
     norm: await norm(`${name}_layer_norm`),
-    q: await linear(`${name}.q_proj`, width, width),
-    k: await matrix(`${name}.k_proj`, width, width),
-    v: await linear(`${name}.v_proj`, width, width),
-    o: await linear(`${name}.out_proj`, width, width),
+    q: await linear(`${name}.q_proj`),
+    k: await matrix(`${name}.k_proj`),
+    v: await linear(`${name}.v_proj`),
+    o: await linear(`${name}.out_proj`),
   });
-  const mlp = async (layer: string, hidden: number): Promise<MlpWeights> => ({
+  const mlp = async (layer: string): Promise<MlpWeights> => ({
     norm: await norm(`${layer}.final_layer_norm`),
-    up: await linear(`${layer}.fc1`, hidden, width),
-    down: await linear(`${layer}.fc2`, width, hidden),
+    up: await linear(`${layer}.fc1`),
+    down: await linear(`${layer}.fc2`),
   });
-  const convolution = async (name: string, inputs: number): Promise<Linear> => ({
-    weight: await loadConvolution(device, find(`${name}.weight`, width, inputs, taps)),
-    bias: await loader.vector(find(`${name}.bias`, width)),
+  const convolution = async (name: string): Promise<Linear> => ({
+    weight: await loadConvolution(device, find(`${name}.weight`)),
+    bias: await loader.vector(find(`${name}.bias`)),
   });
   try {
     const encoder: SpeechWeights['encoder'][number][] = [];
     for (let i = 0; i < config.encoderLayers; i++) {
       const layer = `encoder.layers.${i}`;
-      encoder.push({ self: await attention(`${layer}.self_attn`), mlp: await mlp(layer, config.encoderHidden) });
+      encoder.push({ self: await attention(`${layer}.self_attn`), mlp: await mlp(layer) });
     }
     const decoder: SpeechWeights['decoder'][number][] = [];
     for (let i = 0; i < config.decoderLayers; i++) {
       const layer = `decoder.layers.${i}`;
-      decoder.push({ self: await attention(`${layer}.self_attn`), cross: await attention(`${layer}.encoder_attn`), mlp: await mlp(layer, config.decoderHidden) });
+      decoder.push({ self: await attention(`${layer}.self_attn`), cross: await attention(`${layer}.encoder_attn`), mlp: await mlp(layer) });
     }
     const weights: SpeechWeights = {
-      conv1: await convolution('encoder.conv1', config.melBands),
-      conv2: await convolution('encoder.conv2', width),
-      encoderPositions: await loader.vector(find('encoder.embed_positions.weight', config.sourcePositions, width)),
+      conv1: await convolution('encoder.conv1'),
+      conv2: await convolution('encoder.conv2'),
+      encoderPositions: await loader.vector(find('encoder.embed_positions.weight')),
       encoder,
       encoderNorm: await norm('encoder.layer_norm'),
-      tokens: await matrix('decoder.embed_tokens', config.vocabSize, width),
-      decoderPositions: await loader.vector(find('decoder.embed_positions.weight', config.targetPositions, width)),
+      tokens: await matrix('decoder.embed_tokens'),
+      decoderPositions: await loader.vector(find('decoder.embed_positions.weight')),
       decoder,
       decoderNorm: await norm('decoder.layer_norm'),
     };

@@ -1,17 +1,18 @@
 /** Devices as text. */
 import type { DeviceList } from '../cli/devices.js';
-import type { AdapterSummary } from '../device/webgpu/dawn.js';
+import type { DescribedAdapter } from '../device/webgpu/dawn.js';
 
 function mib(bytes: number): string {
   return `${Math.floor(bytes / 2 ** 20).toLocaleString('en-US')} MiB`;
 }
 
-function adapterLines({ name, vendor, architecture, software, limits, subgroups, features }: AdapterSummary): string[] {
+function adapterLines({ name, vendor, architecture, software, limits, subgroups, features, tier, tiers }: DescribedAdapter): string[] {
   return [
     `             ${name}${software ? ' (software: --device auto does not take it)' : ''}`,
     `               vendor ${vendor || 'unknown'}, architecture ${architecture || 'unknown'}`,
     `               buffers of ${mib(limits.buffer)}, bindings of ${mib(limits.binding)}; workgroups of ${limits.workgroupThreads} threads with ${limits.workgroupMemory / 1024} KiB`,
     `               ${subgroups ? `subgroups of ${subgroups[0]} to ${subgroups[1]}` : 'no subgroups'}; features: ${features.join(', ')}`,
+    `               kernels: ${tier} (of ${tiers.join(', ')}; LODESTONE_GPU_TIER chooses)`,
   ];
 }
 

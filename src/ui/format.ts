@@ -14,6 +14,12 @@ export function bytes(value: number): string {
   return `${power === 0 || scaled >= 100 ? Math.round(scaled) : scaled.toFixed(1)} ${units[power]}`;
 }
 
+/** 5.0 s, 12.3 min, 1.5 h. */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return seconds < 3600 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
 /** Text from files and models must not steer the terminal: control, escape and bidirectional characters go. */
 export function clean(text: string): string {
   // eslint-disable-next-line no-control-regex

@@ -1,6 +1,7 @@
 /** Lists and descriptions of models as plain text. */
 import type { StoredModel } from '../models/describe.js';
 import type { Inspection } from '../models/inspect.js';
+import type { SpeechInspection } from '../models/inspect-speech.js';
 import { bytes, clean, count } from './format.js';
 
 /** Parameters in the field's short form: 270M, 4.3B. */
@@ -15,13 +16,19 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]!))).join('  ').trimEnd()).join('\n');
 }
 
+/** Of a text model its context, of a speech model its languages. */
+function heldOrHeard({ context, languages }: StoredModel): string {
+  if (languages !== null) return languages === 1 ? 'hears 1 language' : `hears ${languages} languages`;
+  return context === null ? '' : `${count(context)} tokens`;
+}
+
 export function formatModels(models: readonly StoredModel[]): string {
   const rows = models.map((model) => [
     clean(model.name),
     model.store,
     model.problem === null ? `${parameters(model.parameters!)}  ${model.quantization}` : 'broken',
     model.bytes === null ? '' : bytes(model.bytes),
-    model.context === null ? '' : `${count(model.context)} tokens`,
+    heldOrHeard(model),
     model.problem === null ? clean(model.path) : clean(`${model.problem} (${model.path})`),
   ]);
   return `${table(rows)}\n`;
@@ -76,7 +83,29 @@ export function formatInspection(model: Inspection): string {
     '',
     table([['KV at tokens', ...lengths.map((tokens) => kib(Number(tokens)))], ...model.kv.map(({ format, bytes: sizes }) => [`  ${format}`, ...lengths.map((tokens) => bytes(sizes[tokens]!))])]),
     '',
-    table([['files', '', ''], ...model.files.map(({ path, bytes: size, sha256 }) => [`  ${clean(path)}`, bytes(size), sha256 ?? ''])]),
+    filesTable(model.files),
+  ];
+  return `${sections.join('\n')}\n`;
+}
+
+function filesTable(files: Inspection['files']): string {
+  return table([['files', '', ''], ...files.map(({ path, bytes: size, sha256 }) => [`  ${clean(path)}`, bytes(size), sha256 ?? ''])]);
+}
+
+export function formatSpeechInspection(model: SpeechInspection): string {
+  const { architecture: a, languages } = model;
+  const sections = [
+    `${clean(model.id)}  Whisper, ${parameters(model.parameters)} parameters, ${percent(model.formats)}; hears recordings, ${languages.length === 1 ? 'in' : `in ${languages.length} languages:`} ${clean(languages.join(' '))}`,
+    `${clean(model.path)}${model.store === null ? '' : `  (${model.store})`}`,
+    '',
+    table([
+      ['encoder', `${a.encoder_layers} layers of width ${count(a.width)}, feed-forward ${count(a.encoder_hidden)}, ${a.encoder_heads} heads`],
+      ['decoder', `${a.decoder_layers} layers of width ${count(a.width)}, feed-forward ${count(a.decoder_hidden)}, ${a.decoder_heads} heads`],
+      ['sound', `windows of ${a.window_seconds} s, ${a.mel_bands} mel bands`],
+      ['vocabulary', `${count(a.vocabulary)} tokens, at most ${count(a.tokens_per_window)} a window`],
+    ]),
+    '',
+    filesTable(model.files),
   ];
   return `${sections.join('\n')}\n`;
 }

@@ -18,11 +18,16 @@ export function place(citation: Citation): string {
 /** Stands in the place of citations. */
 export const NO_CITATION = '(no citation: nothing in the sources supports this answer)';
 
-export function answerText(answer: Pick<Answer, 'found' | 'answer'>): string {
-  return answer.found ? clean(answer.answer) : 'Not found in the sources.';
+export function answerText({ found, answer, unknown_names: names = [] }: Pick<Answer, 'found' | 'answer' | 'unknown_names'>): string {
+  if (found) return clean(answer);
+  const hints = names.map(({ name, nearest, read_as_nearest: read }) => {
+    const near = nearest === null ? '.' : read ? `, and no answer for "${clean(nearest)}".` : `; did you mean "${clean(nearest)}"?`;
+    return ` There is no "${clean(name)}" in them${near}`;
+  });
+  return `Not found in the sources.${hints.join('')}`;
 }
 
-export function formatAnswer(answer: Pick<Answer, 'found' | 'answer' | 'citations'>): string {
+export function formatAnswer(answer: Pick<Answer, 'found' | 'answer' | 'citations' | 'unknown_names'>): string {
   const lines = [answerText(answer)];
   if (!answer.found) return `${lines[0]}\n`;
   answer.citations.forEach((citation, i) => {

@@ -1,7 +1,7 @@
 /** A memory plan as plain text. */
 import type { LayerKv } from '../runtime/kv.js';
 import type { MemoryPlan, PatternKv } from '../runtime/memory-plan.js';
-import { bytes, count } from './format.js';
+import { bytes, count, duration } from './format.js';
 
 /** A row of the table: what, how many bytes, of what. */
 function row(name: string, size: number, what: string): string {
@@ -32,11 +32,6 @@ function patternTable(patterns: readonly PatternKv[]): string[] {
       return `  ${patternName({ local } as PatternKv).padEnd(14)}${cells.map((text) => text.padStart(24)).join('')}`;
     }),
   ];
-}
-
-function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  return seconds < 3600 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
 export function formatMemoryPlan(plan: MemoryPlan): string {

@@ -8,6 +8,7 @@ import { withTempDir } from '../runtime/fixture.js';
 const cell: GpuCell = {
   adapter: 'a GPU',
   kernels: 'abc',
+  tier: 'subgroups',
   date: '2026-01-02',
   model: 'Gemma 3 4B',
   format: 'q8_0',
@@ -31,19 +32,22 @@ it('keeps cells by adapter and kernels: what is done is not measured again, but 
     expect(new CellFile(path).of({ adapter: { name: 'a GPU' }, kernels: 'abc' })).toEqual([cell]);
     expect(JSON.parse(readFileSync(path, 'utf8'))).toHaveLength(2);
     // Cut short while it was written: the file before it is still there.
-    writeFileSync(`${path}.new`, '[');
+    writeFileSync(`${path}.part`, '[');
     expect(new CellFile(path).has({ adapter, kernels, model, format, depth })).toBe(true);
   });
 });
 
 it('writes a table for BENCHMARKS.md, with the adapter and the date', () => {
-  expect(cellsMarkdown([cell], { copy: 1.234e12, matMul: 4.2e13 })).toMatchInlineSnapshot(`
+  const others: GpuCell[] = [{ ...cell, depth: 512, prefill: 3000 }, { ...cell, tier: 'plain', decode: 70 }];
+  expect(cellsMarkdown([cell, ...others], { copy: 1.234e12, matMul: 4.2e13 })).toMatchInlineSnapshot(`
     "a GPU, 2026-01-02. Random weights. Copies 1230 GB/s; products of our own reach 42 TFLOP/s.
     More than 4096 tokens are not read whole: 9 chunks of 512, evenly spread, stand for all.
 
-    | model | weights | depth | reading, tok/s | of products | generating, tok/s | of bandwidth |
-    |---|---|---|---|---|---|---|
-    | Gemma 3 4B | q8_0 | 4096 | 2346 | 46 % | 78.9 | 7.1 % |
+    | model | weights | depth | tier | reading, tok/s | of products | generating, tok/s | of bandwidth |
+    |---|---|---|---|---|---|---|---|
+    | Gemma 3 4B | q8_0 | 4096 | subgroups | 2346 | 46 % | 78.9 | 7.1 % |
+    | Gemma 3 4B | q8_0 | 4096 | plain | 2346 | 46 % | 70.0 | 7.1 % |
+    | Gemma 3 4B | q8_0 | 512 | subgroups | 3000 | 46 % | 78.9 | 7.1 % |
     "
   `);
   expect(cellsMarkdown([], { copy: 1, matMul: 1 })).toBe('Nothing measured yet.\n');

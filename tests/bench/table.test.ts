@@ -2,7 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { emptyTable, isMeasured, readTable, tableMarkdown, withCell, writeTable, type Table, type TableCell } from '../../src/bench/table.js';
+import { emptyTable, isMeasured, readTable, tableMarkdown, withCell, type Table, type TableCell } from '../../src/bench/table.js';
+import { writeJson } from '../../src/bench/run-bench.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lodestone-table-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -32,7 +33,7 @@ it('keeps the table in a file, and takes no other for it', () => {
   const path = join(folder, 'table.json');
   expect(readTable(path)).toEqual(emptyTable);
   const table = withCell(emptyTable, cell);
-  writeTable(path, table);
+  writeJson(path, table);
   expect(readTable(path)).toEqual(table);
   expect(readdirSync(folder)).toEqual(['table.json']);
   writeFileSync(path, JSON.stringify({ schema: 'another' }));

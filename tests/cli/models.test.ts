@@ -10,19 +10,13 @@ import type { ModelList } from '../../src/models/list.js';
 import { packageRoot } from '../../src/paths.js';
 import { fakeHub, sendFile, type FakeHub } from '../models/hub.js';
 import { fillStores, folderFiles, ollamaModel, tiny } from '../models/stores.js';
-import { lodestone, scratch, type Outcome } from './run.js';
+import { lodestone, scratch, withHome, type Outcome } from './run.js';
 
 let home: string;
 beforeAll(() => {
   home = scratch();
   fillStores(home);
 });
-
-/** With a home folder of its own, and none of the variables that lead elsewhere. */
-export function withHome(dir: string): NodeJS.ProcessEnv {
-  const cleared = ['HF_HOME', 'HF_HUB_CACHE', 'HF_TOKEN', 'HF_ENDPOINT', 'LLAMA_CACHE', 'OLLAMA_MODELS', 'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'LODESTONE_HOME', 'LODESTONE_MODEL', 'LODESTONE_SPEECH'];
-  return { ...Object.fromEntries(cleared.map((name) => [name, ''])), HOME: dir };
-}
 
 const models = (args: readonly string[], dir = home): Promise<Outcome> => lodestone(['models', ...args], { env: withHome(dir) });
 
@@ -31,9 +25,10 @@ describe('models ls', () => {
     const { code, stdout, stderr } = await models(['ls']);
     expect([code, stderr]).toEqual([0, '']);
     const lines = stdout.trimEnd().split('\n');
-    expect(lines).toHaveLength(7);
+    expect(lines).toHaveLength(9);
     expect(lines[0]).toMatch(/^lodestone-tiny +embedded +4\.5M {2}BF16 +8\.5 MiB +16,777,216 tokens +\S+lodestone-tiny$/u);
-    expect(lines.at(-1)).toMatch(/^ollama:gemma3:4b +ollama +.*Q4_0 .*sha256-[0-9a-f]{64}$/u);
+    expect(lines[6]).toMatch(/^ollama:gemma3:4b +ollama +.*Q4_0 .*sha256-[0-9a-f]{64}$/u);
+    expect(lines.slice(7)).toEqual(['', expect.stringMatching(/^speech is heard by nothing: no speech model .*lodestone models pull hf:openai\/whisper-base/u)]);
   });
 
   it('gives one JSON object', async () => {

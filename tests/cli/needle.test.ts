@@ -97,7 +97,9 @@ it('hides canaries in documents of the user, and says how far back it reads', as
 describe('what a user does wrong', () => {
   it.each([
     [['--suite', 'hay'], 2, /gemini, kamradt, heldout/u],
-    [['--lengths', '12'], 2, /at least 256/u],
+    [['--lengths', '12'], 2, /--lengths has 12, but the suite gemini needs at least 256 tokens/u],
+    [['--suite', 'ruler', '--lengths', '4K,1000'], 2, /--lengths has 1,000, but the suite ruler needs at least 1,024 tokens/u],
+    [['--tasks', 'vt'], 2, /--tasks chooses among the tasks of --suite ruler/u],
     [['--lengths', '1000M'], 4, /holds \d+/u],
     [['--min-recall', '7'], 2, /from 0 to 1/u],
     [['--max-drop', '0.1'], 2, /needs --baseline/u],

@@ -72,3 +72,9 @@ export async function bigText(file: string, bytes: number): Promise<void> {
     out.end(() => resolve());
   });
 }
+
+/** With a home folder of its own, and none of the variables that lead elsewhere. */
+export function withHome(dir: string): NodeJS.ProcessEnv {
+  const cleared = ['HF_HOME', 'HF_HUB_CACHE', 'HF_TOKEN', 'HF_ENDPOINT', 'LLAMA_CACHE', 'OLLAMA_MODELS', 'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'LODESTONE_HOME', 'LODESTONE_MODEL', 'LODESTONE_SPEECH'];
+  return { ...Object.fromEntries(cleared.map((name) => [name, ''])), HOME: dir };
+}

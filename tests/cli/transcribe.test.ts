@@ -5,15 +5,16 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/paths.js';
 import { sha256OfFiles } from '../../src/weights/hash.js';
 import { randomWhisper, talk } from '../speech/golden.js';
+import { fakeHub } from '../models/hub.js';
 import { heardFiles, hearInstead } from './heard.js';
-import { lodestone, scratch, type Outcome } from './run.js';
+import { lodestone, scratch, withHome, type Outcome } from './run.js';
 
 let home: string;
 beforeAll(() => {
   home = scratch();
 });
 const run = (args: readonly string[], stdin?: Uint8Array): Promise<Outcome> =>
-  lodestone(args, { env: { LODESTONE_HOME: home, LODESTONE_SPEECH: '', FFMPEG_BIN: '' }, ...(stdin === undefined ? {} : { stdin }) });
+  lodestone(args, { env: { ...withHome(home), LODESTONE_HOME: home, FFMPEG_BIN: '' }, ...(stdin === undefined ? {} : { stdin }) });
 const transcribe = (...args: string[]): Promise<Outcome> => run(['transcribe', talk, '-m', randomWhisper, '--language', 'en', ...args]);
 const kept = (): string[] => heardFiles(home);
 
@@ -69,7 +70,7 @@ describe('transcribe', () => {
     const notes = path.join(packageRoot, 'fixtures', 'notes.md');
     const list = path.join(home, 'list.mp3');
     writeFileSync(list, '#EXTM3U\nother.mp3\n');
-    expectRefusal(await run(['transcribe', talk]), 2, /no speech model.*LODESTONE_SPEECH/u);
+    expectRefusal(await run(['transcribe', talk]), 6, /^lodestone: no speech model is on this machine; get one with: lodestone models pull hf:openai\/whisper-base \(.*-m, or in LODESTONE_SPEECH\)$/u);
     expectRefusal(await run(['transcribe', notes, '-m', randomWhisper]), 7, /notes\.md is no recording/u);
     expectRefusal(await run(['transcribe', list, '-m', randomWhisper]), 7, /list\.mp3 is a playlist/u);
     expectRefusal(await run(['transcribe', 'nowhere.wav', '-m', randomWhisper]), 7, /nowhere\.wav does not exist/u);
@@ -81,10 +82,43 @@ describe('transcribe', () => {
   });
 });
 
+describe('a speech model that was pulled', () => {
+  it('hears, without being named: in transcribe, ask and needle', async () => {
+    const hub = await fakeHub(Object.fromEntries(['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'].map((name) => [name, readFileSync(path.join(randomWhisper, name))])), 'openai/whisper-tiny');
+    const dir = scratch();
+    const here = (...args: string[]): Promise<Outcome> => lodestone(args, { env: { ...withHome(dir), HF_ENDPOINT: hub.endpoint } });
+    try {
+      expect(await here('models', 'pull', 'hf:openai/whisper-tiny', '--quiet')).toMatchObject({ code: 0, stderr: '' });
+    } finally {
+      // From here on there is no network.
+      await hub.close();
+    }
+    const listed = await here('models', 'ls');
+    expect(listed.stdout).toMatch(/^hf:openai\/whisper-tiny +lodestone +\S+ {2}F16 +\S+ KiB +hears 2 languages +\S+safetensors$/mu);
+    expect(listed.stdout).toMatch(/^speech is heard by hf:openai\/whisper-tiny: 2 languages; 2 \+ 3 layers of width 32$/mu);
+    expect((await here('models', 'inspect', 'whisper-tiny')).stdout).toMatch(/^whisper-tiny {2}Whisper, .*F16; hears recordings, in 2 languages: en de$/mu);
+    const named = await transcribe('--format', 'srt', '--no-session');
+    for (const model of [[], ['-m', 'whisper-tiny']]) expect(await here('transcribe', talk, '--language', 'en', '--format', 'srt', '--no-session', ...model)).toEqual(named);
+    expect((await here('ask', 'What is the code?', talk, '--language', 'en', '--dry-run')).stdout).toMatch(/talk\.wav/u);
+    for (const verb of [['ask', 'Why?', talk], ['plan']]) {
+      const outcome = await here(...verb, '-m', 'hf:openai/whisper-tiny');
+      expect([outcome.code, outcome.stdout]).toEqual([6, '']);
+      expect(outcome.stderr).toMatch(/^lodestone: .*config\.json: is a speech recogniser \(Whisper\).*--speech names it$/mu);
+    }
+  });
+
+  it('is not looked for where there is nothing to hear', async () => {
+    const notes = path.join(packageRoot, 'fixtures', 'notes.md');
+    expect(await run(['ask', 'What?', notes, '--speech', 'hf:nobody/nothing', '--dry-run'])).toMatchObject({ code: 0, stderr: '' });
+    const { code, stderr } = await run(['ask', 'What?', talk, '--speech', 'hf:nobody/nothing']);
+    expect([code, stderr]).toEqual([6, expect.stringMatching(/get it with: lodestone models pull hf:nobody\/nothing$/mu)]);
+  });
+});
+
 describe('ask', () => {
   it('needs a speech model, and says which', async () => {
     const { code, stderr, stdout } = await run(['ask', 'What is the code?', talk]);
-    expect(stderr).toMatch(/talk\.wav is a sound recording: .*--speech/u);
+    expect(stderr).toMatch(/talk\.wav is a sound recording: no speech model .*lodestone models pull .*--speech/u);
     expect({ code, stdout }).toEqual({ code: 7, stdout: '' });
   });
 

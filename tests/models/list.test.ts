@@ -170,7 +170,7 @@ describe('-m', () => {
   });
 
   it.each([
-    ['gemma3-27b', ExitCode.badModel, /^gemma3-27b: no such model directory, and no Gemma 3 of that name in the stores; .*lodestone models ls.*lodestone models pull/u],
+    ['gemma3-27b', ExitCode.badModel, /^gemma3-27b: no such model directory, and no Gemma 3 or Whisper of that name in the stores; .*lodestone models ls.*lodestone models pull/u],
     ['gemma3-4b', ExitCode.badModel, /^gemma3-4b: there are several: hf:ggml-org\/gemma-3-4b-it-GGUF:Q4_0, .*Q8_0, ollama:gemma3:4b; say which$/u],
     ['hf:ggml-org/gemma-3-4b-it-GGUF', ExitCode.badModel, /there are several: .*:Q4_0, .*:Q8_0; say which$/u],
     ['hf:google/gemma-3-4b-it', ExitCode.badModel, /^hf:google\/gemma-3-4b-it: not on this machine \(looked in .*lodestone\/models, .*hub, .*llama\.cpp\); get it with: lodestone models pull hf:google\/gemma-3-4b-it$/u],

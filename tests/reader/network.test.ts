@@ -8,7 +8,7 @@ import type { ActionKind, Decision } from '../../src/reader/decision.js';
 import { createNetwork, initialParameters, type NetworkShape, type Parameter, type Parameters } from '../../src/reader/network.js';
 import { createPolicy, encodePolicy, openPolicy, savePolicy, type PolicyDescription } from '../../src/reader/policy.js';
 import { adamW, zeroMoments } from '../../src/reader/training/adamw.js';
-import { allRows, makeBatch, rowOf } from '../../src/reader/training/batch.js';
+import { makeBatch, rowOf } from '../../src/reader/training/batch.js';
 import { createTensorNetwork, type TensorNetwork } from '../../src/reader/training/tensor-network.js';
 import { openTensorFlow } from '../../src/reader/training/tensorflow.js';
 import { createHead, readerHead } from '../../src/reader/value-head.js';
@@ -103,7 +103,7 @@ describe('in TensorFlow.js', () => {
   const batch = makeBatch(episodes);
 
   it('the outputs are the same', () => {
-    const outputs = tensorNetwork.outputs(parameters, batch, allRows(batch));
+    const outputs = tensorNetwork.outputs(parameters, batch, Array.from({ length: batch.states * batch.slots }, (_, row) => row));
     const network = createNetwork(shape, parameters);
     for (const [i, { decision }] of episodes.flat().entries()) {
       const rows = outputs.subarray(i * batch.slots * 51, (i * batch.slots + decision.kinds.length) * 51);

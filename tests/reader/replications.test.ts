@@ -46,6 +46,7 @@ describe('an experiment', () => {
     conditions: ['easy', 'hard'],
     columns: ['first', 'last'],
     learningRates: [0.1, 0.2, 0.3],
+    tuned: 'each condition',
     seeds: 2,
     // A is best at 0.2, B diverges above 0.1.
     run: async (arm, condition, rate, seed) => [9, arm === 'A' ? Math.abs(rate - 0.2) + (condition === 'hard' ? 1 : 0) + seed / 1e6 : rate > 0.1 ? NaN : 0.5],

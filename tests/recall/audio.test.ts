@@ -10,6 +10,7 @@ import { audioSuite } from '../../src/recall/audio.js';
 import { speechClips } from '../../src/recall/plan.js';
 import { openSpeechClips, Speaker } from '../../src/recall/speech-clips.js';
 import type { Hearing } from '../../src/recall/spoken-document.js';
+import { chanceOf } from '../../src/recall/record.js';
 import { summarise } from '../../src/recall/summary.js';
 import type { Trial } from '../../src/recall/trial.js';
 import { runTrials } from '../../src/recall/trials.js';
@@ -107,6 +108,10 @@ describe('the suite', () => {
     expect(await measure(hearing())).toMatchObject({ overall: { hits: 3 }, recorded: { perceived: 3, of: 3, found: 3, near: 3 } });
     expect(await measure(hearing(1.9))).toMatchObject({ recorded: { found: 3, near: 3 } });
     expect(await measure(hearing(2.1))).toMatchObject({ overall: { hits: 3 }, recorded: { perceived: 3, found: 3, near: 0 } });
+  });
+  it('states the chance of one who knows the keywords', async () => {
+    const [trial] = await collect(audioSuite(clips, [50]).make(wordRequest(300, 1)));
+    expect(chanceOf(trial!.questions[0]!)).toBeCloseTo(1 / clips.needles.length);
   });
   it('tells what was not heard from what was not found', async () => {
     const [first] = await collect(audioSuite(clips, [0, 50, 100]).make(wordRequest(300, 3)));

@@ -69,7 +69,8 @@ describe.each(suiteNames)('suite %s', (name) => {
       for (const { question, expected, scoring } of trial.questions) {
         expect(question).not.toMatch(/[{}]|undefined/u);
         expect(expected.length === 0).toBe(scoring === 'absent' || scoring === 'unobeyed');
-        for (const one of expected) expect(text).toContain(scoring === 'mrcr' ? one.slice(MRCR_HASH) : one);
+        // "Yes" and "no" are about what a document says.
+        for (const one of expected) if (!/^(?:yes|no)$/u.test(one)) expect(text).toContain(scoring === 'mrcr' ? one.slice(MRCR_HASH) : one);
       }
     }
   });

@@ -189,4 +189,7 @@ it('refusals in words are those of a model that has words', () => {
   expect(judge(question, 'It is 8.', true).outcome).toBe('miss');
   expect(judge(question, 'It is not mentioned, but I say 7.', true).outcome).toBe('hit');
   expect(judge({ scoring: 'absent', expected: [] }, 'It is 8.', true).outcome).toBe('miss');
+  // The letters of "no" stand in many a refusal.
+  expect(judge({ scoring: 'part', expected: ['no'] }, 'That is not mentioned.', true)).toEqual({ outcome: 'refusal', score: 0 });
+  expect(judge({ scoring: 'part', expected: ['no'] }, 'No, they are not.', true)).toEqual({ outcome: 'hit', score: 1 });
 });

@@ -29,7 +29,7 @@ it('has one needle in each tenth of the film, at a second of its own choosing', 
     expect(pieces).toHaveLength(600);
     expect(pieces.filter((piece) => piece !== plainPicture)).toEqual(needles);
     expect(Math.floor(second / 60)).toBe(part);
-    expect(questions).toEqual([{ question: 'What is the secret word?', expected: [needles![0]!.split('"')[1]], scoring: 'contains', depthPercent: 10 * part + 5 }]);
+    expect(questions).toEqual([{ question: 'What is the secret word?', expected: [needles![0]!.split('"')[1]], scoring: 'contains', guesses: secretWords(), depthPercent: 10 * part + 5 }]);
   }
   expect(new Set(made.map(({ pieces, needles }) => pieces.indexOf(needles![0]!))).size).toBeGreaterThan(3);
   expect(await trials(600)).toEqual(made);

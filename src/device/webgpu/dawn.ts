@@ -3,9 +3,11 @@
  * kernels need. What is particular to Dawn and its drivers is here.
  */
 import { ExitCode, LodestoneError } from '../../errors.js';
+import { neighboursHold } from './subgroup-probe.js';
+import { chooseTier, tiersOf, type Offer, type Tier, type TierName } from './tier.js';
 
 /** An adapter, as people are told of it. */
-export interface AdapterSummary {
+export interface AdapterSummary extends Offer {
   readonly name: string;
   readonly vendor: string;
   readonly architecture: string;
@@ -18,8 +20,12 @@ export interface AdapterSummary {
     readonly workgroupMemory: number;
     readonly workgroupThreads: number;
   };
-  readonly subgroups: readonly [min: number, max: number] | null;
-  readonly features: readonly string[];
+}
+
+/** An adapter with the variants of the kernels that it can have, and the one that it gets. */
+export interface DescribedAdapter extends AdapterSummary {
+  readonly tier: TierName;
+  readonly tiers: readonly TierName[];
 }
 
 export interface Unavailable {
@@ -35,12 +41,15 @@ const instances: GPU[] = [];
  */
 const disabledToggles = 'disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension,timestamp_quantization';
 
+/** Else Dawn does not offer shader-f16 on NVIDIA's Vulkan driver. */
+const enabledToggles = 'enable-dawn-features=vulkan_enable_f16_on_nvidia';
+
 async function openGpu(): Promise<GPU | Unavailable> {
   if (instances[0]) return instances[0];
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    const gpu = create([disabledToggles]);
+    const gpu = create([disabledToggles, enabledToggles]);
     instances.push(gpu);
     return gpu;
   } catch (error) {
@@ -83,17 +92,19 @@ function summarise({ info, limits, features }: GPUAdapter): AdapterSummary {
 }
 
 /** The adapters that Dawn offers, the one that would be used first: the fastest, and the most economical if that is another. */
-export async function describeAdapters(): Promise<readonly AdapterSummary[] | Unavailable> {
+export async function describeAdapters(): Promise<readonly DescribedAdapter[] | Unavailable> {
   const fastest = await requestAdapter();
   if ('unavailable' in fastest) return fastest;
   const other = await requestAdapter('low-power');
   const all = [summarise(fastest), ...('unavailable' in other ? [] : [summarise(other)])];
-  return all.filter(({ name }, i) => all.findIndex((one) => one.name === name) === i);
+  const different = all.filter(({ name }, i) => all.findIndex((one) => one.name === name) === i);
+  return different.map((adapter) => ({ ...adapter, tier: chooseTier(adapter).name, tiers: tiersOf(adapter).map(({ name }) => name) }));
 }
 
 export interface Opened {
   readonly device: GPUDevice;
   readonly adapter: AdapterSummary;
+  readonly tier: Tier;
   /** Bytes of the largest buffer that a kernel can be bound to. */
   readonly largestBinding: number;
 }
@@ -103,25 +114,34 @@ export interface OpenOptions {
   readonly software: boolean;
   /** Bytes: bind no more than so many, though the adapter could. For tests of matrices in shards. */
   readonly largestBinding?: number | undefined;
+  /** Default: see chooseTier. */
+  readonly tier?: TierName | undefined;
 }
 
 /** Storage buffers that a kernel binds, at most: three matrices, their results and biases, and x. */
 const storageBuffers = 10;
 const workgroupThreads = 256;
+/** Bytes: of mat_mul.wgsl. */
+const workgroupMemory = 18 * 1024;
 
-export async function openDevice({ software, largestBinding = Infinity }: OpenOptions): Promise<Opened | Unavailable> {
+export async function openDevice({ software, largestBinding = Infinity, tier: wish }: OpenOptions): Promise<Opened | Unavailable> {
   const adapter = await requestAdapter();
   if ('unavailable' in adapter) return adapter;
   const summary = summarise(adapter);
   if (summary.software && !software) return { unavailable: `the only adapter is ${summary.name}, which computes on the processor` };
   const { limits } = adapter;
-  if (limits.maxStorageBuffersPerShaderStage < storageBuffers || limits.maxComputeInvocationsPerWorkgroup < workgroupThreads) {
-    return { unavailable: `${summary.name} binds ${limits.maxStorageBuffersPerShaderStage} buffers and runs ${limits.maxComputeInvocationsPerWorkgroup} threads a workgroup; ${storageBuffers} and ${workgroupThreads} are needed` };
-  }
+  const needs = [
+    [limits.maxStorageBuffersPerShaderStage, storageBuffers, 'buffers at a time'],
+    [limits.maxComputeInvocationsPerWorkgroup, workgroupThreads, 'threads a workgroup'],
+    [limits.maxComputeWorkgroupStorageSize, workgroupMemory, 'bytes of workgroup memory'],
+  ] as const;
+  const lacking = needs.find(([has, needed]) => has < needed);
+  if (lacking) return { unavailable: `${summary.name} has ${lacking[0]} ${lacking[2]}; ${lacking[1]} are needed` };
+  const tier = chooseTier(summary, wish);
   try {
     const device = await adapter.requestDevice({
       label: 'lodestone',
-      requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+      requiredFeatures: [...tier.features, ...(adapter.features.has('timestamp-query') ? (['timestamp-query'] as const) : [])],
       requiredLimits: {
         maxBufferSize: limits.maxBufferSize,
         maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
@@ -130,7 +150,12 @@ export async function openDevice({ software, largestBinding = Infinity }: OpenOp
         maxComputeInvocationsPerWorkgroup: workgroupThreads,
       },
     });
-    return { device, adapter: summary, largestBinding: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize, largestBinding) };
+    return {
+      device,
+      adapter: summary,
+      tier: (await neighboursHold(device, tier.subgroup)) ? tier : chooseTier({ ...summary, subgroups: null }, tier.name),
+      largestBinding: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize, largestBinding),
+    };
   } catch (error) {
     throw new LodestoneError(ExitCode.outOfMemory, `${summary.name} could not be opened: ${(error as Error).message.split('\n', 1)[0]}; --device cpu works without it`, { cause: error });
   }

@@ -11,6 +11,7 @@ import { Pipelines } from './pipelines.js';
 import { record } from './record.js';
 import type { Recorder } from './recorder.js';
 import { kernelsHash } from './shaders.js';
+import type { Tier } from './tier.js';
 import { formatSuffix } from './weight-layout.js';
 import { loadGpuWeight, type GpuWeight } from './weights.js';
 
@@ -47,6 +48,7 @@ export class WebGpuDevice implements Device, Ownership {
   readonly kvPageSlots = 16_384;
   readonly decodeSteps = 4;
   readonly adapter: AdapterSummary;
+  readonly tier: Tier;
   readonly #device: GPUDevice;
   readonly #largestBinding: number;
   readonly #pipelines: Pipelines;
@@ -69,13 +71,14 @@ export class WebGpuDevice implements Device, Ownership {
   #fail!: (error: Error) => void;
   #closing: Promise<void> | null = null;
 
-  constructor({ device, adapter, largestBinding }: Opened) {
+  constructor({ device, adapter, tier, largestBinding }: Opened) {
     this.#device = device;
     this.#largestBinding = largestBinding;
     this.adapter = adapter;
-    this.description = `webgpu (${adapter.name})`;
+    this.tier = tier;
+    this.description = `webgpu (${adapter.name}, ${tier.name})`;
     // An adapter's name has its driver's version.
-    this.kernels = `${adapter.name} ${adapter.architecture} ${kernelsHash()}`;
+    this.kernels = `${adapter.name} ${adapter.architecture} ${tier.name} ${kernelsHash()}`;
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {
         this.#failure ??= error;
@@ -88,7 +91,7 @@ export class WebGpuDevice implements Device, Ownership {
       this.#fail(new Error(`${this.description}: ${event.error.message}`, { cause: event.error }));
     });
     void this.#watch(device.lost);
-    this.#pipelines = new Pipelines(device);
+    this.#pipelines = new Pipelines(device, tier);
     this.#encoder = new Encoder(device, {
       allocate: (bytes, label, usage) => this.#allocate(bytes, label, usage),
       retire: (memory) => this.#retired.push(memory),
@@ -98,6 +101,7 @@ export class WebGpuDevice implements Device, Ownership {
       weightOf: (weight) => weight as GpuWeight,
       scratch: (purpose, bytes) => this.#scratchOf(purpose, bytes),
       workgroupMemory: device.limits.maxComputeWorkgroupStorageSize,
+      half: tier.half,
       software: adapter.software,
     };
   }

@@ -1,6 +1,7 @@
 /** Compute pipelines: compiled when they are first needed, those of one list side by side, and kept. */
 import { shaderOf, type Binding, type Constants, type Kernel, type Shader } from './shaders.js';
 import type { Dispatch } from './dispatch.js';
+import type { Tier } from './tier.js';
 
 export interface Pipeline {
   /** Of no other pipeline of the device. */
@@ -13,13 +14,16 @@ export interface Pipeline {
 
 export class Pipelines {
   readonly #device: GPUDevice;
+  /** Of all kernels. */
+  readonly #constants: Constants;
   readonly #ready = new Map<string, Pipeline>();
   readonly #pending = new Map<string, Promise<Pipeline>>();
   /** Bindings of a kernel before any are read as another's. */
   readonly #bindings = new Map<Kernel, readonly Binding[]>();
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, { subgroup }: Tier) {
     this.#device = device;
+    this.#constants = { SUBGROUP: subgroup };
   }
 
   /**
@@ -40,7 +44,7 @@ export class Pipelines {
     if (ready) return ready;
     let pending = this.#pending.get(key);
     if (!pending) {
-      pending = this.#compile(key, kernel, shaderOf(kernel, constants, aliases));
+      pending = this.#compile(key, kernel, shaderOf(kernel, { ...this.#constants, ...constants }, aliases));
       this.#pending.set(key, pending);
     }
     return pending;

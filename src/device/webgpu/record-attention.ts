@@ -46,8 +46,10 @@ export function attention(command: AttentionCommand, to: Recorder, into: Quantiz
   const seen = seenBy(command);
   const pages = seenPages(cache, seen.from, seen.to);
   const partitions = pages.reduce((sum, page) => sum + page.partitions, 0);
-  // The queries take most of the workgroup memory; 24 KiB are for heads of 256.
-  const tileRows = queries <= 4 ? 4 : queries <= 8 || to.workgroupMemory < 24 * 1024 || headDim > 256 ? 8 : 16;
+  const half = to.half && format === 'f16';
+  // The queries take most of the workgroup memory; this is for heads of 256.
+  const enough = (half ? 16 : 24) * 1024;
+  const tileRows = queries <= 4 ? 4 : queries <= 8 || to.workgroupMemory < enough || headDim > 256 ? 8 : 16;
   const tiles = Math.ceil(queries / tileRows);
   const split = partitions > 1 && tiles * kvHeads < enoughGroups;
 
@@ -82,7 +84,7 @@ export function attention(command: AttentionCommand, to: Recorder, into: Quantiz
     const keys = Math.min(page.partitions * partition, window === 0 ? Infinity : window + rows);
     return {
       kernel: 'attention',
-      constants: { ...kvConstants(cache), COMPACT: to.software, ROWS: tileRows, SPLIT: split, LOG: logScale !== null, ...more.constants },
+      constants: { ...kvConstants(cache), COMPACT: to.software, ROWS: tileRows, SPLIT: split, LOG: logScale !== null, HALF: half, ...more.constants },
       bind: { ...bindings(to, { q, ...(logScale && { log_scale: logScale }) }), ...pageBuffers(cache, page.page, to), out: partials, state, ...more.bind },
       params: { ...params, ...more.params },
       groups: [tiles, kvHeads, split ? page.partitions : 1],

@@ -107,12 +107,20 @@ function product(pieces: readonly Piece[], x: View, rows: number, quantized: Qua
     supers1: b?.shard.planes.supers ?? 0,
     supers2: c?.shard.planes.supers ?? 0,
   };
-  const constants = { FORMAT: formatNumber(format), COMPACT: to.software, PARTS: pieces.length === 1 ? 1 : 3, BIAS: pieces.some(({ bias }) => bias), ...(blocks ? {} : { TAIL: inputs % unit !== 0 }) };
+  const dense = { TAIL: inputs % unit !== 0, ...(!few && { HALF: to.half && format === 'f16' }) };
+  const constants = {
+    FORMAT: formatNumber(format),
+    COMPACT: to.software,
+    PARTS: pieces.length === 1 ? 1 : 3,
+    BIAS: pieces.some(({ bias }) => bias),
+    ...(!blocks && dense),
+    ...(few && { ROWS: rows === 1 ? 1 : mostVecRows }),
+  };
   const outputs = pieces.reduce((sum, { shard }) => sum + shard.rows, 0);
   const weightBytes = pieces.reduce((sum, { shard }) => sum + shard.bytes, 0);
   return {
     kernel: few ? (blocks ? 'mat_vec_q8' : 'mat_vec') : blocks ? 'mat_mul_q8' : 'mat_mul',
-    constants: few ? { ...constants, ROWS: rows === 1 ? 1 : mostVecRows } : constants,
+    constants,
     bind,
     params,
     groups: few ? groupsOf(ends[2]!) : [ends[2]!, Math.ceil(rows / mulTile), 1],

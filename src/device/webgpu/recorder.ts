@@ -14,6 +14,8 @@ export interface Recorder {
   scratch(purpose: Purpose, bytes: number): GpuMemory;
   /** Bytes of workgroup memory. */
   readonly workgroupMemory: number;
+  /** Half-precision numbers may be used. */
+  readonly half: boolean;
   /** The driver computes on the processor. */
   readonly software: boolean;
 }

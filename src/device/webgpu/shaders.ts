@@ -53,14 +53,15 @@ export interface Shader {
 const folder = path.join(packageRoot, 'kernels', 'wgsl');
 const texts = new Map<string, string>();
 
-/** A file with the files that it includes in their places, each once. */
-function textOf(file: string, included = new Set<string>()): string {
+/** A file with the files that it includes in their places, each once, and of `#if CONSTANT`, `#else`, `#endif` the branch that holds. */
+function textOf(file: string, constants: Constants, included = new Set<string>()): string {
   let text = texts.get(file);
   if (text === undefined) texts.set(file, (text = readFileSync(path.join(folder, file), 'utf8')));
-  return text.replaceAll(/^#include "(.+)"$/gm, (_, name: string) => {
+  const chosen = text.replaceAll(/^#if (\w+)\n([^]*?)(?:^#else\n([^]*?))?^#endif\n/gm, (_, name: string, yes: string, no = '') => (constants[name] ? yes : no));
+  return chosen.replaceAll(/^#include "(.+)"$/gm, (_, name: string) => {
     if (included.has(name)) return '';
     included.add(name);
-    return textOf(name, included);
+    return textOf(name, constants, included);
   });
 }
 
@@ -74,7 +75,13 @@ export function shaderOf(kernel: Kernel, constants: Constants, aliases: Readonly
   const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${typeof value === 'number' ? `${value}u` : String(value)};\n`);
   const targets = new Set(aliases.values());
   const bindings: Binding[] = [];
-  let code = textOf(`${kernel}.wgsl`).replaceAll(declaration, (_, number: string, access: Binding['access'], name: string, type: string) => {
+  // What is enabled comes before all else.
+  const enabled = new Set<string>();
+  const text = textOf(`${kernel}.wgsl`, constants).replaceAll(/^enable \w+;\n/gm, (line) => {
+    enabled.add(line);
+    return '';
+  });
+  let code = text.replaceAll(declaration, (_, number: string, access: Binding['access'], name: string, type: string) => {
     if (aliases.has(name)) return '';
     const merged = targets.has(name) ? 'read_write' : access;
     bindings.push({ name, number: Number(number), access: merged });
@@ -83,7 +90,7 @@ export function shaderOf(kernel: Kernel, constants: Constants, aliases: Readonly
   for (const [name, target] of aliases) code = code.replaceAll(new RegExp(`\\b${name}\\b(?=\\[)`, 'g'), target);
   const struct = /^struct Params \{\n([^}]*)\}/m.exec(code)![1]!;
   const params = [...struct.matchAll(/^ {2}(\w+): (u32|f32),$/gm)].map(([, name, type]) => ({ name: name!, type: type as 'u32' | 'f32', offsetOf: name!.endsWith('_at') ? name!.slice(0, -3) : null }));
-  return { code: values.join('') + code, bindings, params };
+  return { code: [...enabled, ...values, code].join(''), bindings, params };
 }
 
 /** sha256 of all kernels, in hexadecimal. */

@@ -20,8 +20,8 @@ import { readPictures, type Looked, type VideoReading } from './read-pictures.js
 import { speechSegments } from './speech-segments.js';
 
 export interface MediaOptions {
-  /** Hears; or why nothing does, to stand in a message. */
-  readonly speech: Transcriber | string;
+  /** What hears, asked for where there is sound; or why nothing does, to stand in a message. */
+  readonly speech: () => Promise<Transcriber | string>;
   /** Looks at pictures, or reads what is written in them; or why nothing does. */
   readonly vision: VideoVision | VideoReading | string;
   readonly range: TimeRange;
@@ -66,14 +66,15 @@ export async function ingestRecording(input: RecordingInput, limits: IngestLimit
   const { path, file, index } = input;
   if (!media) throw unreadable(path, 'is a recording, and only text is read here');
   const recording = await openForPeople(path, file, signal);
-  const { range, speech, vision } = media;
+  const { range, vision } = media;
   const end = Math.min(range.to, recording.seconds ?? Infinity);
   if (range.from >= end) throw new LodestoneError(ExitCode.usage, `--from ${shortClock(range.from)}: ${sourceName(path)} ends at ${shortClock(end)}`);
   const warnings: string[] = pages === undefined ? [] : ['it has no pages, so it is read whole whatever --pages says'];
-  const hears = recording.audio && typeof speech !== 'string' ? speech : null;
+  const speech = recording.audio ? await media.speech() : null;
+  const hears = typeof speech === 'string' ? null : speech;
   const sees = recording.video && typeof vision !== 'string' ? vision : null;
-  refuseBlindAndDeaf(path, recording, media);
-  if (recording.audio && typeof speech === 'string') warnings.push(`its sound is not heard: ${speech}`);
+  refuseBlindAndDeaf(path, recording, speech, vision);
+  if (typeof speech === 'string') warnings.push(`its sound is not heard: ${speech}`);
   if (recording.video && typeof vision === 'string') warnings.push(`its pictures are not looked at: ${vision}`);
   const sha256 = input.sha256 ?? (await sha256OfFiles([file], signal));
   const decoding: DecodeOptions = { range, signal, stallMs: limits.mediaStallMs, onDamage: (what) => warnings.push(what) };
@@ -110,7 +111,7 @@ async function openForPeople(path: string, file: string, signal: AbortSignal | u
   }
 }
 
-function refuseBlindAndDeaf(path: string, { audio, video }: Recording, { speech, vision }: MediaOptions): void {
+function refuseBlindAndDeaf(path: string, { audio, video }: Recording, speech: Transcriber | string | null, vision: MediaOptions['vision']): void {
   if ((audio && typeof speech !== 'string') || (video && typeof vision !== 'string')) return;
   if (!audio && !video) throw unreadable(path, 'has neither sound nor pictures');
   if (!audio) throw unreadable(path, `is a video without sound, and its pictures are not looked at: ${vision as string}`);

@@ -7,15 +7,16 @@ import type { HubFile, HubRepository } from './hub.js';
 
 export interface Choice {
   readonly format: 'safetensors' | 'gguf';
-  /** Small ones first, what is wrong with a config shows before gigabytes have come; the parts of a GGUF model in order. */
+  /** The config first, then small ones: what is wrong shows before gigabytes have come. The parts of a GGUF model in order. */
   readonly files: readonly HubFile[];
   /** Of a GGUF model: its vision part, where the repository has one. */
   readonly vision?: HubFile | undefined;
 }
 
-const required = ['config.json', 'tokenizer.json'];
-/** Taken where they are there: stop ids, chat template, how images are prepared. */
+/** Taken where they are there: stop ids, chat template, how images and sound are prepared. */
 const welcome = ['generation_config.json', 'tokenizer_config.json', 'chat_template.jinja', 'preprocessor_config.json', 'processor_config.json'];
+/** Of a speech model without tokenizer.json: what it would be made of. */
+const vocabulary = ['vocab.json', 'merges.txt'];
 
 /** Errors: LodestoneError(badModel), one line that says what there is. */
 export function chooseFiles(name: RepoName, { files, ggufArchitecture }: HubRepository): Choice {
@@ -27,10 +28,12 @@ export function chooseFiles(name: RepoName, { files, ggufArchitecture }: HubRepo
   const weights = safetensorsOf(files);
   if (name.quant === null && weights !== null) {
     const byName = new Map(files.map((file) => [file.name, file]));
+    const tokenizer = !byName.has('tokenizer.json') && vocabulary.every((file) => byName.has(file)) ? vocabulary : ['tokenizer.json'];
+    const required = ['config.json', ...tokenizer];
     const missing = required.filter((file) => !byName.has(file));
     if (missing.length > 0) return fail(`the repository has no ${missing.join(' and no ')}`);
-    const chosen = [...required, ...welcome].flatMap((file) => byName.get(file) ?? []);
-    return { format: 'safetensors', files: [...chosen, ...weights].sort((a, b) => a.size - b.size) };
+    const others = [...tokenizer, ...(tokenizer === vocabulary ? ['added_tokens.json'] : []), ...welcome].flatMap((file) => byName.get(file) ?? []);
+    return { format: 'safetensors', files: [byName.get('config.json')!, ...[...others, ...weights].sort((a, b) => a.size - b.size)] };
   }
   const quant = name.quant;
   const found = quant === null ? ggufs : ggufs.filter((file) => fileMatches(file.name, quant));

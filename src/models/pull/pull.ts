@@ -7,8 +7,12 @@
 import { mkdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ExitCode, LodestoneError } from '../../errors.js';
+import { openTokenizer } from '../../encode/tokenizer.js';
 import { parseConfig } from '../../gemma/config.js';
 import { openModelFiles } from '../../runtime/model.js';
+import { openSpeechFiles } from '../../speech/files.js';
+import { showJson } from '../../weights/json.js';
+import { declaredFamily, folderFamily } from '../family.js';
 import { showRepoName, type RepoName } from '../names.js';
 import { storePlaces, surroundings, type Surroundings } from '../places.js';
 import { ownFolders, partialFolder, readRecord, recordPath, removeEmpty, type PullRecord } from '../own.js';
@@ -59,8 +63,8 @@ export interface PullResult {
 const spareBytes = 64 * 2 ** 20;
 
 /**
- * Errors: LodestoneError: badModel (no such model, no permission, a server that does not deliver, wrong bytes, not a Gemma
- * 3), outOfMemory (no room on the disk), usage (offline by choice); the signal's reason. After an error or a signal the
+ * Errors: LodestoneError: badModel (no such model, no permission, a server that does not deliver, wrong bytes, neither a
+ * Gemma 3 nor a Whisper), outOfMemory (no room on the disk), usage (offline by choice); the signal's reason. After an error or a signal the
  * same call goes on where this one stopped.
  */
 export async function pullModel(name: RepoName, options: PullOptions): Promise<PullResult> {
@@ -89,7 +93,7 @@ export async function pullModel(name: RepoName, options: PullOptions): Promise<P
   const place = placeOf(own, name, choice);
   const vision = choices[1] && placeOf(own, name, choices[1]).path;
   if (!unchanged) {
-    await openModelFiles(place.path, { mmproj: vision }).catch((cause: unknown) => {
+    await openPulled(place.path, vision).catch((cause: unknown) => {
       throw new LodestoneError(ExitCode.badModel, `${shown} was pulled, but can't be used: ${(cause as Error).message}`, { cause });
     });
   }
@@ -219,19 +223,33 @@ async function fetchAll({ name, repository: { commit }, http, options, total: al
       explain: (error) => refusal(error, shown, name, http, 'no such file'),
     });
     before += file.size;
-    if (file.name === 'config.json') await checkConfig(place.growing(file), shown);
+    if (file.name === 'config.json') await checkConfig(place.growing(file), shown, choice);
   }
 }
 
-/** Before gigabytes of another architecture come. */
-async function checkConfig(path: string, shown: string): Promise<void> {
+/** Before gigabytes of another architecture come, or of a model that lacks what cannot be done without. */
+async function checkConfig(path: string, shown: string, { files }: Choice): Promise<void> {
   let json: unknown;
   try {
     json = JSON.parse(await readFile(path, 'utf8'));
   } catch (cause) {
     throw new LodestoneError(ExitCode.badModel, `${shown}: is not JSON`, { cause });
   }
-  parseConfig(json, shown);
+  const { type, family } = declaredFamily(json);
+  if (type !== null && family === null) throw new LodestoneError(ExitCode.badModel, `${shown}: model_type is ${showJson(type)}; the models that are used here are Gemma 3 and, for speech, Whisper`);
+  if (family !== 'whisper') parseConfig(json, shown);
+  const needed = family === 'whisper' ? 'generation_config.json' : 'tokenizer.json';
+  if (!files.some(({ name }) => name === needed)) throw new LodestoneError(ExitCode.badModel, `${shown}: the repository has no ${needed}, which a model of this kind needs`);
+}
+
+/** Everything that can be checked without reading the weights. Errors: LodestoneError(badModel). */
+async function openPulled(path: string, mmproj: string | undefined): Promise<void> {
+  if ((await folderFamily(path)).family !== 'whisper') {
+    await openModelFiles(path, { mmproj });
+    return;
+  }
+  await openSpeechFiles(path);
+  await openTokenizer(path);
 }
 
 /** All of it is there: into its place, by renames. */

@@ -11,9 +11,9 @@ import type { Experiment } from './experiment.js';
 import { createMlp } from './mlp.js';
 
 const inputs = 32;
-const width = 128;
+const width = 64;
 const samples = 1024;
-const batch = 128;
+const batch = 64;
 const stages = [0, 8, 16, 24, 32];
 const stepsPerStage = 300;
 const low = -40;
@@ -91,7 +91,8 @@ export function growingTargets(backend: TrainingBackend): Experiment {
     conditions: ['growing'],
     columns: stages.map((offset) => `b = ${offset}`),
     learningRates: [1e-3, 3e-3],
-    seeds: 3,
+    tuned: 'each condition',
+    seeds: 5,
     run: (arm, _condition, learningRate, seed) => fit(backend, arms[arm]!, learningRate, seed, stages),
   };
 }
@@ -110,7 +111,8 @@ export function sigmaGrid(backend: TrainingBackend): Experiment {
     conditions: [21, 51, 101, 201].map((bins) => `${bins} bins`),
     columns: ['b = 8'],
     learningRates: [3e-3],
-    seeds: 3,
+    tuned: 'each condition',
+    seeds: 5,
     run: async (arm, condition, learningRate, seed) => {
       const bins = Number.parseInt(condition, 10);
       const ratio = Number(arm.slice('sigma '.length)) / ((high - low) / (bins - 1));

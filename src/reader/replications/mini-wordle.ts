@@ -176,6 +176,7 @@ export function miniWordle(backend: TrainingBackend): Experiment {
     conditions: ['alpha 0.3', 'alpha 1', 'alpha 5'],
     columns: ['return'],
     learningRates: [1e-3, 3e-3],
+    tuned: 'each condition',
     seeds: 5,
     run: async (arm, condition, learningRate, seed) => [await trainAndPlay(backend, heads[arm]!, Number(condition.slice('alpha '.length)), learningRate, seed)],
   };

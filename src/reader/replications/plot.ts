@@ -18,15 +18,19 @@ export function plot(experiment: Experiment, runs: readonly Run[]): string {
   const { arms, conditions, columns } = experiment;
   const least = Math.min(...cells.map(({ low }) => low));
   const most = Math.max(...cells.map(({ high }) => high));
-  const range = most - least || 1;
-  const y = (value: number): number => top + plotHeight * (1 - (value - least) / range);
+  // Errors that differ a hundredfold are told apart on a logarithmic axis alone.
+  const logarithmic = least > 0 && most / least > 100;
+  const up = (value: number): number => (logarithmic ? Math.log(value) : value);
+  const range = up(most) - up(least) || 1;
+  const y = (value: number): number => top + plotHeight * (1 - (up(value) - up(least)) / range);
   const groupWidth = arms.length * pointGap + groupGap;
   const groups = conditions.flatMap((condition) => columns.map((column) => ({ condition, column })));
   const width = Math.max(560, left + groups.length * groupWidth + 16);
   const legendTop = top + plotHeight + 44;
   const parts = [`<text x="8" y="20" font-weight="bold">${xml(`${experiment.id}: ${experiment.measure}`)}</text>`];
   for (let i = 0; i <= ticks; i++) {
-    const value = least + (range * i) / ticks;
+    const at = up(least) + (range * i) / ticks;
+    const value = logarithmic ? Math.exp(at) : at;
     parts.push(`<line x1="${left}" x2="${width - 8}" y1="${y(value)}" y2="${y(value)}" stroke="#dddddd"/><text x="${left - 6}" y="${y(value) + 4}" text-anchor="end">${value.toPrecision(3)}</text>`);
   }
   for (const [g, { condition, column }] of groups.entries()) {

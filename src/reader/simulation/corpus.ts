@@ -7,7 +7,7 @@ import { splitUnits } from '../../recall/haystack.js';
 import { Bm25, buildIndex } from '../bm25.js';
 import { leafCharacters } from '../leaves.js';
 import type { Passage } from '../../answer/passages.js';
-import { passagesOf, spanText, type Corpus } from '../reading-state.js';
+import { beginning, passagesOf, sharesWord, spanText, type Corpus } from '../reading-state.js';
 import { drawOfKind, pronounOf, type Split } from './names.js';
 import type { Phrasing } from './phrasings.js';
 
@@ -195,10 +195,11 @@ function fillerLeaf(sentences: readonly string[], random: Random): string[] {
 /** Passages kept; then all are forgotten, which the next questions make good. */
 const MOST_KEPT = 20_000;
 
-/** The same questions come again and again; finding their passages is most of the work. */
-function keepPassages(text: Corpus['text']): Corpus['passages'] {
+/** The same questions come again and again; finding their passages is most of the work, and where no word is shared there is none. */
+function keepPassages(index: Bm25, text: Corpus['text']): Corpus['passages'] {
   const kept = new Map<string, readonly Passage[]>();
   return (level, span, weights) => {
+    if (!sharesWord(index, weights, span)) return [beginning(spanText({ text }, span))];
     const key = `${level} ${span.join('-')} ${[...weights.keys()].join(' ')}`;
     const known = kept.get(key);
     if (known) return known;
@@ -240,12 +241,13 @@ export function makeCorpus({ leaves: count, questions: asked, split, phrasings, 
   });
   const leaves = pieces.map((list) => list.join(''));
   const text = (leaf: number): string => leaves[leaf]!;
+  const index = new Bm25(buildIndex(leaves));
   return {
     leaves,
     questions,
-    index: new Bm25(buildIndex(leaves)),
+    index,
     text,
-    passages: keepPassages(text),
+    passages: keepPassages(index, text),
     continues: (leaf) => leaf + 1 < leaves.length,
     plantedIn: (leaf) => planted[leaf]!,
   };

@@ -27,8 +27,9 @@ export interface SimulationOptions {
   readonly seed?: number;
 }
 
-/** Corpora to train with, and others, ten times as large, to test on. */
+/** Corpora to train with; others of their kind, to choose among policies by; and of another kind, ten times as large, to test on. */
 export const trainingOptions: SimulationOptions = { split: 'train', corpora: 32, leaves: [200, 2000], questions: 40 };
+export const validationOptions: SimulationOptions = { split: 'train', corpora: 2, leaves: [2000, 2000], questions: 200, seed: 1 };
 export const testOptions: SimulationOptions = { split: 'test', corpora: 2, leaves: [20_000, 20_000], questions: 200 };
 
 /** Least and most of the budget in tokens, and of what the whole budget costs; both drawn log-uniformly. */
@@ -116,10 +117,11 @@ export class SimulatedTask implements Task {
     return [...own].sort((a, b) => order.indexOf(a.relation) - order.indexOf(b.relation)).map(({ leaf }) => leaf);
   }
 
+  /** A passage may have cut the sentence. */
   #leadKind(): LeadKind {
     const { lead } = this.state;
     if (lead === '') return 'no lead';
-    return this.question.planted.some(({ relation, sentence }) => relation === 'first' && lead.includes(sentence)) ? 'right lead' : 'wrong lead';
+    return this.question.planted.some(({ relation, sentence }) => relation === 'first' && (lead.includes(sentence) || sentence.includes(lead))) ? 'right lead' : 'wrong lead';
   }
 
   #read(leaf: number, level: Level): PassageReading[] {

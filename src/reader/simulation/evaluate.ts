@@ -28,25 +28,26 @@ export interface EvaluatedStrategy {
   readonly knowsBudget: boolean;
 }
 
-/** Of each budget share, the outcomes of the questions of `seeds`, in their order. */
+/** Of each budget share, the outcomes of the questions, in their order. */
 export type Outcomes = readonly (readonly Outcome[])[];
 
-export function evaluate(simulation: Simulation, seeds: readonly number[], { strategy, knowsBudget }: EvaluatedStrategy): Outcomes {
-  const byShare: Outcome[][] = budgetShares.map(() => []);
-  for (const seed of seeds) {
-    const whole = simulation.corpusTokens(seed);
-    let last: Outcome | null = null;
-    // From the largest budget: who spent less than the next one would do the same again.
-    for (let i = budgetShares.length - 1; i >= 0; i--) {
-      const budget = Math.round(budgetShares[i]! * whole);
-      if (last === null || knowsBudget || last.tokens > budget) last = outcome(simulation, seed, strategy, knowsBudget ? Math.min(budget, mostPolicyBudget) : budget);
-      byShare[i]!.push(last);
-    }
+/** A question's outcomes by budget share. */
+export function evaluate(simulation: Simulation, seed: number, { strategy, knowsBudget }: EvaluatedStrategy): Outcome[] {
+  const whole = simulation.corpusTokens(seed);
+  const most = knowsBudget ? mostPolicyBudget : Infinity;
+  let last: { readonly outcome: Outcome; readonly budget: number } | null = null;
+  const outcomes: Outcome[] = [];
+  // From the largest budget: who spent less than the next one would do the same again.
+  for (const share of budgetShares.toReversed()) {
+    const budget = Math.min(most, Math.round(share * whole));
+    const same = last !== null && (knowsBudget ? last.budget === budget : last.outcome.tokens <= budget);
+    if (last === null || !same) last = { outcome: outcomeOf(simulation, seed, strategy, budget), budget };
+    outcomes.unshift(last.outcome);
   }
-  return byShare;
+  return outcomes;
 }
 
-function outcome(simulation: Simulation, seed: number, strategy: Strategy, budget: number): Outcome {
+function outcomeOf(simulation: Simulation, seed: number, strategy: Strategy, budget: number): Outcome {
   const task = simulation.task(seed, { budget, lambda: BUDGET_COST / (budget / 1000) });
   const choose = strategy.begin();
   while (task.ended === null) task.perform(choose(task.state).action);

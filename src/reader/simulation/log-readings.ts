@@ -11,7 +11,7 @@ import { isRight } from '../../recall/scoring.js';
 import { defaultChunk } from '../../runtime/kv.js';
 import { openModel, type Model } from '../../runtime/model.js';
 import { PassageReader } from '../passage-reader.js';
-import { leadOf, weigh, wordsOf, type Weights } from '../question.js';
+import { followLead, leadOf, namesOf, weigh, wordsOf, type Weights } from '../question.js';
 import { passagesOf } from '../reading-state.js';
 import { makeCorpus, type CorpusQuestion, type SimulatedCorpus } from './corpus.js';
 import { toColumns, type LeadKind, type LoggedReading } from './logged-readings.js';
@@ -58,10 +58,10 @@ function secondSearch({ corpus, question }: Inquiry, weights: Weights, leaves: r
   const first = question.planted.find(({ relation }) => relation === 'first');
   const passages = (first ? [first.leaf] : leaves).flatMap((leaf) => passagesOf('skim', corpus.text(leaf), weights));
   const best = passages.reduce((a, b) => (b.relevance > a.relevance ? b : a));
-  const lead = leadOf(best.segments.map(({ text }) => text).join(''), weights, corpus.index);
+  const lead = leadOf(best.segments.map(({ text }) => text).join(''), weights, namesOf(question.question), corpus.index);
   if (lead === null) return null;
   const leadKind = first && lead.sentence.includes(first.sentence) ? 'right lead' : 'wrong lead';
-  return { weights: new Map([...weights, ...weigh(lead.words, corpus.index)]), lead: lead.sentence, leadKind };
+  return { weights: followLead(lead, weights, corpus.index), lead: lead.sentence, leadKind };
 }
 
 /** Of the questions that need one step, one in so many is read a second time behind a lead too. */

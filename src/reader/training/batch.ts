@@ -20,8 +20,17 @@ export function rowOf({ slots }: Batch, state: number, action: number): number {
   return state * slots + action;
 }
 
-export function allRows({ states, slots }: Batch): number[] {
-  return Array.from({ length: states * slots }, (_, row) => row);
+/** Of each state that an action led to, the rows of all its actions: what may be bootstrapped from. */
+export function followingRows(batch: Batch): number[] {
+  const rows: number[] = [];
+  let state = 0;
+  for (const episode of batch.episodes) {
+    for (const [t, { decision }] of episode.entries()) {
+      if (t > 0) for (let action = 0; action < decision.kinds.length; action++) rows.push(rowOf(batch, state, action));
+      state++;
+    }
+  }
+  return rows;
 }
 
 export function makeBatch(episodes: readonly Episode[]): Batch {

@@ -13,22 +13,22 @@ import type { Ending, Episode } from '../decision.js';
 import { type Numbers, softmax } from '../losses.js';
 import { indexOfMost, isEnding } from '../rollout.js';
 import { mixTargets, type Target, type ValueHead } from '../value-head.js';
-import { rowOf, type Batch } from './batch.js';
+import { followingRows, rowOf, type Batch } from './batch.js';
 import type { TdOptions } from './options.js';
 
 const endings: readonly Ending[] = ['answer', 'abstain'];
 
-/** Of each state of a batch, the action that its value is taken from where an earlier step is trained. */
-export function followedActions(batch: Batch, head: ValueHead, { bootstrap }: TdOptions, outputsOfAll: () => Float32Array): readonly number[] {
-  const steps = batch.episodes.flat();
-  if (bootstrap !== 'q-learning') return steps.map(({ chosen }) => chosen);
-  const outputs = outputsOfAll();
-  return steps.map(({ decision }, state) =>
-    indexOfMost(decision.kinds.map((_, action) => {
-      const at = rowOf(batch, state, action) * head.outputs;
-      return head.value(outputs.subarray(at, at + head.outputs));
-    })),
-  );
+/**
+ * Of each state of a batch, the action that its value is taken from where an earlier step is trained; of an episode's first state, which no
+ * step leads to, the executed one.
+ * @param outputsOf the online network's, of rows of the batch: [rows, outputs]
+ */
+export function followedActions(batch: Batch, head: ValueHead, { bootstrap }: TdOptions, outputsOf: (rows: readonly number[]) => Float32Array): readonly number[] {
+  if (bootstrap !== 'q-learning') return batch.episodes.flatMap((episode) => episode.map(({ chosen }) => chosen));
+  const outputs = outputsOf(followingRows(batch));
+  let row = 0;
+  const valueOfNext = (): number => head.value(outputs.subarray(row * head.outputs, ++row * head.outputs));
+  return batch.episodes.flatMap((episode) => episode.map(({ decision, chosen }, t) => (t === 0 ? chosen : indexOfMost(decision.kinds.map(valueOfNext)))));
 }
 
 /** Targets by row of the batch. @param followed by state; @param targetOutputs of the followed action, by state: [states, outputs] */

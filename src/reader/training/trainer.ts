@@ -11,7 +11,7 @@ import { createPolicy, type Policy, type PolicyDescription } from '../policy.js'
 import { exploring, greedy, play, playAgain } from '../rollout.js';
 import { createHead, type ValueHead } from '../value-head.js';
 import { adamW, follow, zeroMoments } from './adamw.js';
-import { allRows, type Batch, makeBatch, rowOf } from './batch.js';
+import { type Batch, makeBatch, rowOf } from './batch.js';
 import { openCheckpoint, saveCheckpoint, type TrainingState } from './checkpoint.js';
 import type { TdOptions, TrainingOptions } from './options.js';
 import { followedActions, gradeOutputs, rowsToTrain, tdTargets } from './td-targets.js';
@@ -115,7 +115,7 @@ function letOthersRun(): Promise<void> {
 }
 
 function gradientsOfBatch(network: TensorNetwork, head: ValueHead, { parameters, target }: TrainingState, batch: Batch, options: TdOptions): { readonly loss: number; readonly gradients: Map<string, Float32Array> } {
-  const followed = followedActions(batch, head, options, () => network.outputs(parameters, batch, allRows(batch)));
+  const followed = followedActions(batch, head, options, (rows) => network.outputs(parameters, batch, rows));
   const targetOutputs = network.outputs(target, batch, followed.map((action, i) => rowOf(batch, i, action)));
   const targets = tdTargets(batch, head, followed, targetOutputs, options);
   const rows = rowsToTrain(batch, targets, options.conservative);

@@ -53,7 +53,7 @@ const listener = {
 /** Hears nothing. */
 const deaf = { async *transcribe() {} } as unknown as Transcriber;
 const vision = { fps: 1, frames: 'changed', imageSize: 64, whole: false, most: 100 } as const;
-const media: MediaOptions = { speech: listener, vision, range: everything, ranged: false };
+const media: MediaOptions = { speech: async () => listener, vision, range: everything, ranged: false };
 
 const read = async (path: string, options: Partial<MediaOptions> = {}, more: IngestOptions = {}): Promise<IngestedSource> => (await ingest([path], { media: { ...media, ...options }, ...more }))[0]!;
 
@@ -147,8 +147,8 @@ describeWithFfmpeg('pictures', () => {
     expect(source.frames).toBeUndefined();
     expect(segments).toHaveLength(1);
     expect(warnings).toEqual(['its pictures are not looked at: x reads text only']);
-    expect((await read(made, { speech: 'no ears' })).warnings).toEqual(['its sound is not heard: no ears']);
-    expect(await refusal(read(made, { speech: 'no ears', vision: 'no eyes' }), 'both.mp4')).toMatch(/no ears.*no eyes/);
+    expect((await read(made, { speech: async () => 'no ears' })).warnings).toEqual(['its sound is not heard: no ears']);
+    expect(await refusal(read(made, { speech: async () => 'no ears', vision: 'no eyes' }), 'both.mp4')).toMatch(/no ears.*no eyes/);
   });
 });
 
@@ -169,7 +169,7 @@ describeWithFfmpeg('bad input', () => {
     expect(await refusal(read(silent, { vision: 'no eyes' }), 'silent.mp4')).toMatch(/without sound.*no eyes/);
     const heard = make(dir, 'heard.mp4', ...tone(1));
     expect((await read(heard)).source.kind).toBe('audio');
-    expect(await refusal(read(heard, { speech: 'no ears' }), 'heard.mp4')).toMatch(/no ears/);
+    expect(await refusal(read(heard, { speech: async () => 'no ears' }), 'heard.mp4')).toMatch(/no ears/);
     const words = make(dir, 'words.mkv', '-f', 'srt', '-i', file(dir, 'x.srt', '1\n00:00:00,000 --> 00:00:01,000\nhi\n'));
     expect(await refusal(read(words), 'words.mkv')).toMatch(/neither sound nor pictures/);
   });
@@ -182,7 +182,7 @@ describeWithFfmpeg('bad input', () => {
     expect(await refusal(read(file(dir, 'empty.mp4', '')), 'empty.mp4')).toMatch(/empty/);
     const none = file(dir, 'none.wav', wavBytes(Buffer.alloc(0)));
     expect((await sound(none)).length).toBe(0);
-    expect(await refusal(read(none, { speech: deaf }), 'none.wav')).toMatch(/no speech/);
+    expect(await refusal(read(none, { speech: async () => deaf }), 'none.wav')).toMatch(/no speech/);
   });
   it('a wrong name: the content decides', async () => {
     const made = good();
