@@ -90,7 +90,7 @@ function parseOptions(): Options {
     .option('--squad <file>', 'questions in the format of SQuAD 1.1 (default: a sample of its dev set)')
     .option('--hotpotqa <file>', "questions in the format of HotpotQA's distractor setting, for qa_2 of ruler (default: a sample of its dev set)")
     .addOption(new Option('--tasks <name...>', 'of the suite ruler (default: all)').choices(rulerTaskNames))
-    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio: folder of a Whisper checkpoint').default(namedSpeech()))
+    .addOption(new Option('--speech <model>', 'hears the recordings of the suite audio, named as in ask (default: the one that was pulled)').default(namedSpeech()))
     .addOption(seeOption())
     .option('--misses', 'print every miss on stderr')
     .option('--json', 'print one JSON object')
