@@ -242,6 +242,19 @@ napi_value create_buffer(napi_env env, napi_callback_info info) {
   return out;
 }
 
+// mapBuffer(device, id, file, offset, bytes): whether it could be mapped
+napi_value map_buffer(napi_env env, napi_callback_info info) {
+  const Arguments arguments(env, info);
+  Device* device = arguments.device();
+  if (!device) return nullptr;
+  Memory memory = Memory::of_file(int(arguments.number(2)), size_t(arguments.number(3)), size_t(arguments.number(4)));
+  const bool there = memory.data() != nullptr;
+  if (there) device->engine->buffers[uint32_t(arguments.number(1))] = std::move(memory);
+  napi_value out;
+  napi_get_boolean(env, there, &out);
+  return out;
+}
+
 // destroyBuffer(device, id): freed after all earlier work
 napi_value destroy_buffer(napi_env env, napi_callback_info info) {
   const Arguments arguments(env, info);
@@ -369,7 +382,7 @@ napi_value guarded(napi_env env, napi_callback_info info) {
 }
 
 // Also in src/device/cpu/native.ts. It changes when a function's arguments do, or the numbers of a command or a format.
-constexpr int abi = 5;
+constexpr int abi = 6;
 
 napi_value init(napi_env env, napi_value exports) {
   const struct {
@@ -381,6 +394,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"open", guarded<open>},
       {"threads", guarded<get_threads>},
       {"createBuffer", guarded<create_buffer>},
+      {"mapBuffer", guarded<map_buffer>},
       {"destroyBuffer", guarded<destroy_buffer>},
       {"write", guarded<write>},
       {"read", guarded<read>},

@@ -22,6 +22,18 @@ Memory::Memory(size_t bytes) {
   bytes_ = bytes > 0 ? bytes : 1;
 }
 
+Memory Memory::of_file(int file, size_t offset, size_t bytes) {
+  Memory out;
+  struct stat status;
+  // Beyond the file's end a mapping has pages that can't be read.
+  if (bytes == 0 || fstat(file, &status) != 0 || size_t(status.st_size) < bytes || size_t(status.st_size) - bytes < offset) return out;
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, off_t(offset));
+  if (at == MAP_FAILED) return out;
+  out.data_ = static_cast<uint8_t*>(at);
+  out.bytes_ = bytes;
+  return out;
+}
+
 Memory::~Memory() {
   if (data_) munmap(data_, bytes_);
 }

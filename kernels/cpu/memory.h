@@ -10,11 +10,14 @@
 
 namespace lodestone {
 
-// Zero-filled, 64-byte aligned. `data` is null where it can't be had.
+// Zero-filled or a file's content, 64-byte aligned. `data` is null where it can't be had.
 class Memory {
  public:
   Memory() = default;
   explicit Memory(size_t bytes);
+  // A part of an open file, for reading and writing: what is written stays in memory, the file is not changed. Null where it
+  // can't be mapped, such as at an offset inside a page of the system's, or beyond the file's end.
+  static Memory of_file(int file, size_t offset, size_t bytes);
   ~Memory();
   Memory(Memory&& other) noexcept { *this = static_cast<Memory&&>(other); }
   Memory& operator=(Memory&& other) noexcept;

@@ -28,7 +28,7 @@ import type { Answer, AskEvent, Plan, PlannedLayers, SourceSummary } from './ans
 import { defaultFrames, defaultTiles } from './defaults.js';
 import { Hearing } from './hearing.js';
 import { encodeImages } from './images.js';
-import { imagesFolder, KeptImages } from './kept-images.js';
+import type { KeptImages } from './kept-images.js';
 import { keepDocumentsIn } from './kept-prompt.js';
 import { makeAnswer, secondLook } from './make-answer.js';
 import { withPlaces } from './place-events.js';
@@ -269,7 +269,8 @@ async function openPictureReader(...options: Parameters<typeof PictureReader.ope
 /** Where soft tokens are kept; undefined: they are not, or there are none. */
 async function keptImages({ cache }: AskRequest, { visionPlaces }: ModelFiles, { images = [] }: Prompt, device: Device, signal: AbortSignal): Promise<KeptImages | undefined> {
   if (cache === undefined || !visionPlaces || images.length === 0) return undefined;
-  return KeptImages.open(imagesFolder(cache.folder), visionPlaces, device, signal);
+  const { imagesFolder, KeptImages: store } = await import('./kept-images.js');
+  return store.open(imagesFolder(cache.folder), visionPlaces, device, signal);
 }
 
 function filmFrames({ frames = defaultFrames }: Omit<AskRequest, 'question'>): Pick<VideoVision, 'fps' | 'frames'> {

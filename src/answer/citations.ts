@@ -8,7 +8,7 @@ import { timeOf, type IngestedSource, type Segment, type Times } from '../ingest
 import type { Passage } from './passages.js';
 import { fold, occurrences, type FoldedText } from './fold.js';
 import { sentenceAround } from './sentences.js';
-import { contentWords, rareness, stem } from './words.js';
+import { contentWords, findWords, rareness, stem } from './words.js';
 
 export interface Citation {
   /** Path of the source as the user named it. */
@@ -146,7 +146,7 @@ function pageImage(sources: readonly IngestedSource[], quote: string, page: numb
  */
 export function cite(question: string, needle: string, sources: readonly IngestedSource[], within?: Pick<Passage, 'source' | 'from' | 'to'>, page?: number): Citation[] {
   const segments = sources.flatMap(foldSegments);
-  const texts = segments.map((entry) => entry.folded.text);
+  const rarenessHere = (words: ReadonlySet<string>): Map<string, number> => rareness(words, segments.map(({ folded }) => findWords(words, folded.text)));
   const sought = fold(needle.trim()).text.replace(/^["']+|["'.]+$/gu, '');
   const questionWords = new Set(contentWords(fold(question).text));
 
@@ -156,7 +156,7 @@ export function cite(question: string, needle: string, sources: readonly Ingeste
   const found = near.length > 0 ? near : anywhere;
   if (found.length > 0) {
     // One place needs no ranking, and counting words is what takes time in a long source.
-    const weights: ReadonlyMap<string, number> = found.length === 1 ? new Map() : rareness(questionWords, texts);
+    const weights: ReadonlyMap<string, number> = found.length === 1 ? new Map() : rarenessHere(questionWords);
     const places: Place[] = found.map((place) => ({ ...place, score: closeness(place.folded, place.start, place.end, weights) }));
     places.sort((a, b) => b.score - a.score);
     const best = places[0]!.score;
@@ -168,7 +168,7 @@ export function cite(question: string, needle: string, sources: readonly Ingeste
   }
   const image = pageImage(sources, needle.trim(), page);
   if (image) return [image];
-  const all = rareness(new Set([...questionWords, ...contentWords(fold(needle).text)]), texts);
+  const all = rarenessHere(new Set([...questionWords, ...contentWords(fold(needle).text)]));
   const related = mostRelated(segments, all);
   return related === null ? [] : [toCitation(related, sources, false)];
 }

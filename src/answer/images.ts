@@ -1,7 +1,6 @@
 /** The images of a prompt to soft tokens. */
 import { crop, imagePatches } from '../encode/image.js';
 import type { PromptImage } from '../encode/prompt.js';
-import { ImageEncoder } from '../runtime/image-encoder.js';
 import type { Model } from '../runtime/model.js';
 import type { AskEvent } from './answer.js';
 import type { KeptImages } from './kept-images.js';
@@ -21,6 +20,8 @@ export async function encodeImages(
   const { config, device, vision } = model;
   if (images.length === 0) return [];
   if (!config.vision || !vision) throw new RangeError('this model is loaded without its vision tower');
+  // Loaded for prompts with images only.
+  const { ImageEncoder } = await import('../runtime/image-encoder.js');
   const encoder = new ImageEncoder(device, config.vision, vision.weights, config);
   try {
     const soft: Float32Array[] = [];

@@ -2,7 +2,7 @@
 import { timeOf, type IngestedSource, type Segment } from '../ingest/segment.js';
 import { fold, type FoldedText } from './fold.js';
 import { namesNowhere } from './names.js';
-import { contentWords, rareness, stem } from './words.js';
+import { contentWords, findWords, rareness, type WordHits } from './words.js';
 
 export interface Passage {
   /** Index into the sources. */
@@ -35,14 +35,12 @@ const STEP = 1 / 4;
 const OVERLAP = 1 / 2;
 
 /** Windows over one source's text, scored by the distinct question words in each. */
-function scoredWindows(source: number, folded: FoldedText, weights: ReadonlyMap<string, number>, characters: number): Window[] {
+function scoredWindows(source: number, folded: FoldedText, { hits }: WordHits, weights: ReadonlyMap<string, number>, characters: number): Window[] {
   const step = Math.max(1, Math.floor(characters * STEP));
   const seen: Set<string>[] = [];
   const length = folded.origin.at(-1)!;
-  for (const match of folded.text.matchAll(/[\p{L}\p{N}]+/gu)) {
-    const word = stem(match[0]);
-    if (!weights.has(word)) continue;
-    const at = folded.origin[match.index]!;
+  for (const { word, at: index } of hits) {
+    const at = folded.origin[index]!;
     const last = Math.floor(at / step);
     for (let i = Math.max(0, Math.ceil((at - characters + 1) / step)); i <= last; i++) (seen[i] ??= new Set()).add(word);
   }
@@ -106,12 +104,14 @@ function chooseWindows(windows: readonly Window[], characters: number, count: nu
 export function relatedPassages(question: string, sources: readonly IngestedSource[], options: PassageOptions): Passage[] {
   const folded = sources.map(({ segments }) => fold(segments.map((segment) => segment.text).join('')));
   const texts = folded.map(({ text }) => text);
-  const weights = options.weights ?? rareness(new Set(contentWords(fold(question).text)), texts);
+  const asked = new Set(options.weights?.keys() ?? contentWords(fold(question).text));
+  const found = texts.map((text) => findWords(asked, text));
+  const weights = options.weights ?? rareness(asked, found);
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   if (total === 0) return [];
   const factor = namesNowhere(question, texts).length > 0 ? UNKNOWN_NAME : 1;
   return options.characters.flatMap((characters) => {
-    const windows = folded.flatMap((text, source) => scoredWindows(source, text, weights, characters));
+    const windows = folded.flatMap((text, source) => scoredWindows(source, text, found[source]!, weights, characters));
     return chooseWindows(windows, characters, options.count).map(({ source, from, to, score }) => ({
       source,
       from,

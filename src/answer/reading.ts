@@ -178,18 +178,22 @@ export function looksAgain(model: Pick<Model, 'config'>, request: Pick<ReadReque
   return request.looks > 0 && model.config.prompt === 'qa';
 }
 
-/** One passage, both ways if the model was trained so: then "200" in "200 laptops" knows what it counts. The question follows. */
-async function readPassage(model: Model, request: ReadRequest, passage: Prompt, question: Uint32Array, signal: AbortSignal): Promise<Reading> {
+/** For prompts of one passage, of so many tokens at most, and the answer. */
+function passageContext(model: Model, request: ReadRequest, tokens: number): Context {
+  const chunk = Math.max(request.chunk, model.config.looksBothWays ? tokens : 0);
+  return new Context(model, { chunk, positions: tokens + request.maxTokens, kv: request.kv ?? defaultKv });
+}
+
+/** One passage, both ways if the model was trained so: then "200" in "200 laptops" knows what it counts. The question follows. The context is empty. */
+async function readPassage(model: Model, context: Context, request: ReadRequest, passage: Prompt, question: Uint32Array, signal: AbortSignal): Promise<Reading> {
   const prompt = joinPrompt(passage, question);
-  const bothWays = model.config.looksBothWays ? passage.ids.length : 0;
-  const chunk = Math.max(request.chunk, bothWays);
-  const context = new Context(model, { chunk, positions: runLength(prompt, request), kv: request.kv ?? defaultKv });
-  try {
-    const logits = await context.prefill(prompt.ids, { signal, bothWays });
-    return (await write(context, logits, model, request, slicesOf(model, prompt), signal, () => undefined)).reading;
-  } finally {
-    context.close();
-  }
+  const logits = await context.prefill(prompt.ids, { signal, bothWays: model.config.looksBothWays ? passage.ids.length : 0 });
+  return (await write(context, logits, model, request, slicesOf(model, prompt), signal, () => undefined)).reading;
+}
+
+function encodePassage(model: Model, sources: readonly IngestedSource[], segments: readonly Segment[], signal: AbortSignal): Promise<Prompt> {
+  const alone = sources.map((entry, source) => ({ ...entry, segments: segments.filter((segment) => segment.source === source) }));
+  return encodeDocuments(model.config.prompt, alone, model.tokenizer, signal);
 }
 
 /** How one passage was read. */
@@ -209,10 +213,15 @@ export async function readAlone(
   signal: AbortSignal,
   most = Infinity,
 ): Promise<PassageResult | null> {
-  const alone = sources.map((entry, source) => ({ ...entry, segments: segments.filter((segment) => segment.source === source) }));
-  const passage = await encodeDocuments(model.config.prompt, alone, model.tokenizer, signal);
+  const passage = await encodePassage(model, sources, segments, signal);
   const read = passage.ids.length + question.length;
-  return read > most ? null : { reading: await readPassage(model, request, passage, question, signal), read };
+  if (read > most) return null;
+  const context = passageContext(model, request, read);
+  try {
+    return { reading: await readPassage(model, context, request, passage, question, signal), read };
+  } finally {
+    context.close();
+  }
 }
 
 /** Reads the passages most related to the question, each alone. */
@@ -225,11 +234,21 @@ export async function lookAgain(
 ): Promise<Reading[]> {
   const passages = relatedPassages(request.question, sources, { characters: passageCharacters, count: request.looks });
   const question = await encodeQuestion(model.config.prompt, request.question, model.tokenizer);
-  const readings: Reading[] = [];
-  for (const [i, passage] of passages.entries()) {
-    emit({ type: 'look', done: i, total: passages.length });
-    const result = await readAlone(model, request, sources, passage.segments, question, signal);
-    readings.push({ ...result!.reading, passage });
+  if (passages.length === 0) return [];
+  const prompts: Prompt[] = [];
+  for (const { segments } of passages) prompts.push(await encodePassage(model, sources, segments, signal));
+  // One context for all: to begin with fresh memory takes longer than to read a passage.
+  const context = passageContext(model, request, Math.max(...prompts.map(({ ids }) => ids.length)) + question.length);
+  try {
+    const start = await context.mark();
+    const readings: Reading[] = [];
+    for (const [i, passage] of passages.entries()) {
+      emit({ type: 'look', done: i, total: passages.length });
+      context.rewind(start);
+      readings.push({ ...(await readPassage(model, context, request, prompts[i]!, question, signal)), passage });
+    }
+    return readings;
+  } finally {
+    context.close();
   }
-  return readings;
 }

@@ -36,15 +36,39 @@ export function contentWords(folded: string): string[] {
   return words.filter((word) => !isStopWord(word)).map(stem);
 }
 
-/** Rareness of each of `words` in folded texts: ln(words / (1 + occurrences)), at least 0. */
-export function rareness(words: ReadonlySet<string>, texts: Iterable<string>): Map<string, number> {
+/** What a folded text has of some words, which are stemmed. */
+export interface WordHits {
+  /** Each place where one of them stands: where it begins. */
+  readonly hits: readonly { readonly word: string; readonly at: number }[];
+  /** How many of the text's words carry meaning, and how many of these are each of the words. */
+  readonly total: number;
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+/** One pass over the text: a book has so many words that a warm answer waits for little else. */
+export function findWords(words: ReadonlySet<string>, folded: string): WordHits {
+  const hits: { word: string; at: number }[] = [];
   const counts = new Map<string, number>();
   let total = 0;
-  for (const text of texts) {
-    for (const word of contentWords(text)) {
-      total++;
-      if (words.has(word)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  let at = 0;
+  for (const written of folded.match(/[\p{L}\p{N}]+/gu) ?? []) {
+    const word = stem(written);
+    const meaning = !isStopWord(written);
+    if (meaning) total++;
+    // Between two words there is nothing that a word could be found in.
+    at = folded.indexOf(written, at);
+    if (words.has(word)) {
+      hits.push({ word, at });
+      if (meaning) counts.set(word, (counts.get(word) ?? 0) + 1);
     }
+    at += written.length;
   }
-  return new Map([...words].map((word) => [word, Math.max(0, Math.log((total + 1) / (1 + (counts.get(word) ?? 0))))]));
+  return { hits, total, counts };
+}
+
+/** Rareness of each of `words` in texts where they were looked for: ln(words / (1 + occurrences)), at least 0. */
+export function rareness(words: ReadonlySet<string>, texts: readonly WordHits[]): Map<string, number> {
+  const sum = (of: (text: WordHits) => number): number => texts.reduce((all, text) => all + of(text), 0);
+  const total = sum((text) => text.total);
+  return new Map([...words].map((word) => [word, Math.max(0, Math.log((total + 1) / (1 + sum(({ counts }) => counts.get(word) ?? 0))))]));
 }

@@ -44,7 +44,9 @@ function tensorsOf(shape: Shape, format: WeightFormat): RandomTensor[] {
 /** The tokenizer is a stand-in of the right size: control tokens, bytes, and numbered pieces. */
 function metadata(shape: Shape, format: WeightFormat): Record<string, MetadataEntry> {
   const controls = ['<pad>', '<eos>', '<bos>', '<unk>'];
-  const piece = (id: number): string => controls[id] ?? (id < 260 ? `<0x${(id - 4).toString(16).toUpperCase().padStart(2, '0')}>` : `p${id}`);
+  // Of the form of prompt; after the bytes.
+  const turns = ['<start_of_turn>', '<end_of_turn>'];
+  const piece = (id: number): string => controls[id] ?? (id < 260 ? `<0x${(id - 4).toString(16).toUpperCase().padStart(2, '0')}>` : (turns[id - 260] ?? `p${id}`));
   const ids = Array.from({ length: shape.vocabSize }, (_, id) => id);
   return {
     'general.architecture': { text: 'gemma3' },
@@ -65,7 +67,7 @@ function metadata(shape: Shape, format: WeightFormat): Record<string, MetadataEn
     'tokenizer.ggml.pre': { text: 'default' },
     'tokenizer.ggml.tokens': { texts: ids.map(piece) },
     'tokenizer.ggml.scores': { f32s: Float32Array.from(ids, (id) => -id) },
-    'tokenizer.ggml.token_type': { i32s: Int32Array.from(ids, (id) => (id === 3 ? 2 : id < 4 ? 3 : id < 260 ? 6 : 1)) },
+    'tokenizer.ggml.token_type': { i32s: Int32Array.from(ids, (id) => (id === 3 ? 2 : id < 4 ? 3 : id < 260 ? 6 : id < 260 + turns.length ? 3 : 1)) },
     ...Object.fromEntries(['padding', 'eos', 'bos', 'unknown'].map((name, i) => [`tokenizer.ggml.${name}_token_id`, { u32: i }])),
     'tokenizer.ggml.add_bos_token': { bool: true },
     'tokenizer.ggml.add_eos_token': { bool: false },

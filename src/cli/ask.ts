@@ -54,12 +54,12 @@ async function run(question: string, files: string[], options: AskOptions, signa
   const usage = toRequest(question, files, options);
   const server = endpointOptions(options, signal);
   if (server !== null) return runEndpoint(usage, server, options);
-  // Loaded here, so that --help and usage errors are quick.
-  const [{ ask, planAsk }, { askWithin, planWithin }, { selectDevice }, { formatProfile, startProfile }] = await Promise.all([
+  // Loaded here, so that --help and usage errors are quick, and only what is asked for: a warm answer takes no longer than its code.
+  const [{ ask, planAsk }, within, { selectDevice }, profiling] = await Promise.all([
     import('../answer/ask.js'),
-    import('../reader/ask.js'),
+    options.budget && import('../reader/ask.js'),
     import('../device/select.js'),
-    import('../device/profile.js'),
+    options.profile === true ? import('../device/profile.js') : undefined,
   ]);
   const request: AskRequest = { ...usage, ...(await locateModels(options)) };
   const { device, why } = await selectDevice(options.device, options.threads === undefined ? {} : { threads: options.threads });
@@ -76,24 +76,24 @@ async function run(question: string, files: string[], options: AskOptions, signa
     };
     if (device.name === 'reference' && options.device === 'auto') emit({ type: 'warning', message: why });
     if (options.dryRun === true) {
-      const plan = options.budget ? await planWithin(request, options.budget, device, signal, emit) : await planAsk(request, device, signal, emit);
+      const plan = options.budget && within ? await within.planWithin(request, options.budget, device, signal, emit) : await planAsk(request, device, signal, emit);
       line.clear();
       if (options.json === true) process.stdout.write(`${JSON.stringify(plan)}\n`);
       else if (options.jsonl !== true) process.stdout.write(formatPlan(plan));
       if (!plan.fits) process.exitCode = ExitCode.contextExceeded;
       return;
     }
-    const profile = options.profile === true ? await startProfile(device) : null;
+    const profile = await profiling?.startProfile(device);
     const timed = profile?.device ?? device;
-    const answer = options.budget ? await askWithin(request, options.budget, timed, signal, emit) : await ask(request, timed, signal, emit);
+    const answer = options.budget && within ? await within.askWithin(request, options.budget, timed, signal, emit) : await ask(request, timed, signal, emit);
     line.clear();
     const report = profile?.report();
     if (options.json === true) process.stdout.write(`${JSON.stringify(report ? { ...answer, profile: report } : answer)}\n`);
     else if (options.jsonl !== true && view === null) process.stdout.write(formatAnswer(answer));
-    if (report && options.json !== true) {
+    if (profiling && report && options.json !== true) {
       await screen?.close();
       screen = null;
-      process.stderr.write(formatProfile(report));
+      process.stderr.write(profiling.formatProfile(report));
     }
     process.exitCode = answerExitCode(answer, options);
   } finally {

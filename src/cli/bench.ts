@@ -9,6 +9,7 @@ import { matMulRate, median, modelSpeed, type Speed } from '../bench/measure.js'
 import { startPeer } from '../bench/peer.js';
 import { writeRandomGguf } from '../bench/random-gguf.js';
 import { runBench } from '../bench/run-bench.js';
+import { measureWarm, warmText } from '../bench/warm.js';
 import { measureTable, tableDepths, tableMarkdown, tableModels } from '../bench/table.js';
 import { gemma1b, gemma270m, randomModel, type Shape } from '../bench/random-model.js';
 import { createCpuDevice, type CpuDevice } from '../device/cpu/device.js';
@@ -26,6 +27,7 @@ const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt
        npm run bench -- --agree --peer DIR [--model 270m|1b]... [--format f32|bf16|f16|q8_0|q4_0]... [--threads N] [--json]
        npm run bench -- --table --peer DIR [--cell MODEL]... [--depth N]... [--runs N] [--generate N] [--threads N] [--json]
        npm run bench -- --profile [--model 270m|1b]... [--prompt N] [--generate N] [--threads N] [--json]
+       npm run bench -- --warm embedded|MODEL [--runs N] [--threads N] [--json]
        npm run bench -- --long N [--kv f32|f16|q8_0] [--threads N] [--json]
 
   --peer DIR   also measure llama.cpp, in turn with ours; DIR is a folder where this has been run:
@@ -36,6 +38,8 @@ const usage = `Usage: npm run bench -- [--model 270m|1b]... [--runs N] [--prompt
                1b-q8_0 and 4b-q4_0 (--cell: only these), and loading, as Markdown. Each cell is kept in DIR/lodestone-table.json
                when it is done, and not measured again with the same build; without node-llama-cpp in DIR ours is measured alone
   --profile    which kernels take how long while reading and generating, beside this machine's bandwidth and arithmetic
+  --warm MODEL asking again about a PDF of about 32,768 tokens, in a new process: how much sooner; MODEL as of --cell, with random
+               weights, or embedded
   --long N     read N tokens with the embedded model, and ask one question of them`;
 
 const models: Readonly<Record<string, { readonly shape: Shape; readonly format: BlockFormat }>> = {
@@ -249,6 +253,7 @@ async function main(): Promise<number> {
       threads: { type: 'string' },
       peer: { type: 'string' },
       long: { type: 'string' },
+      warm: { type: 'string' },
       agree: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       table: { type: 'boolean', default: false },
@@ -298,6 +303,12 @@ async function main(): Promise<number> {
   try {
     if (long !== null) {
       await runLong(device, long, kv, values.json);
+      return ExitCode.ok;
+    }
+    if (values.warm !== undefined) {
+      if (values.warm !== 'embedded' && !(values.warm in tableModels)) throw new TypeError(`--warm is embedded, ${Object.keys(tableModels).join(', ')}, not "${values.warm}"`);
+      const warm = await measureWarm(values.warm, options.runs, values.threads === undefined ? undefined : device.threads);
+      process.stdout.write(values.json ? `${JSON.stringify({ schema: 'lodestone.bench-warm/1', device: device.description, ...warm }, null, 2)}\n` : warmText(device.description, warm));
       return ExitCode.ok;
     }
     if (values.profile) {

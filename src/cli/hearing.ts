@@ -9,7 +9,8 @@ import { speechClips } from '../recall/plan.js';
 import { hearWith } from '../recall/hear.js';
 import { openSpeechClips, Speaker } from '../recall/speech-clips.js';
 import { throughSpeech, type Hearing } from '../recall/spoken-document.js';
-import { namedSpeech, requireSpeech } from '../speech/choose.js';
+import { requireSpeech } from '../speech/choose.js';
+import { namedSpeech } from '../speech/named.js';
 import { Transcriber } from '../speech/transcriber.js';
 
 interface Options {

@@ -9,7 +9,7 @@ import { needleSuites, presets, type NeedleSuite } from '../recall/presets.js';
 import { rulerTaskNames } from '../recall/ruler.js';
 import { defaultKv } from '../runtime/kv.js';
 import type { openModel } from '../runtime/model.js';
-import { namedSpeech } from '../speech/choose.js';
+import { namedSpeech } from '../speech/named.js';
 import { addEndpointOptions, type EndpointFlags } from './endpoint-options.js';
 import { between, integer } from './numbers.js';
 import { seeOption } from './see-option.js';

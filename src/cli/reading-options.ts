@@ -11,7 +11,7 @@ import { parsePageRanges } from '../ingest/pages.js';
 import { resolveModel } from '../models/resolve.js';
 import { embeddedModelDir } from '../paths.js';
 import { defaultChunk, defaultKv } from '../runtime/kv.js';
-import { namedSpeech } from '../speech/choose.js';
+import { namedSpeech } from '../speech/named.js';
 import { cacheOptions } from './cache.js';
 import { between, integer } from './numbers.js';
 import { seeOption } from './see-option.js';

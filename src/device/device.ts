@@ -333,6 +333,12 @@ export interface Device {
   readonly decodeSteps: number;
   /** Zero-filled. Throws LodestoneError(outOfMemory) naming the label and size when it can't be had. */
   createBuffer(bytes: number, label: string): DeviceBuffer;
+  /**
+   * Of a device that computes in this process's memory: a buffer that begins as a part of an open file, which is read as it is
+   * used; what is written to it never reaches the file. The file must not be cut shorter meanwhile (to remove it, or to rename
+   * another to its name, is safe), and its handle may be closed. null: it can't be mapped so, and has to be copied.
+   */
+  mapBuffer?(file: number, offset: number, bytes: number, label: string): DeviceBuffer | null;
   destroyBuffer(buffer: DeviceBuffer): void;
   /** Bytes in live buffers. */
   readonly allocatedBytes: number;

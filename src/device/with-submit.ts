@@ -12,6 +12,7 @@ export function withSubmit(device: Device, submit: Device['submit']): Device {
       return device.allocatedBytes;
     },
     createBuffer: (bytes, label) => device.createBuffer(bytes, label),
+    ...(device.mapBuffer ? { mapBuffer: (file, offset, bytes, label) => device.mapBuffer!(file, offset, bytes, label) } : {}),
     destroyBuffer: (buffer) => device.destroyBuffer(buffer),
     write: (to, data) => device.write(to, data),
     read: (from, bytes) => device.read(from, bytes),

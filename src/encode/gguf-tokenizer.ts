@@ -5,7 +5,8 @@
 import { badFile } from '../weights/errors.js';
 import { showValue, type Gguf, type GgufValue } from '../weights/gguf.js';
 import { looksLikeControl, tokenTypes as types, type GgufVocabulary } from './gguf-vocabulary.js';
-import { space, type PieceList } from './pieces.js';
+import { PieceTokenizer, space, type PieceList } from './pieces.js';
+import { TextTokenizer, type Backend, type Tokenizer } from './tokenizer.js';
 
 /** Control tokens of Gemma whatever the file says: Google's first quantised files call some of them ordinary. */
 const gemmaControls = new Set(['<pad>', '<eos>', '<bos>', '<unk>', '<start_of_turn>', '<end_of_turn>', '<start_of_image>', '<end_of_image>']);
@@ -18,6 +19,14 @@ export interface GgufTokens extends PieceList {
   readonly controls: ReadonlyMap<string, number>;
   /** The largest id that text can have. */
   readonly largestTextId: number;
+}
+
+/** The tokenizer, with ids below `size`. Errors: LodestoneError(badModel), one line. */
+export function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number): Tokenizer {
+  const tokens = ggufTokens(gguf, size);
+  const pieces = new PieceTokenizer(tokens);
+  const backend: Backend = { name: 'pieces', encode: async (text) => pieces.encode(text), decode: async (ids) => pieces.decode(ids) };
+  return new TextTokenizer(gguf.path, backend, tokens.controls, null, tokens.largestTextId);
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Text <-> token ids, from a model's `tokenizer.json`, which `tokenizers` (native) reads and, where that addon does not load,
- * `@huggingface/tokenizers` (JavaScript); or from a GGUF file's list of pieces, which needs neither (`pieces.ts`).
+ * `@huggingface/tokenizers` (JavaScript); `gguf-tokenizer.ts` makes one of a GGUF file's list of pieces, which needs neither.
  *
  * Control tokens (`<bos>`, `<start_of_turn>`, ...: the added tokens that tokenizer.json calls special) only ever come from
  * `controlId`. Text that spells one stays text, so a document can't end its own turn or forge a question.
@@ -8,11 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExitCode, LodestoneError } from '../errors.js';
-import type { Gguf } from '../weights/gguf.js';
 import { showJson } from '../weights/json.js';
-import { byteLevelTokenizerJson } from './byte-level.js';
-import { ggufTokens } from './gguf-tokenizer.js';
-import { PieceTokenizer } from './pieces.js';
 
 type BackendName = 'native' | 'js' | 'pieces';
 
@@ -42,7 +38,7 @@ export interface DecodeStream {
 }
 
 /** What a backend does: plain encoding (control tokens in the text are recognised) and decoding (they are skipped). */
-interface Backend {
+export interface Backend {
   readonly name: BackendName;
   encode(text: string): Promise<number[]>;
   decode(ids: number[]): Promise<string>;
@@ -65,6 +61,7 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      const { byteLevelTokenizerJson } = await import('./byte-level.js');
       const made = await byteLevelTokenizerJson(dir);
       if (made === null) throw bad(`${dir}: no tokenizer.json`, cause);
       return makeTokenizer(join(dir, 'vocab.json'), made, JSON.stringify(made), prefer);
@@ -78,14 +75,6 @@ export async function openTokenizer(dir: string, prefer?: 'native' | 'js'): Prom
     throw bad(`${path}: is not JSON`, cause);
   }
   return makeTokenizer(path, json, text, prefer);
-}
-
-/** The tokenizer in a GGUF file's metadata, with ids below `size`. Errors: LodestoneError(badModel), one line. */
-export function openGgufTokenizer(gguf: Pick<Gguf, 'path' | 'metadata'>, size: number): Tokenizer {
-  const tokens = ggufTokens(gguf, size);
-  const pieces = new PieceTokenizer(tokens);
-  const backend: Backend = { name: 'pieces', encode: async (text) => pieces.encode(text), decode: async (ids) => pieces.decode(ids) };
-  return new TextTokenizer(gguf.path, backend, tokens.controls, null, tokens.largestTextId);
 }
 
 /** @param text `json`, as it is written */
@@ -219,7 +208,7 @@ function exactPreTokenizer(value: unknown): unknown {
   return value;
 }
 
-class TextTokenizer implements Tokenizer {
+export class TextTokenizer implements Tokenizer {
   readonly backend: BackendName;
   readonly #backend: Backend;
   readonly #path: string;

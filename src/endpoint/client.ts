@@ -44,11 +44,6 @@ export interface ChatReply {
 const attempts = 4;
 const defaultBackoffMs = 500;
 
-/** Of the environment: our own name first. */
-export function endpointKey(): string | null {
-  return process.env['LODESTONE_API_KEY'] || process.env['OPENAI_API_KEY'] || null;
-}
-
 /** Errors: LodestoneError(usage) where it is no address of a server. */
 export function endpointUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -11,7 +11,7 @@ import type { PageRange } from './pages.js';
 import { mediaHeadBytes, mediaKind, isPlaylist } from './media/kind.js';
 import type { MediaOptions, RecordingInput } from './media/recording.js';
 import { withSpooled } from './media/spool.js';
-import { readPdf, type PdfText } from './pdf.js';
+import type { PdfText } from './pdf.js';
 import type { PageImages } from './pdf-protocol.js';
 import { type InputBytes, readFileOnce, readHead, type ReadOptions } from './read.js';
 import type { IngestedSource, IngestProgress, Raster, Source } from './segment.js';
@@ -114,8 +114,10 @@ export async function ingestBytes(input: InputBytes, index: number, limits: Inge
   const source: Source = { path, kind: detected.kind, bytes: bytes.length, sha256 };
   if (detected.kind === 'pdf') {
     const drawn = images === true ? (options.pageImages ?? defaultPageImages) : images;
-    const read = (): Promise<PdfText> =>
-      readPdf(path, index, bytes, {
+    const read = async (): Promise<PdfText> => {
+      // Not loaded where the text is remembered.
+      const { readPdf } = await import('./pdf.js');
+      return readPdf(path, index, bytes, {
         limits,
         ranges: options.pages,
         password: options.password,
@@ -123,6 +125,7 @@ export async function ingestBytes(input: InputBytes, index: number, limits: Inge
         images: drawn,
         onPage: (done, total) => onProgress?.({ path, unit: 'pages', done, total }),
       });
+    };
     const { remember, password } = options;
     // Pixels are not kept: they are many, and drawn again in less time than they are looked at.
     const pdf = await (remember && password === undefined && typeof drawn === 'string' ? remember(['pdf', sha256, options.pages ?? null, limits], read) : read());

@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LodestoneError } from '../errors.js';
-import { ggufHeaders, isGguf, openModelHeaders, type ModelHeaders } from '../runtime/model.js';
+import { ggufHeaders } from '../runtime/gguf-headers.js';
+import { isGguf, openModelHeaders, type ModelHeaders } from '../runtime/model.js';
 import { openSpeechFiles } from '../speech/files.js';
 import { openGguf } from '../weights/gguf.js';
 import type { Checkpoint } from '../weights/safetensors.js';

@@ -16,7 +16,7 @@ import { embeddedModelDir, packageRoot } from '../paths.js';
 import { checkKv, defaultKv, type KvFormats } from '../runtime/kv.js';
 import { openModel, type Model } from '../runtime/model.js';
 import { PictureReader } from '../see/picture-reader.js';
-import { namedSpeech } from '../speech/choose.js';
+import { namedSpeech } from '../speech/named.js';
 import { clean } from '../ui/format.js';
 import { progressLine } from '../ui/progress.js';
 import { audioSuite } from './audio.js';

@@ -12,7 +12,7 @@ import { outputRanges, recordChunk, recordGuesses, recordSteps, type Activations
 import { activationBuffers } from './activations.js';
 import { DrawAhead, drawHere, drawnRecord, drawnTokens, type DrawnToken, type DrawOptions } from './draw-ahead.js';
 import { CheckedGuesses, guess } from './guess.js';
-import { chunkSize, defaultChunk, defaultKv, KvCaches, type KvFormats, type KvRows } from './kv.js';
+import { chunkSize, defaultChunk, defaultKv, KvCaches, pageSlots, wholePages, type KvFormats, type KvRows, type PageInFile } from './kv.js';
 import { Rewrites, type Mark } from './mark.js';
 import type { Model } from './model.js';
 import { createRope, fillRope, type Rope } from './rope.js';
@@ -55,7 +55,7 @@ export interface PrefillOptions {
 /** The most that the logits of several positions take at a time, in bytes. */
 const LOGITS_BYTES = 16 * 2 ** 20;
 
-/** Keys and values of one layer that `Context.save` gives. */
+/** Keys and values that `Context.save` gives: of a local layer those of its ring that matter, of a global one a page of `pageSlots` positions. */
 export interface SavedRows {
   readonly layer: number;
   readonly rows: KvRows;
@@ -171,7 +171,7 @@ export class Context {
   mark(): Promise<Mark> {
     return this.#exclusively(async () => {
       const computed = this.#computed;
-      const rings = await Promise.all(this.config.layers.map(async ({ kind }, l) => (kind === 'local' ? this.#readRows(l, 0) : null)));
+      const rings = await Promise.all(this.config.layers.map(async ({ kind }, l) => (kind === 'local' ? this.#readRing(l) : null)));
       const bytes = rings.reduce((sum, ring) => sum + (ring ? ring.k.length + ring.v.length : 0), 0);
       const mark: Mark = { length: this.#length, computed, storedFrom: [...this.#storedFrom], rings, bytes };
       this.#marks.set(mark, { replaced: this.#replaced.now(), rewritten: this.#rewritten.now() });
@@ -206,13 +206,20 @@ export class Context {
 
   /**
    * What has to be kept of the positions read, and of those from `from` on, to go on from here in another context
-   * (`resume`), layer by layer. Nothing may be read meanwhile.
+   * (`resume`), layer by layer, global ones in whole pages: what they hold of other positions is given too, and means
+   * nothing beyond the context's end. Nothing may be read meanwhile.
    */
   async *save(from: number): AsyncGenerator<SavedRows, void> {
     if (this.#busy) throw new Error('this context is already reading');
     this.#busy = true;
     try {
-      for (const layer of this.config.layers.keys()) yield { layer, rows: await this.#readRows(layer, from) };
+      for (const [layer, { kind }] of this.config.layers.entries()) {
+        if (kind === 'local') yield { layer, rows: await this.#readRing(layer) };
+        else {
+          const pages = wholePages(Math.min(from, this.#computed), this.#computed);
+          for (let at = pages.from; at < pages.to; at += pageSlots) yield { layer, rows: await this.#caches.readRows(layer, at, at + pageSlots) };
+        }
+      }
     } finally {
       this.#busy = false;
     }
@@ -224,13 +231,18 @@ export class Context {
   }
 
   /**
-   * Puts rows that `save` gave into a context that has read nothing yet. They count once `resume` says so. Those of global
-   * layers may come in parts.
+   * Puts rows that `save` gave into a context that has read nothing yet. They count once `resume` says so.
    */
   restore({ layer, rows }: SavedRows): void {
     if (this.#busy || this.#length > 0) throw new Error('rows are restored in a context that has read nothing');
     this.#caches.grow(rows.to);
     this.#caches.writeRows(layer, rows);
+  }
+
+  /** The same for a page of a global layer, from position `from` on, that lies in a file. False where it has to be read and given to `restore`. */
+  restorePage(layer: number, from: number, page: PageInFile): boolean {
+    if (this.#busy || this.#length > 0) throw new Error('rows are restored in a context that has read nothing');
+    return this.#caches.mapPage(layer, from, page);
   }
 
   /**
@@ -259,11 +271,10 @@ export class Context {
     for (const buffer of this.#buffers.splice(0)) this.#model.device.destroyBuffer(buffer);
   }
 
-  /** Of a ring, what a query at `computed` or later can see; of a global layer, all from `from` on. */
-  #readRows(layer: number, from: number): Promise<KvRows> {
+  /** What a query at `computed` or later can see of a ring. */
+  #readRing(layer: number): Promise<KvRows> {
     const end = this.#computed;
-    const first = this.config.layers[layer]!.kind === 'local' ? Math.max(0, end - (this.config.window - 1)) : Math.min(from, end);
-    return this.#caches.readRows(layer, first, end);
+    return this.#caches.readRows(layer, Math.max(0, end - (this.config.window - 1)), end);
   }
 
   async #exclusively<T>(task: () => Promise<T>): Promise<T> {

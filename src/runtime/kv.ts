@@ -39,6 +39,11 @@ export function globalPageSlots({ kvPageSlots }: Pick<Device, 'kvPageSlots'>, po
   return Math.min(kvPageSlots, Math.ceil(positions / pageSlots) * pageSlots);
 }
 
+/** Positions from .. to - 1, and those that share pages of `pageSlots` with them. */
+export function wholePages(from: number, to: number): { readonly from: number; readonly to: number } {
+  return { from: Math.floor(from / pageSlots) * pageSlots, to: Math.ceil(to / pageSlots) * pageSlots };
+}
+
 /** Slots of a local layer's ring: a chunk's first query still sees window - 1 positions before the chunk. */
 export function ringSlots(window: number, maxChunk: number): number {
   return Math.ceil((window - 1 + maxChunk) / 32) * 32;
@@ -115,6 +120,15 @@ export interface KvRows {
   readonly v: Uint8Array;
 }
 
+/** A page of a global layer in an open file, as `readRows` gives all its positions: K from byte `k` on, V from byte `v` on. */
+export interface PageInFile {
+  readonly file: number;
+  /** Of K, and of V. */
+  readonly bytes: number;
+  readonly k: number;
+  readonly v: number;
+}
+
 interface Page {
   readonly k: DeviceBuffer;
   readonly v: DeviceBuffer;
@@ -179,6 +193,27 @@ export class KvCaches {
     }
   }
 
+  /**
+   * Takes the `pageSlots` positions from `from` on, where a page begins, from a file instead of `writeRows`: nothing is copied.
+   * False, and nothing has changed, where this device can't do that, or has pages of another size.
+   */
+  mapPage(layer: number, from: number, { file, bytes, k, v }: PageInFile): boolean {
+    const cache = this.layers[layer]!;
+    const { ring, pages } = cache;
+    const page = from / pageSlots;
+    if (ring || cache.pageSlots !== pageSlots || bytes !== kvPageBytes(cache) || page > pages.length) return false;
+    const map = (offset: number, what: string): DeviceBuffer | null =>
+      this.#device.mapBuffer?.(file, offset, bytes, `${what} of layer ${layer}, page ${page}`) ?? null;
+    const keys = map(k, 'keys');
+    const values = keys && map(v, 'values');
+    if (keys && !values) this.#device.destroyBuffer(keys);
+    if (!keys || !values) return false;
+    const before = pages[page];
+    pages[page] = { k: keys, v: values };
+    if (before) this.#destroyPage(before);
+    return true;
+  }
+
   /** Bytes of K, or of V, that `readRows` gives of one position. */
   rowBytes(layer: number): number {
     const { format, kvHeads, headDim } = this.layers[layer]!;
@@ -187,11 +222,13 @@ export class KvCaches {
 
   close(): void {
     for (const { pages } of this.layers) {
-      for (const { k, v } of pages.splice(0)) {
-        this.#device.destroyBuffer(k);
-        this.#device.destroyBuffer(v);
-      }
+      for (const page of pages.splice(0)) this.#destroyPage(page);
     }
+  }
+
+  #destroyPage({ k, v }: Page): void {
+    this.#device.destroyBuffer(k);
+    this.#device.destroyBuffer(v);
   }
 
   async #readPlanes(layer: number, what: 'k' | 'v', from: number, to: number): Promise<Uint8Array> {

@@ -2,15 +2,12 @@
 import { open, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Device } from '../device/device.js';
-import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
+import { openTokenizer, type Tokenizer } from '../encode/tokenizer.js';
 import { abortError, ExitCode, LodestoneError } from '../errors.js';
 import { parseConfig, type GemmaConfig } from '../gemma/config.js';
-import { parseGgufConfig } from '../gemma/gguf-config.js';
-import { holdsVision, parseGgufVisionConfig } from '../gemma/gguf-vision-config.js';
-import { loadVisionWeights, locateGgufVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
-import { loadGemmaWeights, locateGemmaWeights, locateGgufWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
-import { openGguf, type Gguf } from '../weights/gguf.js';
-import { ggufStem } from '../weights/gguf-parts.js';
+import { loadVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
+import { loadGemmaWeights, locateGemmaWeights, type GemmaPlaces, type GemmaWeights, type Quantize } from '../gemma/weights.js';
+import type { Gguf } from '../weights/gguf.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
 
 /** What the headers of a model's files say: the architecture, and where its weights lie. */
@@ -72,7 +69,7 @@ const ggufName = /\.gguf$/i;
 export async function openModelFiles(path: string, options: OpenOptions = {}): Promise<ModelFiles> {
   const headers = await openModelHeaders(path, options);
   const { config, checkpoint } = headers;
-  const tokenizer = isGguf(checkpoint) ? openGgufTokenizer(checkpoint, config.vocabSize) : await openTokenizer(path);
+  const tokenizer = isGguf(checkpoint) ? await openGgufTokenizer(checkpoint, config.vocabSize) : await openTokenizer(path);
   if (tokenizer.largestTextId >= config.vocabSize) {
     throw bad(`${path}: the tokenizer has ids up to ${tokenizer.largestTextId}, but the config says that there are ${config.vocabSize}`);
   }
@@ -86,7 +83,8 @@ export async function openModelHeaders(path: string, { id, mmproj }: OpenOptions
   });
   if (!info.isDirectory()) {
     if (!ggufName.test(path) && !(await beginsAsGguf(path))) throw bad(`${path}: is not a model directory, and not a .gguf file`);
-    return ggufHeaders(await openGguf(path), { id, vision: mmproj === undefined ? undefined : await openGguf(mmproj) });
+    const { openGgufHeaders } = await import('./gguf-headers.js');
+    return openGgufHeaders(path, { id, mmproj });
   }
   if (mmproj !== undefined) throw bad(`${mmproj}: ${path} is a directory, which holds its vision part itself; a file of it goes with a GGUF file`);
   const config = await openConfig(path);
@@ -95,17 +93,13 @@ export async function openModelHeaders(path: string, { id, mmproj }: OpenOptions
   return { id: id ?? basename(resolve(path)), config, checkpoint, places: locateGemmaWeights(checkpoint, config), visionPlaces };
 }
 
-/** What an open GGUF file says, and the file of its vision part; Ollama's files hold that themselves. Errors: LodestoneError(badModel). */
-export function ggufHeaders(checkpoint: Gguf, { id, vision }: { readonly id?: string | undefined; readonly vision?: Gguf | undefined } = {}): ModelHeaders {
-  const text = parseGgufConfig(checkpoint);
-  const tower = vision ?? (holdsVision(checkpoint) ? checkpoint : null);
-  const config = tower ? { ...text, vision: parseGgufVisionConfig(tower, text.hiddenSize) } : text;
-  const visionPlaces = tower && config.vision ? locateGgufVisionWeights(tower, config.vision, config.hiddenSize) : null;
-  return { id: id ?? ggufStem(checkpoint.path), config, checkpoint, places: locateGgufWeights(checkpoint, config), visionPlaces };
-}
-
 export function isGguf(checkpoint: Checkpoint): checkpoint is Gguf {
   return 'metadata' in checkpoint;
+}
+
+async function openGgufTokenizer(checkpoint: Gguf, vocabSize: number): Promise<Tokenizer> {
+  const gguf = await import('../encode/gguf-tokenizer.js');
+  return gguf.openGgufTokenizer(checkpoint, vocabSize);
 }
 
 /** Stores that name files by their hash give them no extension. */

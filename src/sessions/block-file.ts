@@ -1,19 +1,22 @@
 /**
  * A block of a session on disk: the keys and values of a run of positions, and what is needed to go on from its end.
  *
- *   "lodekv01"  parts, one after another  JSON description  its length and its CRC-32 (u32, little-endian)  "lodekv01"
+ *   "lodekv02"  parts, one after another  JSON description  its length and its CRC-32 (u32, little-endian)  "lodekv02"
  *
- * The description comes last, so that a file that was cut short has none. It holds length and CRC-32 of every part: the
- * soft tokens of each image (f32), then K and V of each layer, of global layers of all positions of the block, of local
- * layers of those that a later query can see.
+ * The description comes last, so that a file that was cut short has none. It holds place, length and CRC-32 of every part: the
+ * soft tokens of each image (f32), then K and V of each layer, of local layers of the positions that a later query can see, of
+ * global layers page by page. Pages are stored as they lie in memory, where the system can map them: nothing is copied to go
+ * on. The pages at a block's ends hold positions of its neighbours too; the block that comes later has them all.
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import type { Context, SavedRows, Standing } from '../runtime/context.js';
+import type { Context, Standing } from '../runtime/context.js';
 import { writePrivately } from './private-file.js';
 
-const magic = Buffer.from('lodekv01');
+const magic = Buffer.from('lodekv02');
 const tailBytes = 8 + magic.length;
+/** Pages begin at multiples of this, as the system's do: 4 KiB, 16 KiB on Apple silicon. Where they are larger, pages are copied. */
+const alignment = 16_384;
 /** Checksums are taken of so much at a time, in bytes, with writes or reads in between: the terminal answers keys meanwhile. */
 const sliceBytes = 2 ** 22;
 
@@ -35,43 +38,59 @@ export interface Block {
 }
 
 interface Part {
+  /** Where it begins in the file. */
+  readonly at: number;
   readonly bytes: number;
   readonly crc32: number;
 }
 
+/** K and V of positions from .. to - 1 of a layer. */
+interface StoredRows {
+  readonly layer: number;
+  readonly from: number;
+  readonly to: number;
+  readonly k: Part;
+  readonly v: Part;
+}
+
 interface Description extends Block {
-  readonly images: number;
-  readonly layers: readonly { readonly from: number; readonly to: number }[];
-  readonly parts: readonly Part[];
+  readonly images: readonly Part[];
+  readonly rows: readonly StoredRows[];
 }
 
 /** Writes what a context has read from `block.from` on, with the soft tokens of the images there. Errors: those of the file system. */
 export function writeBlock(path: string, block: Block, context: Context, images: readonly Float32Array[]): Promise<void> {
   return writePrivately(path, async (file) => {
-    const parts: Part[] = [];
-    const layers: { from: number; to: number }[] = [];
-    const put = async (content: Uint8Array): Promise<void> => {
+    let at = 0;
+    const append = async (content: Uint8Array): Promise<void> => {
+      await file.writeFile(content);
+      at += content.byteLength;
+    };
+    const put = async (content: Uint8Array, aligned = false): Promise<Part> => {
+      if (aligned && at % alignment > 0) await append(Buffer.alloc(alignment - (at % alignment)));
+      const start = at;
       let sum = 0;
-      for (let at = 0; at < content.byteLength; at += sliceBytes) {
-        const slice = content.subarray(at, at + sliceBytes);
-        await file.writeFile(slice);
+      for (let done = 0; done < content.byteLength; done += sliceBytes) {
+        const slice = content.subarray(done, done + sliceBytes);
+        await append(slice);
         sum = crc32(slice, sum);
       }
-      parts.push({ bytes: content.byteLength, crc32: sum });
+      return { at: start, bytes: content.byteLength, crc32: sum };
     };
-    await file.writeFile(magic);
-    for (const soft of images) await put(new Uint8Array(soft.buffer, soft.byteOffset, soft.byteLength));
-    for await (const { rows } of context.save(block.from)) {
-      layers.push({ from: rows.from, to: rows.to });
-      await put(rows.k);
-      await put(rows.v);
+    await append(magic);
+    const soft: Part[] = [];
+    for (const image of images) soft.push(await put(new Uint8Array(image.buffer, image.byteOffset, image.byteLength)));
+    const stored: StoredRows[] = [];
+    for await (const { layer, rows } of context.save(block.from)) {
+      const global = context.config.layers[layer]!.kind === 'global';
+      stored.push({ layer, from: rows.from, to: rows.to, k: await put(rows.k, global), v: await put(rows.v, global) });
     }
-    const description: Description = { ...block, images: images.length, layers, parts };
+    const description: Description = { ...block, images: soft, rows: stored };
     const json = Buffer.from(JSON.stringify(description));
     const tail = Buffer.alloc(8);
     tail.writeUInt32LE(json.length, 0);
     tail.writeUInt32LE(crc32(json), 4);
-    await file.writeFile(Buffer.concat([json, tail, magic]));
+    await append(Buffer.concat([json, tail, magic]));
   });
 }
 
@@ -104,57 +123,69 @@ export class BlockReader {
   /** Soft tokens of the images in the block; null where they are damaged. */
   async images(): Promise<Float32Array[] | null> {
     const images: Float32Array[] = [];
-    for (let i = 0; i < this.description.images; i++) {
-      const content = await this.#part(i);
+    for (const part of this.description.images) {
+      const content = await this.#read(part);
       if (content === null) return null;
       images.push(new Float32Array(content.buffer));
     }
     return images;
   }
 
-  /** K and V of a layer; null where they are damaged. */
-  async rows(layer: number): Promise<SavedRows | null> {
-    const { images, layers } = this.description;
-    const k = await this.#part(images + 2 * layer);
-    const v = await this.#part(images + 2 * layer + 1);
-    return k === null || v === null ? null : { layer, rows: { ...layers[layer]!, k, v } };
+  /** Brings keys and values of the layers of one kind into a context that has read nothing. False where they are damaged. */
+  async restore(context: Context, kind: 'local' | 'global'): Promise<boolean> {
+    const those = this.description.rows.filter(({ layer }) => context.config.layers[layer]?.kind === kind);
+    const room = (what: 'k' | 'v'): Uint8Array<ArrayBuffer> => new Uint8Array(Math.max(0, ...those.map((rows) => rows[what].bytes)));
+    const [forK, forV] = [room('k'), room('v')];
+    for (const { layer, from, to, k, v } of those) {
+      // All of it is read once, for its checksum; where it can be mapped, it is not kept.
+      const keys = await this.#read(k, forK);
+      const values = await this.#read(v, forV);
+      if (keys === null || values === null) return false;
+      const mapped = kind === 'global' && context.restorePage(layer, from, { file: this.file.fd, bytes: k.bytes, k: k.at, v: v.at });
+      if (!mapped) context.restore({ layer, rows: { from, to, k: keys, v: values } });
+    }
+    return true;
   }
 
-  async #part(index: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    const { parts } = this.description;
-    const part = parts[index];
-    if (part === undefined) return null;
-    const start = parts.slice(0, index).reduce((sum, { bytes }) => sum + bytes, magic.length);
-    const read = await readBytes(this.file, start, part.bytes).catch(() => null);
-    return read !== null && read.crc32 === part.crc32 ? read.content : null;
+  /** Whether all of the block is as it was written. */
+  async isSound(): Promise<boolean> {
+    const { images, rows } = this.description;
+    for (const part of [...images, ...rows.flatMap(({ k, v }) => [k, v])]) if ((await this.#read(part)) === null) return false;
+    return true;
+  }
+
+  /** null where it is damaged. */
+  async #read({ at, bytes, crc32: expected }: Part, into = new Uint8Array(bytes)): Promise<Uint8Array<ArrayBuffer> | null> {
+    const content = into.subarray(0, bytes);
+    const sum = await readBytes(this.file, at, content).catch(() => null);
+    return sum === expected ? content : null;
   }
 }
 
 async function readDescription(file: FileHandle): Promise<Description | null> {
   const { size } = await file.stat();
   if (size < magic.length + tailBytes) return null;
-  const tail = Buffer.from((await readBytes(file, size - tailBytes, tailBytes))?.content ?? []);
-  const length = tail.length === 0 ? 0 : tail.readUInt32LE(0);
+  const tail = Buffer.alloc(tailBytes);
+  await readBytes(file, size - tailBytes, tail);
+  const length = tail.readUInt32LE(0);
   const start = size - tailBytes - length;
   if (!tail.subarray(8).equals(magic) || start < magic.length) return null;
-  const json = await readBytes(file, start, length);
-  if (json === null || json.crc32 !== tail.readUInt32LE(4)) return null;
-  const description = JSON.parse(Buffer.from(json.content).toString()) as Description;
-  const content = description.parts.reduce((sum, { bytes }) => sum + bytes, magic.length);
-  const whole = content === start && description.from < description.standing.length;
-  return whole && description.parts.length === description.images + 2 * description.layers.length ? description : null;
+  const json = Buffer.alloc(length);
+  if ((await readBytes(file, start, json)) !== tail.readUInt32LE(4)) return null;
+  const description = JSON.parse(json.toString()) as Description;
+  const { images, rows } = description;
+  const inside = [...images, ...rows.flatMap(({ k, v }) => [k, v])].every(({ at, bytes }) => at >= magic.length && at + bytes <= start);
+  return inside && description.from < description.standing.length ? description : null;
 }
 
-/** With its checksum; null where the file is shorter. */
-async function readBytes(file: FileHandle, start: number, bytes: number): Promise<{ readonly content: Uint8Array<ArrayBuffer>; readonly crc32: number } | null> {
-  const content = new Uint8Array(bytes);
-  let done = 0;
+/** Fills `content` with what lies from byte `start` on, and gives its CRC-32; null where the file is shorter. */
+async function readBytes(file: FileHandle, start: number, content: Uint8Array): Promise<number | null> {
   let sum = 0;
-  while (done < bytes) {
-    const { bytesRead } = await file.read(content, done, Math.min(bytes - done, sliceBytes), start + done);
+  for (let done = 0; done < content.byteLength; ) {
+    const { bytesRead } = await file.read(content, done, Math.min(content.byteLength - done, sliceBytes), start + done);
     if (bytesRead === 0) return null;
     sum = crc32(content.subarray(done, done + bytesRead), sum);
     done += bytesRead;
   }
-  return { content, crc32: sum };
+  return sum;
 }

@@ -7,6 +7,7 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Prompt } from '../encode/prompt.js';
 import type { Context } from '../runtime/context.js';
+import { pageSlots, wholePages } from '../runtime/kv.js';
 import { BlockReader, writeBlock, type BlockLabel } from './block-file.js';
 import { documentsOf, imagesBefore, leastPositions, prefixHashes, restorePoints, type Documents, type ImageTokens } from './prefix.js';
 import { removeUnfinished } from './private-file.js';
@@ -89,7 +90,7 @@ export class Session {
     const images: Float32Array[][] = [];
     for (const { reader, name } of this.#chain) {
       const those = await reader.images();
-      if (those === null || !(await restoreLayers(reader, context, 'global'))) {
+      if (those === null || !(await reader.restore(context, 'global'))) {
         await removeBlocks(folder, [name]);
         break;
       }
@@ -98,7 +99,7 @@ export class Session {
     // From the end, since the rings of one block are enough.
     for (let count = images.length; count > 0; count--) {
       const { reader, to, name } = this.#chain[count - 1]!;
-      if (!(await restoreLayers(reader, context, 'local'))) {
+      if (!(await reader.restore(context, 'local'))) {
         await removeBlocks(folder, [name]);
         continue;
       }
@@ -117,8 +118,10 @@ export class Session {
     const bytes = (kind: 'local' | 'global'): number =>
       layers.reduce((sum, layer, l) => (layer.kind === kind ? sum + context.rowBytes(l) : sum), 0);
     const [ring, position] = [bytes('local') * (window - 1), bytes('global')];
-    if (this.#documents.ids.length * position * (1 + restoreShare) + 2 * ring > this.#options.bytes) return [];
     const stops = restorePoints(this.#documents, context.length, Math.max(leastSpacing, ring / (position * restoreShare)));
+    // A block's first and last page may hold little of it.
+    const kept = (this.#documents.ids.length + stops.length * 2 * pageSlots) * position;
+    if (kept * (1 + restoreShare) + 2 * ring > this.#options.bytes) return [];
     this.#hash([context.length, ...stops]);
     return stops;
   }
@@ -138,7 +141,8 @@ export class Session {
     const stored = await listBlocks(folder);
     if (!stored.some((block) => block.name === name)) {
       const { layers, window } = context.config;
-      const bytes = layers.reduce((sum, { kind }, l) => sum + context.rowBytes(l) * (kind === 'global' ? to - from : window), 0);
+      const pages = wholePages(from, to);
+      const bytes = layers.reduce((sum, { kind }, l) => sum + context.rowBytes(l) * (kind === 'global' ? pages.to - pages.from : window), 0);
       const room = await statfs(folder).then(({ bavail, bsize }) => bavail * bsize, () => Infinity);
       if (room - bytes < spareBytes) return false;
       const [first, last] = [from, to].map((position) => imagesBefore(this.#documents.ids, position, imageTokens));
@@ -174,16 +178,6 @@ export class Session {
     const { model, sources } = this.#options;
     return { model, sources: sources.slice(0, begun).map((path, i) => ({ path, tokens: this.#prompt.sourceTokens[i]! })) };
   }
-}
-
-async function restoreLayers(reader: BlockReader, context: Context, kind: 'local' | 'global'): Promise<boolean> {
-  for (const [l, layer] of context.config.layers.entries()) {
-    if (layer.kind !== kind) continue;
-    const saved = await reader.rows(l);
-    if (saved === null) return false;
-    context.restore(saved);
-  }
-  return true;
 }
 
 /** The blocks that lead to `end`; none if one of them is missing or damaged. */

@@ -10,11 +10,7 @@ import { surroundings, type Surroundings } from '../models/places.js';
 import { resolveModel } from '../models/resolve.js';
 import { embeddedSpeechDir } from '../paths.js';
 import { openSpeechFiles } from './files.js';
-
-/** What LODESTONE_SPEECH names, in any form that `resolveModel` takes. */
-export function namedSpeech({ env }: Surroundings = surroundings()): string | undefined {
-  return env['LODESTONE_SPEECH'] || undefined;
-}
+import { namedSpeech } from './named.js';
 
 /** How people call it, and its folder; or why there is none, and what to do, in words that go on after a colon. */
 export type SpeechChoice = { readonly dir: string; readonly name: string } | { readonly problem: string };

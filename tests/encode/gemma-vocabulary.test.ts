@@ -4,7 +4,8 @@ import { dirname } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeChat, type ChatMessage } from '../../src/encode/chat.js';
 import { ggufVocabulary } from '../../src/encode/gguf-vocabulary.js';
-import { openGgufTokenizer, openTokenizer, type Tokenizer } from '../../src/encode/tokenizer.js';
+import { openGgufTokenizer } from '../../src/encode/gguf-tokenizer.js';
+import { openTokenizer, type Tokenizer } from '../../src/encode/tokenizer.js';
 import { gemmaImageTokens } from '../../src/gemma/vision-config.js';
 import { fixture } from '../ingest/support.js';
 

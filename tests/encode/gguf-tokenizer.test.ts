@@ -1,6 +1,7 @@
 /** The tokenizer of a GGUF file, on a small vocabulary; on Gemma's own in gemma-vocabulary.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { openGgufTokenizer, type Tokenizer } from '../../src/encode/tokenizer.js';
+import { openGgufTokenizer } from '../../src/encode/gguf-tokenizer.js';
+import type { Tokenizer } from '../../src/encode/tokenizer.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import type { GgufValue } from '../../src/weights/gguf.js';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../src/device/device.js';
 import { ggufVocabulary, tokenTypes } from '../../src/encode/gguf-vocabulary.js';
-import { openGgufTokenizer } from '../../src/encode/tokenizer.js';
+import { openGgufTokenizer } from '../../src/encode/gguf-tokenizer.js';
 import { ExitCode } from '../../src/errors.js';
 import type { Quantize } from '../../src/gemma/weights.js';
 import type { ConversionTarget } from '../../src/models/conversion-tensors.js';

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../src/device/device.js';
-import { ggufTokens } from '../../src/encode/gguf-tokenizer.js';
-import { openGgufTokenizer, openTokenizer } from '../../src/encode/tokenizer.js';
+import { ggufTokens, openGgufTokenizer } from '../../src/encode/gguf-tokenizer.js';
+import { openTokenizer } from '../../src/encode/tokenizer.js';
 import { tokenizerJson } from '../../src/encode/tokenizer-json.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import type { Quantize } from '../../src/gemma/weights.js';

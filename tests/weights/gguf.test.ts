@@ -6,7 +6,7 @@ import type { MetadataEntry } from '../../src/weights/gguf-header.js';
 import { ExitCode, LodestoneError } from '../../src/errors.js';
 import { parseGgufConfig } from '../../src/gemma/gguf-config.js';
 import { locateGgufWeights } from '../../src/gemma/weights.js';
-import { openGgufTokenizer } from '../../src/encode/tokenizer.js';
+import { openGgufTokenizer } from '../../src/encode/gguf-tokenizer.js';
 import { openGguf, type Gguf } from '../../src/weights/gguf.js';
 import { randomizer } from '../device/cases.js';
 import { fixtureDir, withTempDir } from '../runtime/fixture.js';

@@ -75,7 +75,7 @@ interface Family {
 const sample = 'Hello, Wörld: <eos> 12\u0000 \ud83d\ude00';
 
 async function families(folder: string): Promise<Record<string, () => Promise<Family>>> {
-  const [{ selectDevice }, { fixtureDir }, { openGguf }, { openSafetensors, openCheckpoint }, { parseGgufConfig }, gemma, { openTokenizer, openGgufTokenizer }, { Context }, model, files] = await Promise.all([
+  const [{ selectDevice }, { fixtureDir }, { openGguf }, { openSafetensors, openCheckpoint }, { parseGgufConfig }, gemma, { openTokenizer }, { openGgufTokenizer }, { Context }, model, files] = await Promise.all([
     import('../../src/device/select.js'),
     import('../runtime/fixture.js'),
     import('../../src/weights/gguf.js'),
@@ -83,6 +83,7 @@ async function families(folder: string): Promise<Record<string, () => Promise<Fa
     import('../../src/gemma/gguf-config.js'),
     import('../../src/gemma/weights.js'),
     import('../../src/encode/tokenizer.js'),
+    import('../../src/encode/gguf-tokenizer.js'),
     import('../../src/runtime/context.js'),
     import('../../src/runtime/model.js'),
     import('./files.js'),

@@ -7,7 +7,6 @@ rounded weights, for runtimes to compare.
 """
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -105,7 +104,7 @@ def main():
     tok = Tokenizer.from_file(a.tokenizer)
     (out / "config.json").write_text(json.dumps(config_json(model.c), indent=2) + "\n")
     (out / "generation_config.json").write_text(json.dumps({"bos_token_id": BOS, "eos_token_id": [EOS], "pad_token_id": PAD, "do_sample": False}, indent=2) + "\n")
-    shutil.copy(a.tokenizer, out / "tokenizer.json")
+    tok.save(str(out / "tokenizer.json"), pretty=False)      # it is parsed at every start
     document = " ".join(e["document"] for e in EXAMPLES)
     ids = prompt_ids(tok, document, EXAMPLES[0]["questions"][0])
     block = ids.index(QUESTION)

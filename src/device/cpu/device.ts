@@ -115,6 +115,16 @@ export class CpuDevice implements Device, Ownership {
     return buffer;
   }
 
+  mapBuffer(file: number, offset: number, bytes: number, label: string): DeviceBuffer | null {
+    this.checkOpen();
+    if (![file, offset, bytes].every((value) => Number.isSafeInteger(value) && value >= 0)) throw new RangeError(`a buffer "${label}" of ${bytes} bytes at ${offset} of file ${file}`);
+    const buffer: DeviceBuffer = { id: this.nextId++, bytes, label };
+    if (!this.native.mapBuffer(this.handle, buffer.id, file, offset, bytes)) return null;
+    this.buffers.set(buffer.id, buffer);
+    this.bytes += bytes;
+    return buffer;
+  }
+
   destroyBuffer(buffer: DeviceBuffer): void {
     this.checkOpen();
     if (!this.ownsBuffer(buffer)) throw new RangeError(`"${buffer.label}" is destroyed already, or of another device`);

@@ -34,6 +34,8 @@ export interface Native {
   threads(device: NativeDevice): number;
   /** False where there is no memory for it. */
   createBuffer(device: NativeDevice, id: number, bytes: number): boolean;
+  /** False where that part of an open file can't be mapped. */
+  mapBuffer(device: NativeDevice, id: number, file: number, offset: number, bytes: number): boolean;
   destroyBuffer(device: NativeDevice, id: number): void;
   write(device: NativeDevice, id: number, offset: number, data: Uint8Array): void;
   read(device: NativeDevice, id: number, offset: number, into: Uint8Array): Promise<number>;
@@ -58,7 +60,7 @@ export interface Native {
 }
 
 /** The addon's interface that this code speaks: `abi` in kernels/cpu/addon.cc, and changed together with it. */
-const addonAbi = 5;
+const addonAbi = 6;
 
 /** Relative to src/device/cpu and to dist/device/cpu alike. */
 const addonPath = fileURLToPath(new URL('../../../build/lodestone-cpu.node', import.meta.url));
