@@ -5,7 +5,7 @@ import { policyStrategy } from '../reader/policy-strategy.js';
 import { openPolicy } from '../reader/policy.js';
 import { accuracy, budgetShares, estimate, evaluate, statistics, type Estimate, type EvaluatedStrategy, type Outcome, type Outcomes, type StatisticName } from '../reader/simulation/evaluate.js';
 import { Simulation, testOptions, validationOptions } from '../reader/simulation/environment.js';
-import { baselines } from '../reader/strategies.js';
+import { baselines, type Chooser, type Strategy } from '../reader/strategies.js';
 import { mean } from '../reader/statistics.js';
 import { liveLine } from '../ui/live-line.js';
 
@@ -39,11 +39,30 @@ function rowOf(name: string, outcomes: Outcomes, policy: Outcomes | null): Row {
   return { name, ...numbersOf(outcomes), accuracies: outcomes.map(accuracy), kinds, tokens: mean(most.map(({ tokens }) => tokens)), policy_above: policy && numbersOf(policy, outcomes) };
 }
 
+/** Counts what a strategy's decisions take, in processor time, which other programs' work does not lengthen. */
+function timed(strategy: Strategy): { readonly strategy: Strategy; readonly milliseconds: () => number } {
+  let decisions = 0;
+  let microseconds = 0;
+  const begin = (): Chooser => {
+    const choose = strategy.begin();
+    return (state) => {
+      const before = process.cpuUsage();
+      const choice = choose(state);
+      const { user, system } = process.cpuUsage(before);
+      microseconds += user + system;
+      decisions++;
+      return choice;
+    };
+  };
+  return { strategy: { ...strategy, begin }, milliseconds: () => microseconds / 1000 / decisions };
+}
+
 export async function runEval(options: EvalOptions, signal: AbortSignal): Promise<void> {
   const policy = await openPolicy(options.policy);
   const line = liveLine(process.stderr, options.quiet !== true);
   const simulation = new Simulation(options.on === 'test' ? testOptions : validationOptions);
-  const compared: EvaluatedStrategy[] = [{ strategy: policyStrategy(policy), knowsBudget: true }, ...baselines(createRandom(0)).map((strategy) => ({ strategy, knowsBudget: false }))];
+  const deciding = timed(policyStrategy(policy));
+  const compared: EvaluatedStrategy[] = [{ strategy: deciding.strategy, knowsBudget: true }, ...baselines(createRandom(0)).map((strategy) => ({ strategy, knowsBudget: false }))];
   // By strategy and budget share. All work on one question before the next: what is found of a leaf is kept that long.
   const outcomes = compared.map((): Outcome[][] => budgetShares.map(() => []));
   for (let question = 0; question < options.questions; question++) {
@@ -57,10 +76,10 @@ export async function runEval(options: EvalOptions, signal: AbortSignal): Promis
   line.clear();
   const rows = compared.map(({ strategy }, i) => rowOf(strategy.name, outcomes[i]!, i === 0 ? null : outcomes[0]!));
   if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ schema: 'lodestone.reader-eval/2', policy: options.policy, trained_on: policy.description.trainedOn, on: options.on, questions: options.questions, budget_shares: budgetShares, strategies: rows })}\n`);
+    process.stdout.write(`${JSON.stringify({ schema: 'lodestone.reader-eval/2', policy: options.policy, trained_on: policy.description.trainedOn, on: options.on, questions: options.questions, budget_shares: budgetShares, decision_ms: deciding.milliseconds(), strategies: rows })}\n`);
     return;
   }
-  process.stdout.write(tableOf(rows));
+  process.stdout.write(`${tableOf(rows)}\nDeciding takes the policy ${deciding.milliseconds().toFixed(1)} ms of a processor a step.\n`);
 }
 
 /** The policy, then the others by their area. */
