@@ -2,6 +2,7 @@
  * Names of a question that stand in no source: then the sources most likely don't know, or the name is misspelt. A word of the
  * sources that is nearly the same is told, and a long name that is off by one letter is taken for it.
  */
+import { editDistance } from '../edit-distance.js';
 import type { IngestedSource } from '../ingest/segment.js';
 import { fold } from './fold.js';
 import { isStopWord } from './words.js';
@@ -98,20 +99,4 @@ function nearestTo(written: string, words: ReadonlyMap<string, number>): { reado
   }
   const sure = best.word !== null && best.edits === 1 && name.length >= LONG_NAME && comparable(best.word)[0] === name[0];
   return { nearest: best.word, sure };
-}
-
-/** Letters that are put in, left out, changed, or swapped with their neighbour, each once (optimal string alignment). */
-export function editDistance(a: string, b: string): number {
-  let before: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const changed = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Infinity;
-      row.push(Math.min(changed, swapped, last[j]! + 1, row[j - 1]! + 1));
-    }
-    [before, last] = [last, row];
-  }
-  return last[b.length]!;
 }

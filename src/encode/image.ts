@@ -109,6 +109,21 @@ export function resize(image: Raster, width: number, height: number): Raster {
   return { width, height, data };
 }
 
+/** The picture moved by whole pixels, to the right and down; what comes in repeats the border. */
+export function shifted({ width, height, data }: Raster, right: number, down: number): Raster {
+  const moved = new Uint8Array(data.length);
+  const within = (at: number, size: number): number => Math.min(size - 1, Math.max(0, at));
+  for (let y = 0; y < height; y++) {
+    const row = within(y - down, height) * width;
+    for (let x = 0; x < width; x++) {
+      const from = (row + within(x - right, width)) * 3;
+      const to = (y * width + x) * 3;
+      for (let channel = 0; channel < 3; channel++) moved[to + channel] = data[from + channel]!;
+    }
+  }
+  return { width, height, data: moved };
+}
+
 export function crop({ width, data }: Raster, { left, top, right, bottom }: Box): Raster {
   const out = new Uint8Array((right - left) * (bottom - top) * channels);
   for (let y = top; y < bottom; y++) {

@@ -6,7 +6,7 @@
  *   soft tokens = projector(tower(picture));  probabilities = softmax(soft tokens . embedding of the pieces)
  */
 import type { Device } from '../device/device.js';
-import { imagePatches } from '../encode/image.js';
+import { imagePatches, shifted } from '../encode/image.js';
 import { loadVisionWeights, locateVisionWeights, type LoadedVision, type VisionPlaces } from '../gemma/vision-weights.js';
 import type { Raster } from '../ingest/segment.js';
 import { ImageEncoder } from '../runtime/image-encoder.js';
@@ -14,6 +14,7 @@ import { badFile } from '../weights/errors.js';
 import { sha256OfFiles } from '../weights/hash.js';
 import { readTensorF32 } from '../weights/read.js';
 import { openCheckpoint, type Checkpoint } from '../weights/safetensors.js';
+import { agreed } from './agree.js';
 import { openSeeConfig, type SeeConfig } from './config.js';
 import { readCells } from './read-cells.js';
 
@@ -56,10 +57,22 @@ export class PictureReader {
   }
 
   /**
-   * The lines of text in a picture, from top to bottom.
+   * The lines of text in a picture, from top to bottom. Where there are any, the picture is read twice more, moved by half a cell:
+   * letters stand elsewhere in the cells then, and what one reading gets wrong the others may not.
    * Errors: LodestoneError(badModel, outOfMemory); the signal's reason.
    */
   async read(picture: Raster, signal?: AbortSignal): Promise<string[]> {
+    const first = await this.#read(picture, signal);
+    if (first.length === 0) return first;
+    const { side, poolSize } = this.config.vision;
+    const half = poolSize / (2 * side);
+    const right = await this.#read(shifted(picture, Math.round(half * picture.width), 0), signal);
+    const down = await this.#read(shifted(picture, 0, Math.round(half * picture.height)), signal);
+    // A reading that finds nothing says nothing of what stands there.
+    return agreed([first, right, down].filter((lines) => lines.length > 0));
+  }
+
+  async #read(picture: Raster, signal: AbortSignal | undefined): Promise<string[]> {
     const { vision, width, characters } = this.config;
     const { encoder, pieces } = await (this.#loaded ??= this.#load(signal));
     const soft = await encoder.encode(imagePatches(picture, vision), signal ? { signal } : {});

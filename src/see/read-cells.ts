@@ -26,9 +26,9 @@ interface Placed {
 /** Less than this is no part of a character. */
 const FAINT = 0.1;
 /** The least mass that is a character. Tuned, as the next, on pictures in the training's fonts. */
-const LEAST = 0.4;
+const LEAST = 0.3;
 /** Mass of a further one beside it: letters that stand twice are rarer than letters that are smeared. */
-const AGAIN = 0.65;
+const AGAIN = 0.85;
 /** Rows, in cells, that are nearer are of one line of text. */
 const LINE = 1.25;
 /** A line of fewer characters than this is taken for a pattern in the picture. */

@@ -1,6 +1,7 @@
 /** Names that stand in no source: what is told of them, and when a long one is taken for another spelling. */
 import { describe, expect, it } from 'vitest';
-import { asRead, editDistance, unknownNames } from '../../src/answer/names.js';
+import { asRead, unknownNames } from '../../src/answer/names.js';
+import { editDistance } from '../../src/edit-distance.js';
 import type { IngestedSource } from '../../src/ingest/segment.js';
 import { answerText } from '../../src/ui/plain.js';
 

@@ -1,7 +1,7 @@
 /** Preprocessing of images against Pillow's and transformers' own numbers. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { crop, imagePatches, resize, tileBoxes } from '../../src/encode/image.js';
+import { crop, imagePatches, resize, tileBoxes, shifted } from '../../src/encode/image.js';
 import type { Raster } from '../../src/ingest/segment.js';
 
 function read(name: string): unknown {
@@ -42,6 +42,15 @@ describe('resize', () => {
 it('crops rows and columns', () => {
   const image: Raster = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => i) };
   expect(crop(image, { left: 1, top: 1, right: 3, bottom: 2 })).toEqual({ width: 2, height: 1, data: Uint8Array.of(12, 13, 14, 15, 16, 17) });
+});
+
+it('moves a picture, and repeats its border', () => {
+  const picture = { width: 3, height: 2, data: Uint8Array.from([1, 2, 3, 4, 5, 6].flatMap((value) => [value, 10 * value, 0])) };
+  const reds = ({ data }: { data: Uint8Array }): number[] => [...data].filter((_, i) => i % 3 === 0);
+  expect(reds(shifted(picture, 1, 0))).toEqual([1, 1, 2, 4, 4, 5]);
+  expect(reds(shifted(picture, 0, 1))).toEqual([1, 2, 3, 1, 2, 3]);
+  expect(reds(shifted(picture, -2, -1))).toEqual([6, 6, 6, 6, 6, 6]);
+  expect(shifted(picture, 0, 0)).toEqual(picture);
 });
 
 it('cuts patches in the order channel, row, column, with values from -1 to 1', () => {

@@ -5,9 +5,9 @@ import { planNeedle, type PlanRequest } from '../../src/recall/plan.js';
 import { countWords, standIn } from './stand-in.js';
 
 const seeing = standIn(() => '').answerer;
-const blind = { count: countWords, documentTokens: seeing.documentTokens, respond: seeing.respond };
+const { watch: _, ...blind } = seeing;
 
-async function lengthsOf(request: Partial<PlanRequest>, context = 2 ** 24, answerer: typeof blind = seeing) {
+async function lengthsOf(request: Partial<PlanRequest>, context = 2 ** 24, answerer: Omit<typeof seeing, 'watch'> = seeing) {
   const plan = await planNeedle({ preset: 'full', needles: 10, modelDir: embeddedModelDir, signal: new AbortController().signal, ...request }, { id: 'm', context }, answerer);
   return { of: Object.fromEntries(plan.suites.map(({ suite, lengths }) => [suite.name, lengths])), warnings: plan.warnings };
 }

@@ -8,8 +8,8 @@ import numpy as np
 from alphabet import BLANK, CHARACTERS
 
 FAINT = .1          # less is no part of a character
-LEAST = .4          # of mass, to be a character; tuned on fonts of the training (README)
-AGAIN = .65         # and for each further one: letters that stand twice are rarer than letters that are smeared
+LEAST = .3          # of mass, to be a character; tuned on fonts of the training (README)
+AGAIN = .85         # and for each further one: letters that stand twice are rarer than letters that are smeared
 
 
 def read(probabilities):
