@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { embeddedModelDir } from '../../src/paths.js';
 import { planNeedle, type PlanRequest } from '../../src/recall/plan.js';
-import { countWords, standIn } from './stand-in.js';
+import { standIn } from './stand-in.js';
 
 const seeing = standIn(() => '').answerer;
 const { watch: _, ...blind } = seeing;
