@@ -55,7 +55,7 @@ describe('ask --budget', () => {
   it('says that the answer is not there, with exit code 8 where that is asked for', async () => {
     const absent = 'What is the access code for the Quillfeather strongroom?';
     const { code, stdout } = await lodestone(['ask', absent, file, '--budget', '2k', '--strict', '--plain'], { env: cache });
-    expect(stdout).toBe('Not found in the sources.\n');
+    expect(stdout).toBe('Not found in the sources. There is no "Quillfeather" in them.\n');
     expect(code).toBe(8);
   });
 
