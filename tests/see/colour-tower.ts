@@ -26,7 +26,8 @@ export function writeColourTower(dir: string, changes: { readonly characters?: s
     ...(changes.characters === undefined ? {} : { lodestone: { characters: changes.characters } }),
   };
   writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
-  // Channel c of the residual stream is the mean of a patch's colour c; the last one is a constant.
+  // Channel c of the residual stream is the mean of a patch's colour c; the last one is a constant
+  // just below what a colour is that fills half of the patch: a letter on the border of two cells is in both.
   const patch = Float32Array.from({ length: width * 3 * patchSize ** 2 }, (_, i) => (Math.floor(i / (3 * patchSize ** 2)) === Math.floor((i % (3 * patchSize ** 2)) / patchSize ** 2) ? 1 / patchSize ** 2 : 0));
   const tower = 'vision_tower.vision_model.';
   const layer = `${tower}encoder.layers.0.`;
@@ -35,7 +36,7 @@ export function writeColourTower(dir: string, changes: { readonly characters?: s
   const identity = Float32Array.from({ length: width ** 2 }, (_, i) => (i % (width + 1) === 0 ? 8 : 0));
   writeSafetensors(join(dir, 'model.safetensors'), {
     [`${tower}embeddings.patch_embedding.weight`]: f32Tensor([width, 3, patchSize, patchSize], patch),
-    [`${tower}embeddings.patch_embedding.bias`]: f32Tensor([width], Float32Array.of(0, 0, 0, 0.5)),
+    [`${tower}embeddings.patch_embedding.bias`]: f32Tensor([width], Float32Array.of(0, 0, 0, -0.1)),
     [`${tower}embeddings.position_embedding.weight`]: zeros(side ** 2, width),
     ...norm(`${layer}layer_norm1`),
     ...norm(`${layer}layer_norm2`),
