@@ -116,9 +116,9 @@ export function shifted({ width, height, data }: Raster, right: number, down: nu
   for (let y = 0; y < height; y++) {
     const row = within(y - down, height) * width;
     for (let x = 0; x < width; x++) {
-      const from = (row + within(x - right, width)) * 3;
-      const to = (y * width + x) * 3;
-      for (let channel = 0; channel < 3; channel++) moved[to + channel] = data[from + channel]!;
+      const from = (row + within(x - right, width)) * channels;
+      const to = (y * width + x) * channels;
+      for (let channel = 0; channel < channels; channel++) moved[to + channel] = data[from + channel]!;
     }
   }
   return { width, height, data: moved };

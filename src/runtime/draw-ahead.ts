@@ -88,18 +88,37 @@ export interface AheadPlace {
   record(steps: readonly Step[], sampling: Sampling): readonly Command[];
 }
 
+/** What the next draw depends on: the token handed out last, where it stands in the context, and the number in the text of the one after it. */
+export class DrawPoint {
+  readonly sampling: Sampling;
+  readonly signal: AbortSignal | undefined;
+  position: number;
+  token: number;
+  step: number;
+
+  constructor(position: number, token: number, { sampling, step, signal }: DrawOptions) {
+    [this.position, this.token, this.step, this.sampling, this.signal] = [position, token, step, sampling, signal];
+  }
+
+  is(position: number, token: number, { sampling, step, signal }: DrawOptions): boolean {
+    return position === this.position && token === this.token && step === this.step && sampling === this.sampling && signal === this.signal;
+  }
+
+  /** To the token that was drawn here. */
+  advance({ id }: DrawnToken): void {
+    this.position++;
+    this.step++;
+    this.token = id;
+  }
+}
+
 export class DrawAhead {
   readonly #place: AheadPlace;
-  readonly #sampling: Sampling;
-  /** Ends what is under way. */
-  readonly #signal: AbortSignal | undefined;
+  /** Its signal ends what is under way. */
+  readonly #at: DrawPoint;
   /** Steps of a batch, and batches under way. */
   readonly #size: number;
   readonly #depth: number;
-  /** The token handed out last, where it stands in the context, and the number in the text of the one after it. */
-  #last: number;
-  #position: number;
-  #number: number;
   #batches: Batch[] = [];
   /** Of the first batch: tokens handed out. */
   #taken = 0;
@@ -109,13 +128,9 @@ export class DrawAhead {
   #submitted = 0;
   #lastRecord: View;
 
-  constructor(place: AheadPlace, position: number, token: number, { sampling, step, signal }: DrawOptions) {
+  constructor(place: AheadPlace, position: number, token: number, options: DrawOptions) {
     this.#place = place;
-    this.#sampling = sampling;
-    this.#signal = signal;
-    this.#position = position;
-    this.#number = step;
-    this.#last = token;
+    this.#at = new DrawPoint(position, token, options);
     const size = Math.min(place.device.decodeSteps, mostSteps, Math.floor(place.room / batches));
     this.#size = Math.max(1, size);
     this.#depth = size > 1 ? batches : 1;
@@ -124,14 +139,15 @@ export class DrawAhead {
   }
 
   /** Whether the token that follows `token` at `position` is under way here. */
-  continues(position: number, token: number, { sampling, step, signal }: DrawOptions): boolean {
-    return this.#ahead > 0 && position === this.#position && token === this.#last && step === this.#number && sampling === this.#sampling && signal === this.#signal;
+  continues(position: number, token: number, options: DrawOptions): boolean {
+    return this.#ahead > 0 && this.#at.is(position, token, options);
   }
 
   /** Errors: the signal's reason, what the device failed with, LodestoneError(badModel) where the logits are no numbers. */
   async next(most: number): Promise<DrawnToken> {
-    if (this.#signal?.aborted) throw abortError(this.#signal);
-    const wanted = Math.min(most, this.#place.maxPositions - this.#position);
+    const { signal, position } = this.#at;
+    if (signal?.aborted) throw abortError(signal);
+    const wanted = Math.min(most, this.#place.maxPositions - position);
     while (this.#ahead < wanted && this.#batches.length < this.#depth) this.#submit(Math.min(this.#size, wanted - this.#ahead));
     const batch = this.#batches[0]!;
     const drawn = checked((await batch.tokens)[this.#taken]!);
@@ -140,24 +156,23 @@ export class DrawAhead {
       this.#taken = 0;
     }
     this.#ahead--;
-    this.#position++;
-    this.#number++;
-    this.#last = drawn.id;
+    this.#at.advance(drawn);
     return drawn;
   }
 
   #submit(count: number): void {
     const { device } = this.#place;
+    const { position, step, sampling, signal } = this.#at;
     // Batches take turns with the two halves of the records.
     const first = (this.#submitted++ % batches) * mostSteps;
     const steps: Step[] = [];
     for (let i = 0; i < count; i++) {
       const drawn = this.#record(first + i);
-      steps.push({ position: this.#position + this.#ahead + i, number: this.#number + this.#ahead + i, token: this.#lastRecord, drawn });
+      steps.push({ position: position + this.#ahead + i, number: step + this.#ahead + i, token: this.#lastRecord, drawn });
       this.#lastRecord = drawn;
     }
     this.#ahead += count;
-    const done = device.submit(this.#place.record(steps, this.#sampling), this.#signal);
+    const done = device.submit(this.#place.record(steps, sampling), signal);
     const read = drawnTokens(device, this.#record(first), count);
     const tokens = Promise.all([read, done]).then(([drawn]) => drawn);
     // It may never be looked at.

@@ -6,8 +6,7 @@
  * for one, and a token is drawn after each. As long as what is drawn is what was guessed, the draws after it are those that would
  * have been made one by one: same logits, same random numbers. So guesses change no text, and a wrong one costs a little time.
  */
-import type { Sampling } from '../device/sampling.js';
-import { checked, type DrawnToken, type DrawOptions } from './draw-ahead.js';
+import { checked, DrawPoint, type DrawnToken, type DrawOptions } from './draw-ahead.js';
 
 /** The most tokens guessed at a time: with one more they are as many rows as products with quantised weights take at once. */
 export const mostGuesses = 3;
@@ -33,31 +32,25 @@ export function guess(ids: Uint32Array, most: number): Uint32Array {
 
 /** Draws that were made already, handed out one by one. */
 export class CheckedGuesses {
-  readonly #sampling: Sampling;
-  readonly #signal: AbortSignal | undefined;
+  readonly #at: DrawPoint;
   #drawn: readonly DrawnToken[];
-  #position: number;
-  #step: number;
-  #token: number;
 
   /** @param drawn what was drawn after `token` at `position`, and after each of `guesses` behind it */
-  constructor(position: number, token: number, guesses: Uint32Array, drawn: readonly DrawnToken[], { sampling, step, signal }: DrawOptions) {
+  constructor(position: number, token: number, guesses: Uint32Array, drawn: readonly DrawnToken[], options: DrawOptions) {
     const wrong = drawn.findIndex(({ id }, i) => id !== guesses[i]);
     this.#drawn = drawn.slice(0, wrong + 1);
-    [this.#position, this.#token, this.#step, this.#sampling, this.#signal] = [position, token, step, sampling, signal];
+    this.#at = new DrawPoint(position, token, options);
   }
 
-  continues(position: number, token: number, { sampling, step, signal }: DrawOptions): boolean {
-    return this.#drawn.length > 0 && position === this.#position && token === this.#token && step === this.#step && sampling === this.#sampling && signal === this.#signal;
+  continues(position: number, token: number, options: DrawOptions): boolean {
+    return this.#drawn.length > 0 && this.#at.is(position, token, options);
   }
 
   /** Errors: LodestoneError(badModel) where the logits are no numbers. */
   async next(): Promise<DrawnToken> {
     const [drawn, ...rest] = this.#drawn;
     this.#drawn = rest;
-    this.#position++;
-    this.#step++;
-    this.#token = drawn!.id;
+    this.#at.advance(drawn!);
     return checked(drawn!);
   }
 }
